@@ -1,0 +1,58 @@
+/**
+ * Structured logs: one JSON object a line on standard error. Values that are byte strings or `Secret`
+ * never print their content, and field names that usually hold secrets are redacted whatever they hold.
+ */
+
+import { Secret } from "./secret.ts";
+
+/** Severity, as in syslog's names. */
+export type LogLevel = "debug" | "info" | "warning" | "error";
+
+/** Facts of one line. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Where lines go; bound fields come with every line. */
+export interface Logger {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warning(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+  /** A logger that adds fields to every line. */
+  with(fields: LogFields): Logger;
+}
+
+const SECRET_FIELD = /(pin|seed|secret|password|passphrase|private|token|mackey|enckey|dek|entropy)$/i;
+const ORDER: Record<LogLevel, number> = { debug: 0, info: 1, warning: 2, error: 3 };
+
+function printable(key: string, value: unknown): unknown {
+  if (SECRET_FIELD.test(key)) return "[redacted]";
+  if (value instanceof Secret) return "[redacted]";
+  if (value instanceof Uint8Array) return `[${value.length} bytes]`;
+  if (value instanceof Error) {
+    const code = (value as { code?: unknown }).code;
+    return { name: value.name, message: value.message, ...(typeof code === "string" ? { code } : {}) };
+  }
+  if (typeof value === "bigint") return value.toString();
+  return value;
+}
+
+/** Makes a logger of one process. Lines below `level` are dropped. */
+export function createLogger(
+  process: string,
+  options: { level?: LogLevel; write?: (line: string) => void; bound?: LogFields } = {},
+): Logger {
+  const threshold = ORDER[options.level ?? "info"];
+  const write = options.write ?? ((line: string) => console.error(line));
+  const emit = (level: LogLevel, event: string, fields: LogFields = {}) => {
+    if (ORDER[level] < threshold) return;
+    const line = { time: new Date().toISOString(), level, process, event, ...options.bound, ...fields };
+    write(JSON.stringify(line, printable));
+  };
+  return {
+    debug: (event, fields) => emit("debug", event, fields),
+    info: (event, fields) => emit("info", event, fields),
+    warning: (event, fields) => emit("warning", event, fields),
+    error: (event, fields) => emit("error", event, fields),
+    with: (fields) => createLogger(process, { ...options, bound: { ...options.bound, ...fields } }),
+  };
+}
