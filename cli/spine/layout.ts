@@ -1,0 +1,78 @@
+/**
+ * Where the parts of a local spine are: folders below one directory, addresses on the loopback interface. The standard
+ * values are those of the permission sets in deno.json; a spine with other ports and folders exchanges them.
+ */
+
+import { HOME } from "../home.ts";
+
+/** The instances of a spine, each with the address that it serves and that of its administration listener. */
+export interface SpineAddresses {
+  readonly gatewayA: Endpoint;
+  readonly gatewayB: Endpoint;
+  readonly attestationA: Endpoint;
+  readonly attestationB: Endpoint;
+  /** The embedded database, `host:port`. */
+  readonly database: string;
+}
+
+/** Addresses of one instance, `host:port`. */
+export interface Endpoint {
+  readonly listen: string;
+  readonly admin: string;
+}
+
+/** Addresses of the standard local deployment, as deno.json's permission sets write them (instance A). */
+export const STANDARD: SpineAddresses = {
+  gatewayA: { listen: "127.0.0.1:8441", admin: "127.0.0.1:8541" },
+  gatewayB: { listen: "127.0.0.1:8442", admin: "127.0.0.1:8542" },
+  attestationA: { listen: "127.0.0.1:8451", admin: "127.0.0.1:8551" },
+  attestationB: { listen: "127.0.0.1:8452", admin: "127.0.0.1:8552" },
+  database: "127.0.0.1:8461",
+};
+
+/** Standard folder of a spine, as deno.json's permission sets write it. */
+export const STANDARD_FOLDER = ".rk/spine";
+
+/** The default spine of this machine. */
+export const DEFAULT_SPINE = `${HOME}/spine`;
+
+/** Folders of a spine that exist before its processes start. */
+export const SPINE_FOLDERS = [
+  "pki",
+  "gateway-a",
+  "gateway-b",
+  "attestation-a",
+  "attestation-b",
+  "hsm",
+  "database",
+  "station",
+  "batch-manager",
+  "cards",
+  "logs",
+] as const;
+
+/** Takes a free port on the loopback interface. Another program may take it before we listen: the start then fails and says so. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
+/** Fresh addresses for a spine of its own. */
+export function freeAddresses(): SpineAddresses {
+  const address = () => `127.0.0.1:${freePort()}`;
+  const endpoint = () => ({ listen: address(), admin: address() });
+  return {
+    gatewayA: endpoint(),
+    gatewayB: endpoint(),
+    attestationA: endpoint(),
+    attestationB: endpoint(),
+    database: address(),
+  };
+}
+
+/** The port of `host:port`. */
+export function portOf(address: string): number {
+  return Number(address.slice(address.lastIndexOf(":") + 1));
+}
