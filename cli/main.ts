@@ -3,7 +3,16 @@
 import { Command } from "commander";
 import tab from "@bomb.sh/tab/commander";
 import { errorTable, EXIT_CODES } from "shared/base/errors.ts";
+import { registerBatch } from "./commands/batch.ts";
+import { registerCard } from "./commands/card.ts";
+import { registerDemo } from "./commands/demo.ts";
+import { registerGateway } from "./commands/gateway.ts";
+import { registerProfile } from "./commands/profile.ts";
+import { registerReader } from "./commands/reader.ts";
+import { registerSpine } from "./commands/spine.ts";
+import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
+import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
 export function program(): Command {
@@ -14,6 +23,15 @@ export function program(): Command {
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(`rk: ${text.replace(/^error: /, "")}`) })
     .exitOverride((error) => Deno.exit(error.exitCode === 0 ? 0 : EXIT_CODES.usage));
+  registerDemo(rk);
+  registerProfile(rk);
+  registerBatch(rk);
+  registerStation(rk);
+  registerWallet(rk);
+  registerReader(rk);
+  registerCard(rk);
+  registerGateway(rk);
+  registerSpine(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });
   return rk;
@@ -44,5 +62,7 @@ if (import.meta.main) {
     console.log(exitCodesHelp());
     Deno.exit(0);
   }
-  await program().parseAsync([...args], { from: "user" });
+  // commander's own `help` knows one level; `rk help station run` is `rk station run --help`.
+  const nested = args[0] === "help" && args.length > 2;
+  await program().parseAsync(nested ? [...args.slice(1), "--help"] : [...args], { from: "user" });
 }

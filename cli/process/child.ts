@@ -22,6 +22,8 @@ export interface ChildSpec {
   readonly preload?: string;
   /** Longest wait for the ready line, in milliseconds. */
   readonly readyTimeoutMs?: number;
+  /** In a session of its own, so that it outlives this command and its terminal. */
+  readonly detached?: boolean;
 }
 
 /** A running child. */
@@ -38,6 +40,8 @@ export interface Child {
   readonly exited: Promise<number>;
   /** Asks it to end (SIGTERM), and kills it when it does not within `graceMs`. */
   stop(graceMs?: number): Promise<number>;
+  /** Lets it go: it stays when this process ends. */
+  release(): void;
   /** SIGKILL, as a power failure would. */
   kill(): Promise<number>;
 }
@@ -83,21 +87,19 @@ export function environment(spec: Pick<ChildSpec, "env">): Record<string, string
 
 /** Starts a child and waits for its ready line. @throws {CodedError} `CHILD_NOT_READY` with the end of its log. */
 export async function startChild(spec: ChildSpec): Promise<Child> {
-  const log = await Deno.open(spec.logFile, { create: true, append: true, write: true, mode: 0o600 });
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
+  (await Deno.open(spec.logFile, { create: true, append: true, mode: 0o600 })).close();
+  // The shell opens the log, so that a process that outlives us goes on logging; `exec` keeps the process id.
+  const shell = ["-c", 'exec "$@" 2>>"$0"', spec.logFile, ...(spec.detached ? ["setsid"] : []), DENO];
+  const child = new Deno.Command("/bin/sh", {
+    args: [...shell, ...commandLine(spec)],
     cwd: REPOSITORY,
     env: environment(spec),
     clearEnv: true,
     stdin: "piped",
     stdout: "piped",
-    stderr: "piped",
+    stderr: "null",
   }).spawn();
-  const logged = child.stderr.pipeTo(log.writable).catch(() => {});
-  const exited = child.status.then(async (status) => {
-    await logged;
-    return status.code;
-  });
+  const exited = child.status.then((status) => status.code);
   const stdin = child.stdin.getWriter();
   const queue = new LineQueue(child.stdout);
   const first = await withTimeout(queue.next(), spec.readyTimeoutMs ?? READY_TIMEOUT_MS);
@@ -130,6 +132,7 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
     write: (line) => stdin.write(new TextEncoder().encode(`${line}\n`)),
     exited,
     stop: (graceMs = STOP_GRACE_MS) => end("SIGTERM", graceMs),
+    release: () => child.unref(),
     kill: () => end("SIGKILL", 0),
   };
 }

@@ -20,7 +20,7 @@ export function encodeResponse(apdu: ResponseApdu): Uint8Array {
   return concat(apdu.data, writeUint(apdu.sw, 2));
 }
 
-/** @throws {CodedError} `APDU_NO_STATUS` when there are not even two bytes. */
+/** Splits raw bytes into data and status word. @throws {CodedError} `APDU_NO_STATUS` when there are not even two bytes. */
 export function decodeResponse(bytes: Uint8Array): ResponseApdu {
   if (bytes.length < 2) {
     throw new CodedError("APDU_NO_STATUS", `Cannot read answer: ${bytes.length} bytes, no status word`);

@@ -34,6 +34,13 @@ export const CreateBatchRequest = z.strictObject({
   profileSha256: hexBytes(32),
   targetId: hexBytes(4),
   targetDevice: hexBytes(1),
+  /**
+   * True for test cards that cannot be told apart (one CPLC and one diversification datum for all): a chip
+   * whose card is closed may then be reserved again and gets a new serial, so such cards go through one
+   * after the other. Absent: false. A chip without CPLC and with all-zero diversification data is always
+   * treated so.
+   */
+  anonymousChips: z.boolean().optional(),
 });
 export const BatchAnswer = z.strictObject({
   batch: BatchName,
@@ -42,6 +49,7 @@ export const BatchAnswer = z.strictObject({
   profileSha256: hexBytes(32),
   targetId: hexBytes(4),
   targetDevice: hexBytes(1),
+  anonymousChips: z.boolean().optional(),
   firstSerial: hexBytes(4),
   lastSerial: hexBytes(4),
   state: z.enum(["open", "closed"]),
@@ -139,3 +147,4 @@ export type ClosureRequest = z.infer<typeof ClosureRequest>;
 export type ClosureAnswer = z.infer<typeof ClosureAnswer>;
 export type HostCertificateRequest = z.infer<typeof HostCertificateRequest>;
 export type HostCertificateAnswer = z.infer<typeof HostCertificateAnswer>;
+export type CardKeysAnswer = z.infer<typeof CardKeysAnswer>;

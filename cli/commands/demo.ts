@@ -1,0 +1,106 @@
+/** `rk demo`: the spine on embedded defaults, watched. */
+
+import type { Command } from "commander";
+import { liveScreen, plainScreen } from "factory/app/screen/live_screen.ts";
+import { CodedError } from "shared/base/errors.ts";
+import { ensureComponents, ensurePkcs11Binding, installLine } from "../components.ts";
+import { runDemo } from "../demo/demo.ts";
+import { table } from "../demo/table.ts";
+import { HOME } from "../home.ts";
+import { action, type CommonOptions, result, say } from "../output.ts";
+import { DEFAULT_SPINE } from "../spine/layout.ts";
+import { refuseWhenRunning } from "../spine/running.ts";
+import { howToTalk } from "./spine.ts";
+
+interface DemoCommandOptions extends CommonOptions {
+  keep?: boolean;
+  real?: boolean;
+}
+
+const CARDS = 12;
+const READERS = 4;
+
+/** Registers the command. */
+export function registerDemo(program: Command): void {
+  program.command("demo")
+    .description(
+      "bring the spine up, make 12 cards genuine on 4 readers, stop a gateway half-way, check every card",
+    )
+    .option("--keep", "leave it running and say how to talk to it")
+    .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL instead of the embedded defaults")
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: DemoCommandOptions) => {
+      const started = performance.now();
+      const folder = options.keep ? DEFAULT_SPINE : await temporaryFolder();
+      if (options.keep) await refuseWhenRunning();
+      if (options.real) await ensureReal((line) => say(options, `  ${line}`));
+      say(
+        options,
+        options.real
+          ? "Demo over pcscd and vpcd, SoftHSM2, PostgreSQL. The keys are in files: not for production."
+          : "Demo on embedded defaults: software HSM, PGlite, virtual readers. Not for production.",
+      );
+      const live = Deno.stdout.isTerminal() && !options.json;
+      const screen = live
+        ? await liveScreen({ color: Deno.env.get("NO_COLOR") === undefined })
+        : plainScreen((line) => say(options, line));
+      try {
+        const shown = await runDemo({
+          folder,
+          cards: CARDS,
+          readers: READERS,
+          real: options.real ?? false,
+          keep: options.keep ?? false,
+          tell: (line) => say(options, `  ${line}`),
+          onEvent: screen.sink,
+          onLineEnd: () => {
+            screen.close();
+            say(options, "  the wallet checks every card");
+          },
+        });
+        const seconds = Math.round((performance.now() - started) / 100) / 10;
+        say(
+          options,
+          "\n" + table([
+            ["serial", "outcome", "wallet", "APDUs", "ms", "certificate SHA-256"],
+            ...shown.cards.map((card) => [
+              card.serial,
+              card.outcome,
+              card.wallet,
+              card.apdus,
+              card.milliseconds,
+              `${card.certificate.slice(0, 16)}...`,
+            ]),
+          ]),
+        );
+        const { attested, failed, gatewayFailovers } = shown;
+        say(
+          options,
+          `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
+            `gateway A was stopped half-way, ${gatewayFailovers} requests went to B instead.`,
+        );
+        if (options.keep) say(options, `\n${howToTalk(shown.spine)}`);
+        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds });
+        return failed === 0 ? 0 : 1;
+      } finally {
+        if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
+      }
+    }));
+}
+
+async function temporaryFolder(): Promise<string> {
+  await Deno.mkdir(HOME, { recursive: true });
+  return await Deno.makeTempDir({ dir: HOME, prefix: "demo-" });
+}
+
+/** @throws {CodedError} `COMPONENT_MISSING` with the line that installs what is not there. */
+async function ensureReal(tell: (line: string) => void): Promise<void> {
+  const missing = await ensureComponents(tell);
+  if (missing.length > 0) {
+    throw new CodedError(
+      "COMPONENT_MISSING",
+      `Cannot run for real: ${missing.map(({ name }) => name).join(", ")} missing. ${installLine(missing)}`,
+    );
+  }
+  await ensurePkcs11Binding(tell);
+}

@@ -1,0 +1,67 @@
+/** `rk gateway --config FILE`: the gateway alone, in front of any upstream. */
+
+import type { Command } from "commander";
+import { GatewayConfig } from "gateway/app/config.ts";
+import { readConfig } from "gateway/app/config_file.ts";
+import { action } from "../output.ts";
+import { absolute } from "../paths.ts";
+import { runForeground } from "../process/foreground.ts";
+import { STANDARD, STANDARD_FOLDER } from "../spine/layout.ts";
+
+/** Registers the command. */
+export function registerGateway(program: Command): void {
+  program.command("gateway")
+    .description(
+      "the edge gateway alone, in front of any upstream; gateway/example.yaml explains the configuration",
+    )
+    .requiredOption("--config <file>", "YAML configuration")
+    .option("--check", "check the configuration and everything it names, then end")
+    .action(action(async (options: { config: string; check?: boolean }) => {
+      const file = absolute(options.config);
+      const config = await readConfig(file, GatewayConfig);
+      return await runForeground({
+        name: "gateway",
+        module: "gateway/app/main.ts",
+        permissions: "gateway",
+        substitution: gatewaySubstitution(file, config),
+        args: ["--config", file, ...(options.check ? ["--check"] : [])],
+      });
+    }));
+}
+
+/** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
+function gatewaySubstitution(file: string, config: GatewayConfig): Record<string, string | string[]> {
+  const folder = file.replace(/\/[^/]*$/, "");
+  const address = (host: string, port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const upstreams = Object.values(config.upstreams).flatMap(({ instances }) =>
+    instances.flatMap(({ url, health }) => [url, ...(health ? [health] : [])].map(hostAndPort))
+  );
+  const files = [
+    config.listen.certificate,
+    config.listen.key,
+    ...config.clients.authorities.flatMap((
+      each,
+    ) => [each.certificate, each.revocationList ?? each.certificate]),
+    config.canaries.serverAuthority,
+    ...[config.canaries.valid, config.canaries.expired, config.canaries.revoked]
+      .flatMap(({ certificate, key }) => [certificate, key]),
+    ...Object.values(config.upstreams).flatMap(({ tls }) =>
+      tls ? [tls.certificate, tls.key, ...tls.authorities] : []
+    ),
+  ].map((path) => path.startsWith("/") ? path : `${folder}/${path}`);
+  return {
+    [STANDARD.gatewayA.listen]: address(config.listen.address, config.listen.port),
+    [STANDARD.gatewayA.admin]: address(config.admin.address, config.admin.port),
+    [STANDARD.attestationA.listen]: upstreams,
+    [STANDARD.attestationA.admin]: upstreams,
+    [STANDARD.attestationB.listen]: upstreams,
+    [STANDARD.attestationB.admin]: upstreams,
+    [`${STANDARD_FOLDER}/gateway-a`]: [file, ...files],
+    [`${STANDARD_FOLDER}/pki`]: files,
+  };
+}
+
+function hostAndPort(url: string): string {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+}

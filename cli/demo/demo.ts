@@ -1,0 +1,167 @@
+/**
+ * The demo: the whole spine comes up, blank virtual cards become attested Recovery Keys, one gateway is stopped half-way,
+ * and every card is checked as a wallet would check it.
+ */
+
+import { createLogger } from "shared/base/log.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import type { StationEvent } from "factory/service/station/events.ts";
+import { encodeBatchFile } from "factory/domain/profile_batch.ts";
+import { genuineCheckSpec } from "../commands/wallet.ts";
+import { writePrivate } from "../paths.ts";
+import { runCollected } from "../process/foreground.ts";
+import { createBatch } from "../spine/batch.ts";
+import { blankCard } from "../spine/card_maker.ts";
+import { type Spine, startSpine } from "../spine/spine.ts";
+import { startFeeder } from "./feeder.ts";
+import { type LineCard, runLine } from "./line.ts";
+import { demoProfile } from "./profile.ts";
+import { pcscReaders, type Readers, virtualReaders } from "./readers.ts";
+
+/** What to show. */
+export interface DemoOptions {
+  readonly folder: string;
+  readonly cards: number;
+  readonly readers: number;
+  readonly real: boolean;
+  /** The spine goes on running. */
+  readonly keep: boolean;
+  readonly tell: (line: string) => void;
+  readonly onEvent: (event: StationEvent) => void;
+  /** The line has ended and the wallet begins. */
+  readonly onLineEnd: () => void;
+}
+
+/** One card of the demo. */
+export interface DemoCard {
+  readonly serial: string;
+  readonly outcome: string;
+  readonly apdus: number;
+  readonly milliseconds: number;
+  /** SHA-256 of the certificate, hex. */
+  readonly certificate: string;
+  /** What the wallet found: `genuine`, or an error code. */
+  readonly wallet: string;
+}
+
+/** What the demo showed. */
+export interface DemoResult {
+  readonly spine: Spine["descriptor"];
+  readonly cards: readonly DemoCard[];
+  readonly attested: number;
+  readonly failed: number;
+  readonly gatewayFailovers: number;
+}
+
+/** Runs the demo. Whatever it started is stopped, unless it is kept. */
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { folder, tell } = options;
+  const spine = await startSpine({ folder, real: options.real, detached: options.keep, tell });
+  let readers: Readers | undefined;
+  let kept = false;
+  try {
+    readers = options.real ? await pcscReaders(options.readers) : virtualReaders(options.readers);
+    const profile = await demoProfile(folder, SYSTEM_RANDOM);
+    const batch = await createBatch(spine.descriptor.batchManagerFile, profile, options.cards);
+    const batchFile = `${folder}/batch.json`;
+    await writePrivate(batchFile, encodeBatchFile(batch));
+    tell(
+      `batch ${batch.batch}: ${batch.quantity} cards, serials ${batch.firstSerial} to ${batch.lastSerial}`,
+    );
+    const cards = await Promise.all(
+      Array.from({ length: options.cards }, async (_, i) => ({
+        stateFile: `${folder}/cards/${batch.batch}-${i + 1}.card`,
+        options: await blankCard(spine.token.hsm, SYSTEM_RANDOM),
+      })),
+    );
+    let stopped = false;
+    const line = await runLine({
+      spine: spine.descriptor,
+      batchFile,
+      ...readers,
+      cards,
+      onEvent: options.onEvent,
+      onFinished: async (finished) => {
+        if (stopped || finished < options.cards / 2) return;
+        stopped = true;
+        await spine.children.get("gateway-a")!.stop();
+      },
+    });
+    options.onLineEnd();
+    if (options.keep) await spine.restart("gateway-a");
+    const verdicts = await walletChecks(folder, readers, line.cards);
+    const table = line.cards.map(({ report }, i): DemoCard => ({
+      serial: report.serial ?? "-",
+      outcome: report.outcome,
+      apdus: report.apdus,
+      milliseconds: Math.round(report.milliseconds),
+      certificate: report.certificateSha256 ?? "-",
+      wallet: verdicts[i]!,
+    }));
+    const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
+    if (options.keep) {
+      await spine.release();
+      kept = true;
+    }
+    return {
+      spine: spine.descriptor,
+      cards: table,
+      attested,
+      failed: table.length - attested,
+      gatewayFailovers: line.failovers,
+    };
+  } finally {
+    await readers?.stop();
+    if (!kept) await spine.stop();
+  }
+}
+
+/** Puts each card on a reader again and has a wallet prove it, one at a time on each reader. */
+async function walletChecks(folder: string, readers: Readers, cards: readonly LineCard[]): Promise<string[]> {
+  const verdicts = new Array<string>(cards.length).fill("unchecked");
+  const feeder = await startFeeder({
+    cards: `${folder}/cards`,
+    slots: readers.readers.map(({ address }) => address),
+    awayMs: readers.awayMs,
+    logFile: `${folder}/logs/cards.log`,
+  });
+  const queue = cards.map((card, i) => ({ card, i }));
+  const checkOn = async (slot: number) => {
+    const reader = readers.readers[slot]!;
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const spec = genuineCheckSpec({
+        reader: reader.name,
+        trust: `${folder}/station/wallet-trust.json`,
+        json: true,
+        ...(readers.virtual ? { virtualReaders: reader.address } : {}),
+      });
+      // A virtual reader exists while the wallet runs, so the card attaches to it then; pcscd's are there before.
+      const inserted = feeder.insert(slot, next.card.stateFile);
+      if (!readers.virtual) await inserted;
+      const { output, errors } = await runCollected({ ...spec, env: { ...spec.env, ...readers.env } });
+      verdicts[next.i] = verdictOf(output, errors);
+      await inserted;
+      await feeder.remove(slot);
+    }
+  };
+  try {
+    await Promise.all(readers.readers.map((_, slot) => checkOn(slot)));
+  } finally {
+    await feeder.stop();
+  }
+  return verdicts;
+}
+
+function verdictOf(output: string, errors: string): string {
+  try {
+    const answer = JSON.parse(output.trim().split("\n").at(-1) ?? "") as {
+      genuine?: boolean;
+      error?: { code: string };
+      code?: string;
+    };
+    return answer.genuine ? "genuine" : answer.error?.code ?? answer.code ?? "refused";
+  } catch {
+    createLogger("demo").error("wallet", { errors });
+    return "failed";
+  }
+}

@@ -1,0 +1,51 @@
+/** A process of ours in the foreground: its input, output and exit code are the command's. */
+
+import { DENO, REPOSITORY } from "../home.ts";
+import { type ChildSpec, commandLine, environment } from "./child.ts";
+
+/**
+ * Runs a process until it ends and returns its exit code. Signals that a terminal or a supervisor sends to `rk` are handed
+ * on, so that the process can end in order.
+ */
+export async function runForeground(spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">): Promise<number> {
+  const child = new Deno.Command(DENO, {
+    args: commandLine(spec),
+    cwd: REPOSITORY,
+    env: environment(spec),
+    clearEnv: true,
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const hand = (name: Deno.Signal) => () => {
+    try {
+      child.kill(name);
+    } catch {
+      // It has ended already.
+    }
+  };
+  const handlers = (["SIGTERM", "SIGINT"] as const).map((name) => [name, hand(name)] as const);
+  for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
+  try {
+    return (await child.status).code;
+  } finally {
+    for (const [name, handler] of handlers) Deno.removeSignalListener(name, handler);
+  }
+}
+
+/** Runs a process of ours to its end and returns what it printed. */
+export async function runCollected(
+  spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">,
+): Promise<{ code: number; output: string; errors: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(DENO, {
+    args: commandLine(spec),
+    cwd: REPOSITORY,
+    env: environment(spec),
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout), errors: decoder.decode(stderr) };
+}

@@ -1,0 +1,243 @@
+/**
+ * A local spine: two gateways, two attestation services, a token and a database, each service a process of its own under
+ * its permission set. `rk demo` and the tests start one for themselves; `rk spine start` keeps one for other commands.
+ */
+
+import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { createLogger, type Logger } from "shared/base/log.ts";
+import { type Child, type ChildSpec, startChild } from "../process/child.ts";
+import type { Substitution } from "../process/permissions.ts";
+import { writePrivate } from "../paths.ts";
+import { openToken, type OwnPostgres, ownPostgres, type Token } from "./backends.ts";
+import { writeConfigurations } from "./configurations.ts";
+import {
+  type Endpoint,
+  freeAddresses,
+  SPINE_FOLDERS,
+  type SpineAddresses,
+  STANDARD,
+  STANDARD_FOLDER,
+} from "./layout.ts";
+import { provisionPki } from "./pki.ts";
+import { provisionSenderKeys } from "./sender_keys.ts";
+
+/** How to start a spine. */
+export interface SpineOptions {
+  /** Its folder, absolute; made when it is not there, kept otherwise. */
+  readonly folder: string;
+  /** SoftHSM2 and PostgreSQL instead of the embedded ones. */
+  readonly real?: boolean;
+  /** The processes outlive this command. */
+  readonly detached?: boolean;
+  /** Loaded first in every process (tests of permissions). */
+  readonly preload?: string;
+  /** What is being done, for people. */
+  readonly tell?: (line: string) => void;
+}
+
+/** What other commands need of a running spine: `spine.json` in its folder. */
+export interface SpineDescriptor {
+  readonly version: 1;
+  readonly folder: string;
+  readonly real: boolean;
+  readonly addresses: SpineAddresses;
+  /** PostgreSQL address of the database. */
+  readonly databaseUrl: string;
+  readonly processes: Readonly<Record<string, number>>;
+  readonly stationFile: string;
+  readonly batchManagerFile: string;
+}
+
+/** A running spine. */
+export interface Spine {
+  readonly descriptor: SpineDescriptor;
+  readonly token: Token;
+  /** Running processes by name: `gateway-a`, `gateway-b`, `attestation-a`, `attestation-b`, `database`. */
+  readonly children: ReadonlyMap<string, Child>;
+  /** Starts a process again, after it was stopped or killed. */
+  restart(name: string): Promise<void>;
+  /** Stops everything that was started. */
+  stop(): Promise<void>;
+  /** Leaves the processes running when this command ends. */
+  release(): Promise<void>;
+}
+
+/** Starts a spine and waits until every process serves. What was started is stopped again when one does not. */
+export async function startSpine(options: SpineOptions): Promise<Spine> {
+  const { folder, real = false } = options;
+  const tell = options.tell ?? (() => {});
+  for (const name of SPINE_FOLDERS) await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+  const addresses = freeAddresses();
+  const logger = await fileLogger(`${folder}/logs/spine.log`);
+  const children = new Map<string, Child>();
+  let token: Token | undefined;
+  let postgres: OwnPostgres | undefined;
+  const stop = async () => {
+    const services = [...children].filter(([name]) => name !== "database").map(([, child]) => child.stop());
+    await Promise.all(services);
+    await children.get("database")?.stop();
+    await postgres?.stop();
+    await token?.hsm.close();
+  };
+  try {
+    tell("certificates and keys");
+    await provisionPki(folder, Date.now());
+    const senders = {
+      station: await provisionSenderKeys(`${folder}/station`),
+      batchManager: await provisionSenderKeys(`${folder}/batch-manager`),
+    };
+    token = await openToken(folder, real, logger);
+    tell("database");
+    if (real) postgres = await ownPostgres(folder);
+    else children.set("database", await startChild(databaseSpec(options, addresses)));
+    const databaseUrl = postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`;
+    const tls = postgres?.tls;
+    await writeConfigurations(folder, addresses, {
+      databaseUrl,
+      ...(tls ? { databaseTls: { authority: tls.caFile, certificate: tls.certFile, key: tls.keyFile } } : {}),
+      hsm: token.configuration,
+    }, senders);
+    const specs = serviceSpecs(options, addresses, token, postgres);
+    // The first service brings the schema up to date; the others find it done.
+    tell("attestation services");
+    for (const name of ["attestation-a", "attestation-b"]) children.set(name, await startChild(specs[name]!));
+    tell("gateways");
+    await Promise.all(["gateway-a", "gateway-b"].map(async (name) => {
+      children.set(name, await startChild(specs[name]!));
+    }));
+    const descriptor: SpineDescriptor = {
+      version: 1,
+      folder,
+      real,
+      addresses,
+      databaseUrl,
+      processes: Object.fromEntries([...children].map(([name, child]) => [name, child.pid])),
+      stationFile: `${folder}/station/station.yaml`,
+      batchManagerFile: `${folder}/batch-manager/client.yaml`,
+    };
+    return {
+      descriptor,
+      token,
+      children,
+      async restart(name) {
+        const spec = name === "database" ? databaseSpec(options, addresses) : specs[name];
+        if (!spec) throw new CodedError("SPINE_PROCESS", `Cannot start ${name}: a spine has no such process`);
+        children.set(name, await startChild(spec));
+      },
+      stop,
+      async release() {
+        await writePrivate(`${folder}/spine.json`, JSON.stringify(descriptor, null, 2));
+        await token?.hsm.close();
+        for (const child of children.values()) child.release();
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function fileLogger(path: string): Promise<Logger> {
+  const file = await Deno.open(path, { create: true, append: true, mode: 0o600 });
+  file.close();
+  return createLogger("rk", {
+    write: (line) => Deno.writeTextFileSync(path, `${line}\n`, { append: true }),
+  });
+}
+
+type Common = Pick<ChildSpec, "detached" | "preload" | "logFile">;
+
+function common(options: SpineOptions, name: string): Common {
+  return {
+    logFile: `${options.folder}/logs/${name}.log`,
+    ...(options.detached ? { detached: true } : {}),
+    ...(options.preload ? { preload: options.preload } : {}),
+  };
+}
+
+function databaseSpec(options: SpineOptions, addresses: SpineAddresses): ChildSpec {
+  return {
+    ...common(options, "database"),
+    name: "database",
+    module: "shared/transport/pglite/main.ts",
+    permissions: "database",
+    substitution: { [STANDARD_FOLDER]: options.folder, [STANDARD.database]: addresses.database },
+    args: ["--directory", `${options.folder}/database`, "--listen", addresses.database],
+  };
+}
+
+/** Standard addresses and folders of instance A, exchanged for those of an instance. */
+function instanceSubstitution(
+  folder: string,
+  kind: "gateway" | "attestation",
+  instance: "a" | "b",
+  own: Endpoint,
+): Record<string, string> {
+  const standard = kind === "gateway" ? STANDARD.gatewayA : STANDARD.attestationA;
+  return {
+    [STANDARD_FOLDER]: folder,
+    [`${STANDARD_FOLDER}/${kind}-a`]: `${folder}/${kind}-${instance}`,
+    [standard.listen]: own.listen,
+    [standard.admin]: own.admin,
+  };
+}
+
+function serviceSpecs(
+  options: SpineOptions,
+  addresses: SpineAddresses,
+  token: Token,
+  postgres: OwnPostgres | undefined,
+): Record<string, ChildSpec> {
+  const { folder } = options;
+  const peers: Record<string, string> = {
+    [STANDARD.attestationB.listen]: addresses.attestationB.listen,
+    [STANDARD.attestationB.admin]: addresses.attestationB.admin,
+  };
+  const specs: Record<string, ChildSpec> = {};
+  for (const instance of ["a", "b"] as const) {
+    const gateway = instance === "a" ? addresses.gatewayA : addresses.gatewayB;
+    const attestation = instance === "a" ? addresses.attestationA : addresses.attestationB;
+    specs[`gateway-${instance}`] = {
+      ...common(options, `gateway-${instance}`),
+      name: `gateway-${instance}`,
+      module: "gateway/app/main.ts",
+      permissions: "gateway",
+      substitution: {
+        ...instanceSubstitution(folder, "gateway", instance, gateway),
+        ...peers,
+        [STANDARD.attestationA.listen]: addresses.attestationA.listen,
+        [STANDARD.attestationA.admin]: addresses.attestationA.admin,
+      },
+      args: ["--config", `${folder}/gateway-${instance}/config.yaml`],
+    };
+    const substitution: Substitution = {
+      ...instanceSubstitution(folder, "attestation", instance, attestation),
+      [STANDARD.database]: postgres ? postgresAddress(postgres.url) : addresses.database,
+      [`${STANDARD_FOLDER}/database-client`]: postgres?.tls
+        ? [postgres.tls.caFile, postgres.tls.certFile, postgres.tls.keyFile]
+        : [],
+      ...(token.configuration.kind === "pkcs11"
+        ? { "/usr/lib/softhsm/libsofthsm2.so": token.configuration.library }
+        : {}),
+    };
+    specs[`attestation-${instance}`] = {
+      ...common(options, `attestation-${instance}`),
+      name: `attestation-${instance}`,
+      module: "factory/app/attestation_main.ts",
+      permissions: token.configuration.kind === "pkcs11" ? "attestation-pkcs11" : "attestation",
+      substitution,
+      args: ["--config", `${folder}/attestation-${instance}/config.yaml`],
+      env: token.env,
+    };
+  }
+  return specs;
+}
+
+function postgresAddress(url: string): string {
+  const parsed = new URL(url);
+  return `${parsed.hostname}:${parsed.port}`;
+}
+
+defineErrors({
+  SPINE_PROCESS: { fault: "bug", retry: false, next: "Report it." },
+});

@@ -1,0 +1,45 @@
+/** LOAD. GPC 2.3.1, 11.6. Blocks are gathered in volatile memory and become a package at the last one. */
+
+import { equal } from "shared/base/bytes.ts";
+import type { CommandApdu } from "shared/protocol/apdu/command.ts";
+import { response, type ResponseApdu } from "shared/protocol/apdu/response.ts";
+import { SW } from "shared/protocol/apdu/status_words.ts";
+import { acceptLoadBlock } from "shared/protocol/gp/load_parser.ts";
+import { PACKAGE_LOADED } from "../constants.ts";
+import type { CardContext } from "../context.ts";
+import { loadFileHash, readPackage } from "./load_file.ts";
+
+/** The data of a success: no confirmation follows. GPC 2.3.1, 11.6.3.1. */
+const NO_CONFIRMATION = Uint8Array.of(0);
+
+/** Executes LOAD; any refusal ends the load. */
+export function load(context: CardContext, command: CommandApdu): ResponseApdu {
+  const running = context.volatile.load;
+  if (running === null) return response(SW.CONDITIONS_NOT_SATISFIED);
+  const { progress, step } = acceptLoadBlock(running.progress, command);
+  if (step.kind === "more") {
+    context.volatile.load = { ...running, progress };
+    return response(SW.OK, NO_CONFIRMATION);
+  }
+  context.volatile.load = null;
+  if (step.kind === "refuse") return response(step.sw);
+
+  const content = step.file.loadFileDataBlock;
+  const loaded = readPackage(content);
+  if (loaded === undefined || !equal(loaded.packageAid, running.packageAid)) return response(SW.WRONG_DATA);
+  const { hash } = running;
+  if (hash.length > 0 && !equal(loadFileHash(content, hash.length), hash)) return response(SW.WRONG_DATA);
+  context.state = {
+    ...context.state,
+    packages: [...context.state.packages, {
+      aid: loaded.packageAid,
+      domain: running.domain,
+      version: loaded.version,
+      modules: loaded.modules,
+      lifeCycle: PACKAGE_LOADED,
+      size: content.length,
+      sha256: loadFileHash(content, 32),
+    }],
+  };
+  return response(SW.OK, NO_CONFIRMATION);
+}

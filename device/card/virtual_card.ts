@@ -1,0 +1,191 @@
+/**
+ * The virtual Recovery Key card: power, one command at a time, and the rule that memory is stored before an
+ * answer leaves. It speaks APDUs in bytes; vpcd.ts and in_process_channel.ts put it on a reader.
+ */
+
+import { CodedError } from "shared/base/errors.ts";
+import { type CommandApdu, decodeCommand } from "shared/protocol/apdu/command.ts";
+import { encodeResponse, response, type ResponseApdu } from "shared/protocol/apdu/response.ts";
+import { SW } from "shared/protocol/apdu/status_words.ts";
+import type { RandomSource } from "shared/transport/random.ts";
+import { recoveryKeyCommand } from "./applet/recovery_key.ts";
+import { volatileAfterSelect } from "./applet/volatile.ts";
+import { CARD_LIFE_CYCLE } from "./constants.ts";
+import type { CardContext, VolatileState } from "./context.ts";
+import { type CardCrypto, softwareCardCrypto } from "./crypto.ts";
+import { domainCommand } from "./domain/security_domain.ts";
+import { type CardOptions, completeCardOptions, isPublishedTestKeySet } from "./options.ts";
+import { findSelectable, issuerDomain } from "./registry.ts";
+import { CardSecureChannel } from "./secure_channel.ts";
+import { isSelect, makeSelected, select } from "./select.ts";
+import { type CardState, newCardState } from "./state.ts";
+import { type CardStore, fileStore, memoryStore } from "./store.ts";
+import "./errors.ts";
+
+/** How a card is opened: where it is kept, and what it is when it is new. */
+export interface OpenCardOptions extends CardOptions {
+  /** File of its memory; absent: memory that dies with the process. */
+  readonly stateFile?: string;
+  /** Randomness of the card. Default: the operating system's. */
+  readonly random?: RandomSource;
+  /** Coprocessor; default: software over `random`. */
+  readonly crypto?: CardCrypto;
+}
+
+const INS_GET_DATA = 0xca;
+const SHORT_HEADER = 5;
+
+/** One card. */
+export class VirtualCard {
+  readonly #store: CardStore;
+  readonly #crypto: CardCrypto;
+  #state: CardState;
+  #volatile: VolatileState | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  /** Whether the card was made by this `open`. */
+  readonly isNew: boolean;
+
+  private constructor(store: CardStore, crypto: CardCrypto, state: CardState, isNew: boolean) {
+    this.#store = store;
+    this.#crypto = crypto;
+    this.#state = state;
+    this.isNew = isNew;
+  }
+
+  /**
+   * Opens the card of a state file, or makes one; the fields of `CardOptions` matter only when it is made.
+   * @throws {CodedError} `VCARD_OPTIONS`, `VCARD_STATE_UNREADABLE`, `VCARD_STATE_LOCKED`.
+   */
+  static open(options: OpenCardOptions = {}): Promise<VirtualCard> {
+    return Promise.resolve().then(() => {
+      const { stateFile, random, crypto: given, ...cardOptions } = options;
+      const cardCrypto = given ?? softwareCardCrypto(random);
+      const complete = completeCardOptions(cardOptions);
+      const store = stateFile === undefined ? memoryStore() : fileStore(stateFile);
+      try {
+        const stored = store.load();
+        const state = stored ?? newCardState(complete, cardCrypto.random);
+        if (stored === undefined) store.save(state);
+        return new VirtualCard(store, cardCrypto, state, stored === undefined);
+      } catch (error) {
+        store.close();
+        throw error;
+      }
+    });
+  }
+
+  /** Answer to reset. */
+  get atr(): Uint8Array {
+    return this.#state.atr;
+  }
+
+  /** Whether the card has power. */
+  get powered(): boolean {
+    return this.#volatile !== null;
+  }
+
+  /** Whether the ISD still has the published test keys: then the card protects nothing. */
+  get hasTestKeys(): boolean {
+    return issuerDomain(this.#state).keySets.some(isPublishedTestKeySet);
+  }
+
+  /** What is engraved in the chip, for reports: CPLC (42). */
+  get cplc(): Uint8Array {
+    return this.#state.cplc.slice();
+  }
+
+  /** Power on, or a reset: everything volatile is gone, the issuer domain is selected. */
+  powerOn(): void {
+    this.powerOff();
+    this.#volatile = {
+      selected: issuerDomain(this.#state).aid,
+      channel: new CardSecureChannel(),
+      personalizing: null,
+      load: null,
+      registryPosition: { scope: 0, next: 0 },
+      applet: volatileAfterSelect(null),
+      upgradeGrant: null,
+    };
+  }
+
+  /** Power off. */
+  powerOff(): void {
+    this.#volatile?.channel.reset();
+    this.#volatile = null;
+  }
+
+  /**
+   * Executes one command APDU; commands given at once are executed one after the other.
+   * @returns data and status word. Whatever they tell is on the disk already.
+   * @throws {CodedError} `VCARD_NOT_POWERED`; and whatever the store throws, after which the card is powered off.
+   */
+  process(commandBytes: Uint8Array): Promise<Uint8Array> {
+    const turn = this.#queue.then(() => this.#process(commandBytes));
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Lets the state file go. */
+  close(): void {
+    this.powerOff();
+    this.#store.close();
+  }
+
+  #process(commandBytes: Uint8Array): Uint8Array {
+    if (this.#volatile === null) {
+      throw new CodedError("VCARD_NOT_POWERED", "Cannot execute command: the card has no power");
+    }
+    const context: CardContext = { state: this.#state, volatile: this.#volatile, crypto: this.#crypto };
+    const answer = encodeResponse(execute(context, commandBytes));
+    if (context.state !== this.#state) {
+      try {
+        this.#store.save(context.state);
+      } catch (error) {
+        // A chip whose memory fails falls silent: what was computed must not be seen.
+        this.powerOff();
+        throw error;
+      }
+      this.#state = context.state;
+    }
+    return answer;
+  }
+}
+
+/** One command, from bytes to answer. A fault of the card's own code is `6F00` and changes nothing persistent. */
+function execute(context: CardContext, commandBytes: Uint8Array): ResponseApdu {
+  const before = context.state;
+  // No extended length on this card (d_errors, "extended length APDU").
+  if (commandBytes.length > SHORT_HEADER && commandBytes[4] === 0) return response(SW.WRONG_LENGTH);
+  let command: CommandApdu;
+  try {
+    command = decodeCommand(commandBytes);
+  } catch {
+    return response(SW.WRONG_LENGTH);
+  }
+  try {
+    return dispatch(context, command);
+  } catch {
+    context.state = before;
+    return response(SW.UNKNOWN);
+  }
+}
+
+function dispatch(context: CardContext, command: CommandApdu): ResponseApdu {
+  const { state, volatile } = context;
+  const issuer = issuerDomain(state);
+  if (issuer.lifeCycle === CARD_LIFE_CYCLE.TERMINATED && command.ins !== INS_GET_DATA) {
+    return response(SW.CONDITIONS_NOT_SATISFIED);
+  }
+  if (isSelect(command)) return select(context, command);
+  let selected = findSelectable(state, volatile.selected);
+  if (selected === undefined) {
+    // What was selected has been deleted.
+    selected = { kind: "domain", domain: issuer };
+    makeSelected(context, selected);
+  }
+  if (selected.kind === "domain") return domainCommand(context, selected.domain, command);
+  const { recoveryKey } = selected.instance;
+  // An instance of foreign code is there and does nothing.
+  if (recoveryKey === null) return response(SW.INS_NOT_SUPPORTED);
+  return recoveryKeyCommand(context, selected.instance, recoveryKey, command);
+}

@@ -1,0 +1,76 @@
+/** The files of the listener and of trust, read at start and again when they change. */
+
+import type { Logger } from "shared/base/log.ts";
+import { readTrust } from "shared/protocol/x509/trust.ts";
+import type { AttestationConfig } from "./attestation_config.ts";
+import type { IdentityTrust } from "./attestation_identity.ts";
+import type { ListenerKeys } from "./attestation_listener.ts";
+
+/** How often files are looked at. */
+export const RELOAD_MS = 30_000;
+
+/** What the files say. */
+export interface TlsFiles {
+  readonly keys: ListenerKeys;
+  readonly trust: IdentityTrust;
+  /** Changes when any file's content does. */
+  readonly version: string;
+}
+
+/** Reads every TLS file. @throws {CodedError} of x509/trust.ts, or Deno's own for a file that is not there. */
+export async function readTlsFiles(tls: AttestationConfig["tls"]): Promise<TlsFiles> {
+  const [certificate, key, gateways, senders] = await Promise.all([
+    Deno.readTextFile(tls.certificate),
+    Deno.readTextFile(tls.key),
+    readAuthority(tls.gateways),
+    readAuthority(tls.senders),
+  ]);
+  const text = JSON.stringify([certificate, key, gateways, senders]);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return {
+    keys: { certificate, key, authority: gateways.certificates.pem },
+    trust: { gateways: await readTrust([gateways]), senders: await readTrust([senders]) },
+    version: new Uint8Array(digest).toHex(),
+  };
+}
+
+async function readAuthority(entry: AttestationConfig["tls"]["gateways"]) {
+  const { authority, revocationList, whenStale } = entry;
+  return {
+    certificates: { name: authority, pem: await Deno.readTextFile(authority) },
+    ...(revocationList === undefined
+      ? {}
+      : { revocationList: { name: revocationList, pem: await Deno.readTextFile(revocationList) } }),
+    whenStale,
+  };
+}
+
+/**
+ * Looks at the files now and then and hands over what changed. A file that cannot be used leaves everything
+ * as it was, with a warning: a revocation list that gets too old then refuses by itself.
+ */
+export function watchTlsFiles(
+  tls: AttestationConfig["tls"],
+  first: TlsFiles,
+  log: Logger,
+  changed: (files: TlsFiles) => void,
+): { stop(): void } {
+  let { version } = first;
+  let busy = false;
+  const timer = setInterval(async () => {
+    if (busy) return;
+    busy = true;
+    try {
+      const files = await readTlsFiles(tls);
+      if (files.version === version) return;
+      version = files.version;
+      changed(files);
+      log.info("tls.reloaded");
+    } catch (error) {
+      log.warning("tls.reload-failed", { error });
+    } finally {
+      busy = false;
+    }
+  }, RELOAD_MS);
+  return { stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,248 @@
+/**
+ * The attestation service over HTTP: who connects, who speaks, what was signed, then the operation. The order
+ * is fixed: connection, body size, sender's certificate, signature, schema, decision; to a sender every failure
+ * of authentication looks the same, and the log knows which it was.
+ */
+
+import type { HttpBindings } from "@hono/node-server";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { bodyLimit } from "hono/body-limit";
+import { routePath } from "hono/route";
+import type { TLSSocket } from "node:tls";
+import type { Context, MiddlewareHandler } from "hono";
+import type { Logger } from "shared/base/log.ts";
+import { verifyRequest } from "shared/protocol/wire/http_signature.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import type { Clock } from "shared/transport/clock.ts";
+import type { AttestationService } from "../service/attestation/attestation_service.ts";
+import { type ConfiguredSender, isRefusal } from "../service/attestation/context.ts";
+import type { RequestStamp } from "../transport/issuance_store/transaction.ts";
+import { CLIENT_CERT_HEADER, type IdentityChecker, type SenderIdentity } from "./attestation_identity.ts";
+import type { AttestationMetrics } from "./attestation_metrics.ts";
+import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
+import {
+  ATTEST,
+  CARD_KEYS,
+  CLOSE,
+  CREATE_BATCH,
+  HOST_CERTIFICATE,
+  READ_BATCH,
+  RESERVE,
+} from "./attestation_routes.ts";
+
+/** Longest body that is read, in bytes. */
+export const BODY_MAX = 64 * 1024;
+
+/** What the front needs. */
+export interface AttestationFront {
+  readonly service: AttestationService;
+  readonly identities: IdentityChecker;
+  readonly senders: ReadonlyMap<string, ConfiguredSender>;
+  readonly metrics: AttestationMetrics;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly limits: { readonly inFlight: number; readonly deadlineMs: number };
+  /** True once this instance stops. */
+  readonly draining: () => boolean;
+  /** Whether database and token answer; the text says what does not. */
+  readonly ready: () => Promise<{ readonly ok: boolean; readonly failing: readonly string[] }>;
+}
+
+interface Env {
+  Bindings: HttpBindings;
+  Variables: { identity: SenderIdentity; stamp: RequestStamp; code: string };
+}
+
+/** Makes the application. */
+export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
+  const { service } = front;
+  const app = new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const errors = result.error.issues.map((issue) => ({
+        detail: issue.message,
+        pointer: "#" + issue.path.map((part) => `/${escapePointer(String(part))}`).join(""),
+      }));
+      const detail = errors.map(({ pointer, detail }) => `${pointer}: ${detail}`).join("; ");
+      return problemResponse("ATTEST_MALFORMED", { detail, errors });
+    },
+  });
+  app.onError((error, c) => {
+    const code = codeOfFailure(error);
+    const level = code === "ATTEST_MALFORMED" ? "info" : "error";
+    front.log[level]("request.failed", { path: c.req.path, code, requestId: requestId(c), error });
+    return problemResponse(code);
+  });
+  app.notFound(() => problemResponse("ATTEST_ROUTE_UNKNOWN"));
+
+  app.use(observed(front), gatewayOnly(front));
+  app.get("/healthz", (c) => c.json({ alive: true }));
+  app.get("/readyz", async (c) => {
+    const { ok, failing } = await front.ready();
+    return c.json({ ready: ok, failing }, ok ? 200 : 503);
+  });
+  app.use("/v1/*", bounded(front), bodyLimit({ maxSize: BODY_MAX, onError: tooLarge }), authenticated(front));
+
+  app.openapi(CREATE_BATCH, async (c) => {
+    const result = await service.createBatch(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(READ_BATCH, async (c) => {
+    const result = await service.readBatch(c.var.identity.name, c.req.valid("param").batch);
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(CARD_KEYS, async (c) => {
+    const result = await service.cardKeys(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(RESERVE, async (c) => {
+    const result = await service.reserve(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(ATTEST, async (c) => {
+    const result = await service.attest(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(CLOSE, async (c) => {
+    const result = await service.close(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(HOST_CERTIFICATE, async (c) => {
+    const result = await service.hostCertificate(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+
+  app.openAPIRegistry.registerComponent("securitySchemes", "clientCertificate", { type: "mutualTLS" });
+  app.openAPIRegistry.registerComponent("securitySchemes", "signature", {
+    type: "apiKey",
+    in: "header",
+    name: "Signature",
+    description:
+      "RFC 9421, Ed25519, tag recovery-key, over @method, @path, content-digest (RFC 9530) and content-type",
+  });
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "Recovery Key attestation service",
+      version: "1",
+      description: "Serials, DGI 8137 keys and card certificates. Byte strings are upper-case hex.",
+    },
+  });
+  return app;
+}
+
+function tooLarge(): Response {
+  return problemResponse("ATTEST_BODY_TOO_LARGE");
+}
+
+function escapePointer(part: string): string {
+  return part.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function requestId(c: Context): string | undefined {
+  return c.req.header("x-request-id")?.slice(0, 64);
+}
+
+/** Counts and times each request by its route's pattern, so that a foreign path makes no new label. */
+function observed(front: AttestationFront): MiddlewareHandler<Env> {
+  const clock = front.clock ?? SYSTEM_CLOCK;
+  return async (c, next) => {
+    const begun = clock.monotonic();
+    front.metrics.inFlight(1);
+    try {
+      await next();
+    } finally {
+      front.metrics.inFlight(-1);
+      const { status } = c.res;
+      const code = status < 400 ? "ok" : await problemCode(c.res);
+      const route = code === "ATTEST_ROUTE_UNKNOWN" ? "unknown" : routePath(c, -1);
+      front.metrics.observe(route, status, code, (clock.monotonic() - begun) / 1000);
+      if (status >= 400) {
+        front.log.info("request.refused", { route, status, code, requestId: requestId(c) });
+      }
+    }
+  };
+}
+
+async function problemCode(response: Response): Promise<string> {
+  if (!response.headers.get("content-type")?.startsWith("application/problem+json")) return "other";
+  const body = await response.clone().json() as { code?: string };
+  return body.code ?? "other";
+}
+
+/** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */
+function gatewayOnly(front: AttestationFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const socket = c.env.incoming.socket as TLSSocket;
+    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
+    const verdict = await front.identities.gateway(raw && new Uint8Array(raw));
+    if (verdict.kind === "refuse") {
+      front.log.warning("gateway.refused", { reason: verdict.reason, address: socket.remoteAddress });
+      return problemResponse("ATTEST_GATEWAY_REFUSED");
+    }
+    await next();
+  };
+}
+
+/** Bounds the work: how many at once, and for how long each. */
+function bounded(front: AttestationFront): MiddlewareHandler<Env> {
+  let working = 0;
+  return async (c, next) => {
+    if (front.draining()) {
+      c.header("connection", "close");
+      return problemResponse("ATTEST_DRAINING");
+    }
+    if (working >= front.limits.inFlight) return problemResponse("ATTEST_BUSY");
+    working++;
+    const done = next().finally(() => working--);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), front.limits.deadlineMs);
+    });
+    try {
+      if (await Promise.race([done, deadline]) === "late") {
+        done.catch((error) => front.log.error("request.failed-late", { path: c.req.path, error }));
+        return problemResponse("ATTEST_DEADLINE");
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+/** Sender's certificate, then the body's signature; both must name the same configured sender. */
+function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
+  const clock = front.clock ?? SYSTEM_CLOCK;
+  return async (c, next) => {
+    const verdict = await front.identities.sender(c.req.header(CLIENT_CERT_HEADER));
+    const refused = (code: string, reason: string, who?: string) => {
+      front.log.warning("sender.refused", { code, reason, sender: who, requestId: requestId(c) });
+      return problemResponse(code);
+    };
+    if (verdict.kind === "refuse") return refused("ATTEST_IDENTITY", verdict.reason);
+    const { identity } = verdict;
+    const sender = front.senders.get(identity.name);
+    if (sender === undefined || sender.role !== identity.role) {
+      return refused("ATTEST_IDENTITY", "not-configured", identity.name);
+    }
+    c.set("identity", identity);
+    if (c.req.method !== "POST") return await next();
+
+    // The signature covers the path only: what it does not cover is not taken.
+    if (new URL(c.req.url).search !== "") return refused("ATTEST_SIGNATURE", "query", identity.name);
+    if (!/^application\/json\s*(;|$)/i.test(c.req.header("content-type") ?? "")) {
+      return problemResponse("ATTEST_MEDIA_TYPE");
+    }
+    const body = new Uint8Array(await c.req.arrayBuffer());
+    const signed = await verifyRequest(
+      { method: c.req.method, path: c.req.path, headers: c.req.header(), body },
+      {
+        now: Math.floor(clock.now() / 1000),
+        findKey: (keyId) => keyId === identity.name ? sender.signingKey : undefined,
+      },
+    );
+    if (signed.kind === "refuse") return refused("ATTEST_SIGNATURE", signed.reason, identity.name);
+    c.set("stamp", { sender: identity.name, nonce: signed.nonce, expiresAt: signed.expiresAt });
+    await next();
+  };
+}

@@ -1,0 +1,161 @@
+/** One instance of the attestation service, from a checked configuration to a listener that serves. */
+
+import type { Logger } from "shared/base/log.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import type { Hsm } from "shared/transport/hsm.ts";
+import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
+import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { migrate } from "shared/transport/postgres/migrate.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
+import { attestationService } from "../service/attestation/attestation_service.ts";
+import { certificateSigner } from "../service/attestation/certificate_signer.ts";
+import type { ConfiguredSender } from "../service/attestation/context.ts";
+import { ISSUANCE_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
+import { IssuanceStore } from "../transport/issuance_store/store.ts";
+import { openAdmin } from "./attestation_admin.ts";
+import { type AttestationConfig, splitAddress } from "./attestation_config.ts";
+import { readTlsFiles, watchTlsFiles } from "./attestation_files.ts";
+import { attestationApp } from "./attestation_http.ts";
+import { IdentityChecker } from "./attestation_identity.ts";
+import { openListener } from "./attestation_listener.ts";
+import { attestationMetrics } from "./attestation_metrics.ts";
+import { readiness } from "./attestation_readiness.ts";
+import { warnOfDemonstration } from "./attestation_warnings.ts";
+
+/** How often spent nonces that are too old are removed. */
+const FORGET_MS = 60_000;
+/** Nonces are kept longer than their signatures hold, for another instance whose clock is behind. */
+const NONCE_MARGIN_SECONDS = 300;
+/** Input of the token's health check: nobody's diversification data begins so. */
+const PROBE_INPUT = new TextEncoder().encode("attestation readiness probe");
+
+/** A running instance. */
+export interface RunningAttestation {
+  /** `host:port` of the mTLS listener and of the administration listener. */
+  readonly listen: string;
+  readonly admin: string;
+  /** Answers 503 to new work, ends what is in work, closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts an instance. @throws {CodedError} of whatever is not there: files, token, database, addresses. */
+export async function startAttestation(config: AttestationConfig, log: Logger): Promise<RunningAttestation> {
+  const clock = SYSTEM_CLOCK;
+  const files = await readTlsFiles(config.tls);
+  const hsm = await openHsm(config.hsm, log);
+  let database: Database | undefined;
+  try {
+    database = await openIssuanceDatabase(config, log);
+    const store = new IssuanceStore(database);
+    await store.enterSenders(config.senders);
+    await warnOfDemonstration(config, hsm, database.sql, log);
+
+    const senders = new Map<string, ConfiguredSender>(config.senders.map((sender) => [sender.name, sender]));
+    const { issuer, transportMaster } = config.labels;
+    const serials = {
+      first: parseInt(config.serials.first, 16),
+      last: parseInt(config.serials.last, 16),
+    };
+    const service = attestationService({
+      store,
+      signer: certificateSigner(hsm, issuer),
+      transportMaster: (input) => hsm.cmac(transportMaster, input),
+      senders,
+      serials,
+      hostCertificates: config.hostCertificates,
+      clock,
+      random: SYSTEM_RANDOM,
+      log,
+    });
+    let draining = false;
+    const metrics = attestationMetrics();
+    const identities = new IdentityChecker(files.trust, clock);
+    const ready = readiness(
+      [
+        { name: "database", probe: () => store.ping() },
+        { name: "hsm", probe: () => hsm.cmac(transportMaster, PROBE_INPUT) },
+        { name: "issuer-key", probe: () => hsm.publicKey(issuer) },
+      ],
+      () => draining,
+      clock,
+      log,
+    );
+    const app = attestationApp({
+      service,
+      identities,
+      senders,
+      metrics,
+      log,
+      clock,
+      limits: config.limits,
+      draining: () => draining,
+      ready,
+    });
+    const admin = openAdmin(splitAddress(config.admin), metrics, ready);
+    const listener = await openListener(splitAddress(config.listen), files.keys, app.fetch).catch(
+      async (error) => {
+        await admin.close();
+        throw error;
+      },
+    );
+    const watch = watchTlsFiles(config.tls, files, log, (changed) => {
+      identities.trust(changed.trust);
+      listener.renew(changed.keys);
+    });
+    const forget = setInterval(() => {
+      store.forgetNonces(Math.floor(clock.now() / 1000) - NONCE_MARGIN_SECONDS).catch((error) =>
+        log.warning("nonces.not-forgotten", { error })
+      );
+    }, FORGET_MS);
+    const opened = database;
+    let stopping: Promise<void> | undefined;
+    const stop = async () => {
+      draining = true;
+      log.info("draining");
+      clearInterval(forget);
+      watch.stop();
+      await listener.drain(config.limits.drainMs);
+      await admin.close();
+      await opened.close();
+      await hsm.close();
+      log.info("stopped");
+    };
+    return { listen: listener.address, admin: admin.address, stop: () => stopping ??= stop() };
+  } catch (error) {
+    await database?.close();
+    await hsm.close();
+    throw error;
+  }
+}
+
+function openHsm(config: AttestationConfig["hsm"], log: Logger): Promise<Hsm> {
+  const { kind, ...options } = config;
+  return kind === "software"
+    ? openSoftwareHsm({
+      ...options as Omit<Extract<typeof config, { kind: "software" }>, "kind">,
+      logger: log,
+    })
+    : openPkcs11Hsm({ ...options as Omit<Extract<typeof config, { kind: "pkcs11" }>, "kind">, logger: log });
+}
+
+async function openIssuanceDatabase(config: AttestationConfig, log: Logger): Promise<Database> {
+  const { url, tls, passwordFile, connections } = config.database;
+  const database = openDatabase({
+    url,
+    applicationName: config.name,
+    max: connections,
+    ...(passwordFile === undefined ? {} : { passwordFile }),
+    ...(tls === undefined ? {} : {
+      tls: {
+        caFile: tls.authority,
+        certFile: tls.certificate,
+        keyFile: tls.key,
+        ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
+      },
+    }),
+  });
+  if (config.database.migrate) await migrate(database, ISSUANCE_MIGRATIONS);
+  log.info("database.open", { migrated: config.database.migrate });
+  return database;
+}

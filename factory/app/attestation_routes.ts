@@ -1,0 +1,119 @@
+/** The attestation service's routes, described once for both the validator and /openapi.json. */
+
+import { createRoute, z } from "@hono/zod-openapi";
+import {
+  AttestationAnswer,
+  AttestationRequest,
+  BatchAnswer,
+  BatchName,
+  CardKeysAnswer,
+  CardKeysRequest,
+  ClosureAnswer,
+  ClosureRequest,
+  CreateBatchRequest,
+  HostCertificateAnswer,
+  HostCertificateRequest,
+  ReservationAnswer,
+  ReservationRequest,
+} from "shared/protocol/wire/attestation.ts";
+import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+
+const problems = Object.fromEntries(
+  ([
+    [400, "The body is malformed; `errors` points at what is wrong"],
+    [401, "The signature is missing, wrong, old or was used before"],
+    [403, "This sender may not do this"],
+    [404, "Unknown batch or reservation"],
+    [409, "It contradicts what is on record"],
+    [413, "More than 64 KiB"],
+    [415, "Not application/json"],
+    [422, "The card's values do not hold"],
+    [503, "Token or database away: try again after Retry-After"],
+  ] as const).map(([status, description]) => [
+    status,
+    { description, content: { [PROBLEM_MEDIA_TYPE]: { schema: Problem } } },
+  ]),
+);
+
+function post<const P extends string, B extends z.ZodType, A extends z.ZodType>(
+  path: P,
+  role: string,
+  summary: string,
+  request: B,
+  answer: A,
+) {
+  return createRoute({
+    method: "post",
+    path,
+    summary,
+    description: `Role: ${role}. The body is signed (RFC 9421) with the sender's Ed25519 key.`,
+    security: [{ clientCertificate: [], signature: [] }],
+    request: { body: { required: true, content: { "application/json": { schema: request } } } },
+    responses: {
+      200: { description: "Done", content: { "application/json": { schema: answer } } },
+      ...problems,
+    },
+  });
+}
+
+/** POST /v1/batches. */
+export const CREATE_BATCH = post(
+  "/v1/batches",
+  "batch-manager",
+  "Create a batch with a serial range of its own; by name, the same request again answers the same batch",
+  CreateBatchRequest,
+  BatchAnswer,
+);
+/** GET /v1/batches/{batch}. */
+export const READ_BATCH = createRoute({
+  method: "get",
+  path: "/v1/batches/{batch}",
+  summary: "Read a batch and how far it is",
+  description: "Role: batch-manager or station. Not signed: it changes nothing.",
+  security: [{ clientCertificate: [] }],
+  request: { params: z.object({ batch: BatchName }) },
+  responses: {
+    200: { description: "Done", content: { "application/json": { schema: BatchAnswer } } },
+    ...problems,
+  },
+});
+/** POST /v1/card-keys. */
+export const CARD_KEYS = post(
+  "/v1/card-keys",
+  "station",
+  "Diversify the transport keys of one card inside the HSM, sealed to the station",
+  CardKeysRequest,
+  CardKeysAnswer,
+);
+/** POST /v1/reservations. */
+export const RESERVE = post(
+  "/v1/reservations",
+  "station",
+  "Reserve a serial for a chip and draw its DGI 8137 key, sealed to the station",
+  ReservationRequest,
+  ReservationAnswer,
+);
+/** POST /v1/attestations. */
+export const ATTEST = post(
+  "/v1/attestations",
+  "station",
+  "Check a card's public key and certify it",
+  AttestationRequest,
+  AttestationAnswer,
+);
+/** POST /v1/closures. */
+export const CLOSE = post(
+  "/v1/closures",
+  "station",
+  "Close a card's record",
+  ClosureRequest,
+  ClosureAnswer,
+);
+/** POST /v1/host-certificates. */
+export const HOST_CERTIFICATE = post(
+  "/v1/host-certificates",
+  "station",
+  "Certify the static key of the station's own test wallet",
+  HostCertificateRequest,
+  HostCertificateAnswer,
+);

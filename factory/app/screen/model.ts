@@ -1,0 +1,147 @@
+/** What a station's screen shows, as a value that each event changes. No terminal here. */
+
+import type { CardReport, StationEvent } from "../../service/station/events.ts";
+
+/** One reader on the screen. */
+export interface ReaderView {
+  readonly reader: string;
+  readonly state: "empty" | "working" | "done" | "again" | "failed";
+  /** What happens, or what to do. */
+  readonly words: string;
+  /** Part of the steps that are done, 0 to 1. */
+  readonly progress: number;
+  readonly serial: string | null;
+}
+
+/** The whole screen. */
+export interface StationView {
+  readonly batch: string;
+  readonly readers: readonly ReaderView[];
+  readonly attested: number;
+  readonly scrapped: number;
+  readonly refused: number;
+  /** Presentations that have to be repeated. */
+  readonly repeated: number;
+  /** Milliseconds (monotonic) at which the last cards were attested, for the rate. */
+  readonly attestedAt: readonly number[];
+  readonly notice: string;
+  readonly serviceLost: boolean;
+}
+
+/** Cards that the rate is taken over. */
+const RATE_CARDS = 20;
+
+/** An empty screen. */
+export const EMPTY_VIEW: StationView = {
+  batch: "",
+  readers: [],
+  attested: 0,
+  scrapped: 0,
+  refused: 0,
+  repeated: 0,
+  attestedAt: [],
+  notice: "",
+  serviceLost: false,
+};
+
+const EMPTY_READER = {
+  state: "empty",
+  words: "put a card on the reader",
+  progress: 0,
+  serial: null,
+} as const;
+
+function change(view: StationView, reader: string, changed: Partial<ReaderView>): StationView {
+  const known = view.readers.some((one) => one.reader === reader);
+  const readers = known ? view.readers : [...view.readers, { reader, ...EMPTY_READER }];
+  return { ...view, readers: readers.map((one) => one.reader === reader ? { ...one, ...changed } : one) };
+}
+
+function finished(view: StationView, card: CardReport, now: number): StationView {
+  const words = card.outcome === "attested"
+    ? "take the card off"
+    : `${card.message ?? ""}. ${card.next ?? ""}`;
+  const next = change(view, card.reader, {
+    state: card.outcome === "attested" ? "done" : card.outcome === "failed" ? "again" : "failed",
+    words,
+    progress: 1,
+    serial: card.serial,
+  });
+  switch (card.outcome) {
+    case "attested":
+      return {
+        ...next,
+        attested: next.attested + 1,
+        attestedAt: [...next.attestedAt, now].slice(-RATE_CARDS),
+      };
+    case "scrapped":
+      return { ...next, scrapped: next.scrapped + 1 };
+    case "refused":
+      return { ...next, refused: next.refused + 1 };
+    default:
+      return { ...next, repeated: next.repeated + 1 };
+  }
+}
+
+/** The screen after an event. @param now milliseconds, monotonic. */
+export function afterEvent(view: StationView, event: StationEvent, now: number): StationView {
+  switch (event.event) {
+    case "ready":
+      return event.readers.reduce((next, reader) => change(next, reader, {}), {
+        ...view,
+        batch: event.batch,
+      });
+    case "reader-added":
+      return change(view, event.reader, {});
+    case "reader-removed":
+      return { ...view, readers: view.readers.filter(({ reader }) => reader !== event.reader) };
+    case "card-inserted":
+      return change(view, event.reader, {
+        state: "working",
+        words: "looking at the card",
+        progress: 0,
+        serial: null,
+      });
+    case "card-removed": {
+      // A failure stays to be read until the next card comes.
+      const state = view.readers.find(({ reader }) => reader === event.reader)?.state;
+      return state === "failed" || state === "again" ? view : change(view, event.reader, EMPTY_READER);
+    }
+    case "step":
+      return change(view, event.reader, {
+        state: "working",
+        words: event.words,
+        progress: event.position / (event.steps + 1),
+        serial: event.serial,
+      });
+    case "card":
+      return finished(view, event.card, now);
+    case "service-lost":
+      return { ...view, serviceLost: true };
+    case "service-restored":
+      return { ...view, serviceLost: false };
+    case "unfinished":
+      return {
+        ...view,
+        notice: `${event.cards.length} cards of earlier runs are unfinished: present them again`,
+      };
+    case "failover":
+      return { ...view, notice: `gateway ${event.gateway} does not answer: using the other one` };
+    case "warning":
+      return { ...view, notice: event.message };
+  }
+}
+
+/** Attested cards a minute over the last cards; undefined before the second one. */
+export function cardsPerMinute(view: StationView): number | undefined {
+  const first = view.attestedAt[0];
+  const last = view.attestedAt.at(-1);
+  if (first === undefined || last === undefined || last <= first) return undefined;
+  return (60_000 * (view.attestedAt.length - 1)) / (last - first);
+}
+
+/** Good cards among those that are finished, in percent; undefined before the first one. */
+export function yieldPercent(view: StationView): number | undefined {
+  const all = view.attested + view.scrapped;
+  return all === 0 ? undefined : (100 * view.attested) / all;
+}

@@ -1,0 +1,119 @@
+/** A station's configuration file (YAML or JSON): who it is, how it reaches the attestation service, where it keeps its state. */
+
+import { parse } from "yaml";
+import { dirname, isAbsolute, join } from "node:path";
+import { z } from "zod";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { fromUtf8 } from "shared/base/bytes.ts";
+import { StationName } from "shared/protocol/wire/attestation.ts";
+import { readSecretFile } from "shared/transport/secret_file.ts";
+
+/** The file's shape. Paths count from the folder of the file. */
+const StationConfigFile = z.strictObject({
+  name: StationName,
+  gateways: z.array(z.string().regex(/^https:\/\//, "give an https address")).min(1).max(8),
+  tls: z.strictObject({ ca: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }),
+  signingKeyFile: z.string().min(1),
+  sealingKeyFile: z.string().min(1),
+  stateFolder: z.string().min(1),
+  operator: z.string().min(1).max(64),
+});
+
+/** A configuration, paths resolved. */
+export type StationConfig = z.infer<typeof StationConfigFile>;
+
+/** A private key of the station as JWK; `OKP` signs, `EC` opens what is sealed. */
+const PrivateJwk = z.discriminatedUnion("kty", [
+  z.looseObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string(), d: z.string() }),
+  z.looseObject({
+    kty: z.literal("EC"),
+    crv: z.literal("P-256"),
+    x: z.string(),
+    y: z.string(),
+    d: z.string(),
+  }),
+]);
+
+/** Reads a file of the configuration, or says which one is missing. */
+async function read(path: string, what: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new CodedError(
+      "STATION_CONFIG",
+      `Cannot read ${what} ${path}: ${
+        error instanceof Deno.errors.NotFound ? "there is no such file" : (error as Error).name
+      }`,
+      { path },
+    );
+  }
+}
+
+/**
+ * Reads a configuration.
+ * @throws {CodedError} `STATION_CONFIG` naming the field or file.
+ */
+export async function readStationConfig(path: string): Promise<StationConfig> {
+  const text = await read(path, "the station's configuration");
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new CodedError(
+      "STATION_CONFIG",
+      `Cannot read ${path}: ${(error as Error).message.split("\n")[0]}`,
+      { path },
+    );
+  }
+  const parsed = StationConfigFile.safeParse(value);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".") || "file"}: ${issue.message}`);
+    throw new CodedError("STATION_CONFIG", `Cannot use ${path}: ${faults.join("; ")}`, { path });
+  }
+  const at = (relative: string) => isAbsolute(relative) ? relative : join(dirname(path), relative);
+  const { tls, signingKeyFile, sealingKeyFile, stateFolder, ...rest } = parsed.data;
+  return {
+    ...rest,
+    tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },
+    signingKeyFile: at(signingKeyFile),
+    sealingKeyFile: at(sealingKeyFile),
+    stateFolder: at(stateFolder),
+  };
+}
+
+/** Reads a private JWK from a file that only its owner may read. @throws {CodedError} `STATION_CONFIG`, `SECRET_FILE_OPEN`. */
+export function readPrivateJwk(path: string, kty: "OKP" | "EC"): JsonWebKey {
+  using secret = readSecretFile(path);
+  let value: unknown;
+  try {
+    value = JSON.parse(fromUtf8(secret.reveal()));
+  } catch {
+    throw new CodedError("STATION_CONFIG", `Cannot use key file ${path}: it is not JSON`, { path });
+  }
+  const parsed = PrivateJwk.safeParse(value);
+  if (!parsed.success || parsed.data.kty !== kty) {
+    const wanted = kty === "OKP" ? "an Ed25519" : "a P-256";
+    throw new CodedError("STATION_CONFIG", `Cannot use key file ${path}: it is not ${wanted} private JWK`, {
+      path,
+    });
+  }
+  return parsed.data as JsonWebKey;
+}
+
+/** Texts of the TLS files. @throws {CodedError} `STATION_CONFIG`. */
+export async function readTls(tls: StationConfig["tls"]): Promise<{ ca: string; cert: string; key: string }> {
+  const [ca, cert, key] = await Promise.all([
+    read(tls.ca, "the gateways' authority"),
+    read(tls.cert, "the station's certificate"),
+    read(tls.key, "the station's TLS key"),
+  ]);
+  return { ca, cert, key };
+}
+
+defineErrors({
+  STATION_CONFIG: {
+    fault: "configuration",
+    retry: false,
+    next: "Correct what the message names; factory/app/station_example.yaml shows every field.",
+  },
+});

@@ -1,0 +1,207 @@
+/** `rk station run`: a batch on every reader. Wiring only. */
+
+import { createHash } from "node:crypto";
+import { dirname, isAbsolute, join } from "node:path";
+import process from "node:process";
+import { toHex } from "shared/base/bytes.ts";
+import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
+import { type CapFile, readCap } from "shared/protocol/cap/reader.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import "../domain/issuance/refusals.ts";
+import { type BatchFile, parseBatchFile } from "../domain/profile_batch.ts";
+import { ChipLocks } from "../service/station/chip_locks.ts";
+import type { EventSink } from "../service/station/events.ts";
+import { hostIdentity, writeWalletTrust } from "../service/station/host_identity.ts";
+import { runStation, type StationSummary } from "../service/station/station.ts";
+import { AttestationClient } from "../transport/attestation_client.ts";
+import { openJournal } from "../transport/journal/sqlite.ts";
+import { liveScreen, plainScreen, type StationScreen } from "./screen/live_screen.ts";
+import { readPrivateJwk, readStationConfig, readTls, type StationConfig } from "./station_config.ts";
+import { chooseReaders, openReaders, type VirtualReaderAddress } from "./station_readers.ts";
+
+/** Options of `rk station run`. */
+export interface StationRunCommand {
+  /** File that `rk batch create --out` wrote. */
+  readonly batch: string;
+  /** The station's configuration file. */
+  readonly station: string;
+  /** Names, or parts of names, of readers; empty: all. */
+  readonly readers?: readonly string[];
+  readonly once?: boolean;
+  readonly count?: number;
+  readonly json?: boolean;
+  /** `host:port,...` instead of PC/SC. */
+  readonly virtualReaders?: string;
+  readonly retryAuthentication?: boolean;
+  /** Overrides the configuration's operator. */
+  readonly operator?: string;
+}
+
+/** What surrounds a command. */
+export interface StationSurroundings {
+  /** Standard output, one line. */
+  readonly write: (line: string) => void;
+  /** No new card; cards in work are finished. */
+  readonly finish: AbortSignal;
+  /** No further command to any card. */
+  readonly stop: AbortSignal;
+}
+
+/**
+ * Runs a station. With `json` every event is one JSON object a line, the first has `ready: true`, the last is the summary.
+ * @returns exit code: 0 when the run did what it says, with `once` only when every card is attested.
+ * @throws {CodedError} what keeps a station from starting.
+ */
+export async function runStationCommand(
+  options: StationRunCommand,
+  surroundings: StationSurroundings,
+): Promise<number> {
+  const config = await readStationConfig(options.station);
+  const batch = await readBatch(options.batch);
+  const { cap, packageSha256 } = await readPackage(batch, options.batch);
+  const signingKey = readPrivateJwk(config.signingKeyFile, "OKP");
+  const sealingKey = readPrivateJwk(config.sealingKeyFile, "EC");
+  const tls = await readTls(config.tls);
+  await Deno.mkdir(config.stateFolder, { recursive: true, mode: 0o700 });
+
+  const readers = await openReaders(options.virtualReaders);
+  const screen = await screenOf(options, surroundings, readers.virtual);
+  const attestation = new AttestationClient({
+    gateways: config.gateways,
+    tls,
+    name: config.name,
+    signingKey,
+    sealingKey,
+    clock: SYSTEM_CLOCK,
+    random: SYSTEM_RANDOM,
+    onFailover: (event) => screen.sink({ event: "failover", ...event }),
+  });
+  const journal = openJournal(`${config.stateFolder}/journal.sqlite`);
+  try {
+    await checkBatch(attestation, batch);
+    const host = await hostIdentity({
+      stateFolder: config.stateFolder,
+      batch,
+      attestation,
+      random: SYSTEM_RANDOM,
+    });
+    await writeWalletTrust(config.stateFolder, batch, host);
+    const only = options.readers?.length
+      ? chooseReaders(await readers.service.readers(), options.readers)
+      : undefined;
+    const summary = await runStation({
+      context: {
+        batch,
+        cap,
+        packageSha256,
+        attestation,
+        journal,
+        host,
+        chips: new ChipLocks(),
+        operator: operatorOf(options, config),
+        retryAuthentication: options.retryAuthentication ?? false,
+        clock: SYSTEM_CLOCK,
+        random: SYSTEM_RANDOM,
+        emit: screen.sink,
+        stop: surroundings.stop,
+      },
+      readers: readers.service,
+      ...(only === undefined ? {} : { only }),
+      once: options.once ?? false,
+      ...(options.count === undefined ? {} : { count: options.count }),
+      finish: surroundings.finish,
+    });
+    screen.close();
+    if (options.json) surroundings.write(JSON.stringify(summary));
+    return exitCode(options, summary);
+  } finally {
+    await journal.close();
+    attestation.close();
+    await readers.service.close();
+  }
+}
+
+function exitCode({ once, count }: StationRunCommand, summary: StationSummary): number {
+  if (once) return summary.attested > 0 && summary.failed === 0 ? EXIT_CODES.ok : EXIT_CODES.card;
+  return count !== undefined && summary.attested < count ? EXIT_CODES.card : EXIT_CODES.ok;
+}
+
+function operatorOf(options: StationRunCommand, config: StationConfig): string {
+  return options.operator ?? config.operator;
+}
+
+async function readBatch(path: string): Promise<BatchFile> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new CodedError(
+      "BATCH_FILE_UNREADABLE",
+      `Cannot read batch file ${path}: ${(error as Error).name}`,
+      { path },
+    );
+  }
+  return parseBatchFile(text);
+}
+
+/** Reads the package of the profile and compares its hash. @throws {CodedError} `PACKAGE_FILE`, and those of `readCap`. */
+async function readPackage(
+  batch: BatchFile,
+  batchPath: string,
+): Promise<{ cap: CapFile | undefined; packageSha256: string | null }> {
+  const { capPath, capSha256 } = batch.profile.applet;
+  if (capPath === null) return { cap: undefined, packageSha256: null };
+  const path = isAbsolute(capPath) ? capPath : join(dirname(batchPath), capPath);
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    throw new CodedError("PACKAGE_FILE", `Cannot read package ${path}: ${(error as Error).name}`, { path });
+  }
+  const hash = toHex(createHash("sha256").update(bytes).digest());
+  if (hash !== capSha256) {
+    throw new CodedError("PACKAGE_FILE", `Cannot use package ${path}: its SHA-256 is not applet.capSha256`, {
+      path,
+    });
+  }
+  const cap = readCap(bytes);
+  if (toHex(cap.packageAid) !== batch.profile.aids.appletPackage) {
+    throw new CodedError("PACKAGE_FILE", `Cannot use package ${path}: its AID is not aids.appletPackage`, {
+      path,
+    });
+  }
+  return { cap, packageSha256: hash };
+}
+
+/** The service's own view of the batch must be the file's. It also opens the first connection before a card waits for it. */
+async function checkBatch(attestation: AttestationClient, batch: BatchFile): Promise<void> {
+  const known = await attestation.batch(batch.batch);
+  const differing = (["profileSha256", "firstSerial", "lastSerial", "issuerPublicKey"] as const)
+    .filter((field) => known[field] !== batch[field]);
+  if (differing.length > 0) {
+    throw new CodedError(
+      "BATCH_FILE_CHANGED",
+      `Cannot use batch file: the service knows another ${differing.join(", ")}`,
+    );
+  }
+  if (known.state !== "open") {
+    throw new CodedError("ATTEST_BATCH_CLOSED", `Cannot run batch ${batch.batch}: it is closed`);
+  }
+}
+
+async function screenOf(
+  options: StationRunCommand,
+  { write }: StationSurroundings,
+  virtual: readonly VirtualReaderAddress[],
+): Promise<StationScreen> {
+  if (options.json) {
+    const sink: EventSink = (event) => {
+      const more = event.event === "ready" ? { ready: true, virtualReaders: virtual } : {};
+      write(JSON.stringify({ ...event, ...more, time: new Date().toISOString() }));
+    };
+    return { sink, close: () => {} };
+  }
+  if (!process.stdout.isTTY) return plainScreen(write);
+  return await liveScreen({ color: !Deno.env.get("NO_COLOR") });
+}

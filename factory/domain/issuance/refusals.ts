@@ -1,0 +1,183 @@
+/** Why the attestation service refuses: one row a reason, with the HTTP status that a sender sees. */
+
+import { defineErrors, type ErrorRow } from "shared/base/errors.ts";
+
+/** The table. A decision's `reason` is always one of its keys. */
+export const ISSUANCE_REFUSALS = defineErrors({
+  ATTEST_SENDER_UNKNOWN: {
+    fault: "configuration",
+    retry: false,
+    http: 401,
+    next: "Enter the sender's name and keys under `senders` of the attestation service.",
+  },
+  ATTEST_SENDER_DISABLED: {
+    fault: "configuration",
+    retry: false,
+    http: 403,
+    next: "This sender was disabled: ask whoever runs the attestation service.",
+  },
+  ATTEST_ROLE: {
+    fault: "usage",
+    retry: false,
+    http: 403,
+    next: "Batch managers create batches; stations do everything else. Use the right identity.",
+  },
+  ATTEST_REPLAY: {
+    fault: "peer",
+    retry: false,
+    http: 401,
+    next: "This signed request was used already: sign it again with a new nonce.",
+  },
+  ATTEST_BATCH_UNKNOWN: {
+    fault: "usage",
+    retry: false,
+    http: 404,
+    next: "Check the batch's name, or create it: `rk batch create`.",
+  },
+  ATTEST_BATCH_EXISTS: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "A batch of this name exists with other facts: choose another name.",
+  },
+  ATTEST_BATCH_CLOSED: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "The batch takes no more cards: create another one.",
+  },
+  ATTEST_QUOTA_EXHAUSTED: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "Every serial of the batch is given out: create another batch.",
+  },
+  ATTEST_SERIALS_EXHAUSTED: {
+    fault: "configuration",
+    retry: false,
+    http: 409,
+    next: "The factory's serial range has no room for a batch of this size: extend `serials`.",
+  },
+  ATTEST_CHIP_CLOSED: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "This card is closed in this batch, good or scrapped: take it off the line.",
+  },
+  ATTEST_CHIP_ELSEWHERE: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "This card has a certificate in another batch: finish or scrap it there.",
+  },
+  ATTEST_RESERVATION_UNKNOWN: {
+    fault: "usage",
+    retry: false,
+    http: 404,
+    next: "Reserve a serial for this card first.",
+  },
+  ATTEST_STATION_MISMATCH: {
+    fault: "peer",
+    retry: false,
+    http: 403,
+    next: "The card was reserved by another station: reserve it here again, or put it back there.",
+  },
+  ATTEST_SERIAL_MISMATCH: {
+    fault: "peer",
+    retry: false,
+    http: 409,
+    next: "The card's serial is not the reserved one: personalize the card again with its own reservation.",
+  },
+  ATTEST_PUBLIC_KEY: {
+    fault: "card",
+    retry: false,
+    http: 422,
+    next: "The card's public key is not a point of secp256k1: scrap the card.",
+  },
+  ATTEST_CARD_SIGNATURE: {
+    fault: "card",
+    retry: false,
+    http: 422,
+    next: "The card's key is not signed by the DGI 8137 key of this reservation: personalize the card again.",
+  },
+  ATTEST_KEY_SUPERSEDED: {
+    fault: "card",
+    retry: false,
+    http: 409,
+    next: "The certificate of this key was superseded: ask the card for a new key.",
+  },
+  ATTEST_KEY_REUSED: {
+    fault: "card",
+    retry: false,
+    http: 409,
+    next: "Another card has this public key: scrap both cards and find out why.",
+  },
+  ATTEST_CLOSED: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "The card's record is closed and cannot change.",
+  },
+  ATTEST_NOT_ATTESTED: {
+    fault: "peer",
+    retry: false,
+    http: 409,
+    next: "A card is good only with a certificate: attest it first.",
+  },
+  ATTEST_CERTIFICATE_MISMATCH: {
+    fault: "peer",
+    retry: false,
+    http: 409,
+    next: "The card does not hold the certificate that was issued last: attest it again, or scrap it.",
+  },
+  ATTEST_REASON_MISSING: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next: "A scrapped card needs a reason; a good one has none.",
+  },
+  ATTEST_TIMES: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next: "`finishedAt` is before `startedAt`: set the station's clock.",
+  },
+  ATTEST_HOST_DISABLED: {
+    fault: "configuration",
+    retry: false,
+    http: 404,
+    next: "This service issues no host certificates (`hostCertificates.enabled`).",
+  },
+  ATTEST_HOST_SERIAL: {
+    fault: "usage",
+    retry: false,
+    http: 403,
+    next: "Only serials of the factory's own range are certified here, never a customer's wallet.",
+  },
+  ATTEST_HOST_TAKEN: {
+    fault: "usage",
+    retry: false,
+    http: 403,
+    next: "Another station's test wallet has this serial: choose another one.",
+  },
+});
+
+/** Why a decision refuses. */
+export type RefusalReason = keyof typeof ISSUANCE_REFUSALS;
+
+/** A refusal as a value. */
+export interface Refusal {
+  readonly kind: "refuse";
+  readonly reason: RefusalReason;
+}
+
+/** Makes a refusal. */
+export function refuse(reason: RefusalReason): Refusal {
+  return { kind: "refuse", reason };
+}
+
+/** HTTP status of a refusal. */
+export function refusalStatus(reason: RefusalReason): number {
+  const row: ErrorRow = ISSUANCE_REFUSALS[reason];
+  return row.http ?? 500;
+}

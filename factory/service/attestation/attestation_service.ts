@@ -1,0 +1,50 @@
+/** The attestation service as one value: its operations over one context. */
+
+import type {
+  AttestationAnswer,
+  AttestationRequest,
+  BatchAnswer,
+  CardKeysAnswer,
+  CardKeysRequest,
+  ClosureAnswer,
+  ClosureRequest,
+  CreateBatchRequest,
+  HostCertificateAnswer,
+  HostCertificateRequest,
+  ReservationAnswer,
+  ReservationRequest,
+} from "shared/protocol/wire/attestation.ts";
+import type { Refusal } from "../../domain/issuance/refusals.ts";
+import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
+import { createBatch, readBatch } from "./batches.ts";
+import { cardKeys } from "./card_keys.ts";
+import { attest, close, reserve } from "./cards.ts";
+import type { AttestationContext } from "./context.ts";
+import { hostCertificate } from "./host_certificates.ts";
+
+/** Operations; each answers, or refuses as a value. A throw is a fault and has changed nothing. */
+export interface AttestationService {
+  createBatch(stamp: RequestStamp, request: CreateBatchRequest): Promise<BatchAnswer | Refusal>;
+  readBatch(reader: string, name: string): Promise<BatchAnswer | Refusal>;
+  cardKeys(stamp: RequestStamp, request: CardKeysRequest): Promise<CardKeysAnswer | Refusal>;
+  reserve(stamp: RequestStamp, request: ReservationRequest): Promise<ReservationAnswer | Refusal>;
+  attest(stamp: RequestStamp, request: AttestationRequest): Promise<AttestationAnswer | Refusal>;
+  close(stamp: RequestStamp, request: ClosureRequest): Promise<ClosureAnswer | Refusal>;
+  hostCertificate(
+    stamp: RequestStamp,
+    request: HostCertificateRequest,
+  ): Promise<HostCertificateAnswer | Refusal>;
+}
+
+/** Binds the operations to a context. */
+export function attestationService(context: AttestationContext): AttestationService {
+  return {
+    createBatch: (stamp, request) => createBatch(context, stamp, request),
+    readBatch: (reader, name) => readBatch(context, reader, name),
+    cardKeys: (stamp, request) => cardKeys(context, stamp, request),
+    reserve: (stamp, request) => reserve(context, stamp, request),
+    attest: (stamp, request) => attest(context, stamp, request),
+    close: (stamp, request) => close(context, stamp, request),
+    hostCertificate: (stamp, request) => hostCertificate(context, stamp, request),
+  };
+}

@@ -1,0 +1,53 @@
+/** The transport keys of one card: diversified inside the HSM, sealed to the station that asks. */
+
+import { fromHex, toHex } from "shared/base/bytes.ts";
+import { diversifyKdf3 } from "shared/protocol/scp03/diversification.ts";
+import type { CardKeysAnswer, CardKeysRequest, CardKeysSealed } from "shared/protocol/wire/attestation.ts";
+import { batchIsOpen } from "../../domain/issuance/batch.ts";
+import { chipIdentity } from "../../domain/issuance/chip.ts";
+import type { Refusal } from "../../domain/issuance/refusals.ts";
+import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
+import { type AttestationContext, isRefusal, signedRequest } from "./context.ts";
+import { sealForStation } from "./station_seal.ts";
+
+/** Gives a station the static keys of a card. Who asked for which chip is on record before they are told. */
+export async function cardKeys(
+  context: AttestationContext,
+  stamp: RequestStamp,
+  request: CardKeysRequest,
+): Promise<CardKeysAnswer | Refusal> {
+  const { key } = chipIdentity(request.chip, false);
+  const allowed = await signedRequest(
+    context,
+    stamp,
+    ["station"],
+    (transaction) => transaction.batch(request.batch, false),
+    async (transaction, found) => {
+      const open = batchIsOpen(found);
+      if (open.kind === "accept") await transaction.noteCardKeys(request.batch, key, stamp.sender);
+      return open;
+    },
+  );
+  if (isRefusal(allowed)) return allowed;
+  const keys = await diversifyKdf3(
+    context.transportMaster,
+    fromHex(request.chip.keyDiversificationData),
+    request.keyLengthBytes,
+  );
+  try {
+    const plain: CardKeysSealed = {
+      enc: toHex(keys.enc.reveal()),
+      mac: toHex(keys.mac.reveal()),
+      dek: toHex(keys.dek.reveal()),
+    };
+    const sealed = await sealForStation(context, stamp.sender, plain);
+    context.log.info("card.keys-released", {
+      batch: request.batch,
+      keyDiversificationData: request.chip.keyDiversificationData,
+      sender: stamp.sender,
+    });
+    return { sealed };
+  } finally {
+    for (const secret of [keys.enc, keys.mac, keys.dek]) secret.wipe();
+  }
+}

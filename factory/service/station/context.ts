@@ -1,0 +1,33 @@
+/** What the work on every card of a station shares. */
+
+import type { CapFile } from "shared/protocol/cap/reader.ts";
+import type { HostIdentity } from "shared/protocol/recovery_key/mutual_authentication.ts";
+import type { Clock } from "shared/transport/clock.ts";
+import type { RandomSource } from "shared/transport/random.ts";
+import type { BatchFile } from "../../domain/profile_batch.ts";
+import type { AttestationPort } from "../../transport/attestation_client.ts";
+import type { Journal } from "../../transport/journal/port.ts";
+import type { ChipLocks } from "./chip_locks.ts";
+import type { EventSink } from "./events.ts";
+
+/** The context of a run. */
+export interface StationContext {
+  readonly batch: BatchFile;
+  /** The package, when the profile loads one. */
+  readonly cap: CapFile | undefined;
+  /** SHA-256 (hex) of the package's file, for the record. */
+  readonly packageSha256: string | null;
+  readonly attestation: AttestationPort;
+  readonly journal: Journal;
+  /** The station's test wallet. */
+  readonly host: HostIdentity;
+  readonly chips: ChipLocks;
+  readonly operator: string;
+  /** A human said that cards whose authentication failed may be tried once more. */
+  readonly retryAuthentication: boolean;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly emit: EventSink;
+  /** Aborted when the station is asked to stop at once. */
+  readonly stop: AbortSignal;
+}

@@ -1,0 +1,55 @@
+/** What a station tells its surroundings while it works: screens and programs read these. No event holds a secret. */
+
+/** How a presentation of a card ended. */
+export type CardOutcome = "attested" | "scrapped" | "refused" | "failed";
+
+/** One presentation of one card. */
+export interface CardReport {
+  /** 4 bytes of hex; null when it never had one. */
+  readonly serial: string | null;
+  readonly outcome: CardOutcome;
+  readonly reader: string;
+  /** APDUs of this presentation. */
+  readonly apdus: number;
+  /** From the card's insertion to the outcome. */
+  readonly milliseconds: number;
+  /** Of these, spent waiting for the card. */
+  readonly cardMilliseconds: number;
+  /** SHA-256 (hex) of the certificate that the card holds. */
+  readonly certificateSha256: string | null;
+  /** Error code; null when attested. */
+  readonly reason: string | null;
+  /** What happened and what to do, for people; null when attested. */
+  readonly message: string | null;
+  readonly next: string | null;
+  /** The step at which it ended; null when attested. */
+  readonly step: string | null;
+}
+
+/** An event. */
+export type StationEvent =
+  | { readonly event: "ready"; readonly batch: string; readonly readers: readonly string[] }
+  | {
+    readonly event: "unfinished";
+    readonly cards: readonly { serial: string | null; step: string | null }[];
+  }
+  | { readonly event: "reader-added" | "reader-removed"; readonly reader: string }
+  | { readonly event: "card-inserted" | "card-removed"; readonly reader: string }
+  | {
+    readonly event: "step";
+    readonly reader: string;
+    readonly step: string;
+    /** For the operator. */
+    readonly words: string;
+    /** Position and number of steps, from 1. */
+    readonly position: number;
+    readonly steps: number;
+    readonly serial: string | null;
+  }
+  | { readonly event: "card"; readonly card: CardReport }
+  | { readonly event: "service-lost" | "service-restored" }
+  | { readonly event: "failover"; readonly gateway: string; readonly reason: string }
+  | { readonly event: "warning"; readonly code: string; readonly message: string };
+
+/** Receives events; must not throw. */
+export type EventSink = (event: StationEvent) => void;

@@ -1,0 +1,216 @@
+/**
+ * A station: many readers, one task for each, no card waits for another. A card that lies on a reader is personalized
+ * once; the next work on that reader needs the next card, or the same one presented again.
+ */
+
+import { CodedError, codeOf } from "shared/base/errors.ts";
+import type { ReaderService } from "shared/transport/card_channel.ts";
+import { closeRecord } from "./actions.ts";
+import type { StationContext } from "./context.ts";
+import { personalizeCard } from "./engine.ts";
+import type { CardReport } from "./events.ts";
+
+/** Wait before a card that another program holds is tried again, in milliseconds. */
+const BUSY_RETRY_MS = 250;
+/** Times that it is tried again. */
+const BUSY_RETRIES = 8;
+
+/** What a run is to do. */
+export interface StationRunOptions {
+  readonly context: StationContext;
+  readonly readers: ReaderService;
+  /** Names of readers to use; absent: every one, also those that come later. */
+  readonly only?: readonly string[];
+  /** End after one card on each reader. */
+  readonly once?: boolean;
+  /** End after so many cards are good, scrapped or refused. */
+  readonly count?: number;
+  /** Ends the run when the cards in work are finished. */
+  readonly finish: AbortSignal;
+}
+
+/** What a run did. */
+export interface StationSummary {
+  readonly attested: number;
+  readonly failed: number;
+  readonly cards: readonly CardReport[];
+}
+
+interface Slot {
+  /** A card is there. */
+  present: boolean;
+  /** Counts insertions, so that a card that was exchanged during work is seen. */
+  insertion: number;
+  /** The insertion that was worked on. */
+  worked: number;
+  busy: boolean;
+  /** One card was finished here. */
+  done: boolean;
+}
+
+/**
+ * Runs until the signal aborts, or what was asked for is done.
+ * @throws {CodedError} `READER_UNKNOWN` when a named reader is not connected at the start, `PCSC_UNAVAILABLE`.
+ */
+export async function runStation(options: StationRunOptions): Promise<StationSummary> {
+  return await new Station(options).run();
+}
+
+/**
+ * Tells the attestation service of every card whose outcome it does not know yet. What cannot be told now stays.
+ * @returns how many were told.
+ */
+export async function reportFinished(context: StationContext): Promise<number> {
+  let told = 0;
+  for (const card of context.journal.unfinished()) {
+    if (card.state === "open" || card.closed) continue;
+    try {
+      await closeRecord(context, card);
+      told++;
+    } catch (error) {
+      context.emit({
+        event: "warning",
+        code: codeOf(error),
+        message: `The end of card ${card.serial} is not told yet: ${(error as Error).message}`,
+      });
+      if (error instanceof CodedError && error.row.fault === "service") break;
+    }
+  }
+  await context.journal.flush();
+  return told;
+}
+
+/** Counts cards, not presentations: one that was taken off too early and attested later has not failed. */
+export function summarize(cards: readonly CardReport[]): StationSummary {
+  const attested = new Set(cards.filter(({ outcome }) => outcome === "attested").map(({ serial }) => serial));
+  const failed = cards.filter(({ outcome, serial }) =>
+    outcome !== "attested" && !(outcome === "failed" && serial !== null && attested.has(serial))
+  );
+  return { attested: attested.size, failed: failed.length, cards };
+}
+
+class Station {
+  readonly #options: StationRunOptions;
+  readonly #slots = new Map<string, Slot>();
+  readonly #cards: CardReport[] = [];
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #ended = new AbortController();
+  #started = 0;
+
+  constructor(options: StationRunOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<StationSummary> {
+    const { context, readers, finish, only } = this.#options;
+    const connected = await readers.readers();
+    const missing = only?.find((name) => !connected.includes(name));
+    if (missing !== undefined) {
+      throw new CodedError(
+        "READER_UNKNOWN",
+        `Cannot use reader ${missing}: connected are ${connected.join(", ") || "none"}`,
+      );
+    }
+    const used = only ?? connected;
+    if (this.#options.once && used.length === 0) {
+      throw new CodedError("READER_UNKNOWN", "Cannot run once: no reader is connected");
+    }
+    for (const reader of used) this.#slot(reader);
+    context.emit({ event: "ready", batch: context.batch.batch, readers: used });
+    const open = context.journal.unfinished();
+    if (open.length > 0) {
+      context.emit({ event: "unfinished", cards: open.map(({ serial, step }) => ({ serial, step })) });
+    }
+    await reportFinished(context);
+
+    const end = AbortSignal.any([finish, this.#ended.signal]);
+    for await (const event of readers.watch(end)) {
+      if (event.kind === "service-lost" || event.kind === "service-restored") {
+        context.emit({ event: event.kind });
+        continue;
+      }
+      if (only !== undefined && !only.includes(event.reader)) continue;
+      if (this.#options.once && !this.#slots.has(event.reader)) continue;
+      context.emit({ event: event.kind, reader: event.reader });
+      const slot = this.#slot(event.reader);
+      if (event.kind === "card-inserted") {
+        slot.present = true;
+        slot.insertion++;
+        this.#start(event.reader, slot);
+      } else {
+        slot.present = false;
+      }
+    }
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    await reportFinished(context);
+    return summarize(this.#cards);
+  }
+
+  #slot(reader: string): Slot {
+    let slot = this.#slots.get(reader);
+    if (slot === undefined) {
+      slot = { present: false, insertion: 0, worked: 0, busy: false, done: false };
+      this.#slots.set(reader, slot);
+    }
+    return slot;
+  }
+
+  /** Cards that count: one that will be presented again is not finished. */
+  get #finished(): number {
+    return this.#cards.filter((card) => card.outcome !== "failed").length;
+  }
+
+  #start(reader: string, slot: Slot): void {
+    const { once, count, finish } = this.#options;
+    if (slot.busy || !slot.present || slot.worked === slot.insertion || finish.aborted) return;
+    if (once && slot.done) return;
+    if (count !== undefined && this.#started >= count) return;
+    slot.busy = true;
+    slot.worked = slot.insertion;
+    this.#started++;
+    const task = this.#work(reader).then((report) => {
+      slot.busy = false;
+      slot.done = true;
+      if (report.outcome === "failed") this.#started--;
+      this.#cards.push(report);
+      this.#options.context.emit({ event: "card", card: report });
+      if (once && [...this.#slots.values()].every(({ done }) => done)) this.#ended.abort();
+      if (count !== undefined && this.#finished >= count) this.#ended.abort();
+      // A card that came while this one was in work, or that had to wait for the count.
+      for (const [name, other] of this.#slots) this.#start(name, other);
+    }).finally(() => this.#tasks.delete(task));
+    this.#tasks.add(task);
+  }
+
+  async #work(reader: string): Promise<CardReport> {
+    const { context, readers } = this.#options;
+    const begun = context.clock.monotonic();
+    try {
+      for (let attempt = 0;; attempt++) {
+        try {
+          const channel = await readers.connect(reader);
+          return await personalizeCard({ context, reader, channel });
+        } catch (error) {
+          // Desktop programs look at every new card for a moment.
+          if (codeOf(error) !== "CARD_BUSY" || attempt >= BUSY_RETRIES) throw error;
+          await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
+        }
+      }
+    } catch (error) {
+      const coded = error instanceof CodedError ? error : undefined;
+      return {
+        serial: null,
+        outcome: "failed",
+        reader,
+        apdus: 0,
+        milliseconds: Math.round(context.clock.monotonic() - begun),
+        cardMilliseconds: 0,
+        certificateSha256: null,
+        reason: codeOf(error),
+        message: error instanceof Error ? error.message : String(error),
+        next: coded?.row.next ?? null,
+        step: "connect",
+      };
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** Rows of the issuance tables, and the records that decisions read. Drivers differ in bigint: both are taken. */
+
+import type {
+  BatchRecord,
+  CertificateRecord,
+  ReservationRecord,
+  ReservationState,
+  SenderRecord,
+  SenderRole,
+} from "../../domain/issuance/records.ts";
+
+/** What a driver may give for a bigint column. */
+type Bigint = string | number | bigint;
+
+/** Columns of `batches` that are read. */
+export interface BatchRow {
+  name: string;
+  quantity: number;
+  profile_name: string;
+  profile_sha256: string;
+  target_id: string;
+  target_device: string;
+  anonymous_chips: boolean;
+  first_serial: Bigint;
+  last_serial: Bigint;
+  next_serial: Bigint;
+  closed: boolean;
+}
+
+/** The record of a row. */
+export function batchRecord(row: BatchRow): BatchRecord {
+  return {
+    name: row.name,
+    quantity: row.quantity,
+    profileName: row.profile_name,
+    profileSha256: row.profile_sha256,
+    targetId: row.target_id,
+    targetDevice: row.target_device,
+    anonymousChips: row.anonymous_chips,
+    firstSerial: Number(row.first_serial),
+    lastSerial: Number(row.last_serial),
+    nextSerial: Number(row.next_serial),
+    closed: row.closed,
+  };
+}
+
+/** Columns of `reservations` that are read. */
+export interface ReservationRow {
+  id: string;
+  batch: string;
+  station: string;
+  serial: Bigint;
+  state: string;
+  personalization_key: string;
+}
+
+/** The record of a row. */
+export function reservationRecord(row: ReservationRow): ReservationRecord {
+  return {
+    id: row.id,
+    batch: row.batch,
+    station: row.station,
+    serial: Number(row.serial),
+    state: row.state as ReservationState,
+    personalizationKey: row.personalization_key,
+  };
+}
+
+/** Columns of `certificates` that are read. */
+export interface CertificateRow {
+  reservation: string;
+  public_key: string;
+  certificate: string;
+  sha256: string;
+  revoked: boolean;
+  supersedes: string | null;
+}
+
+/** The record of a row. */
+export function certificateRecord(row: CertificateRow): CertificateRecord {
+  return {
+    reservation: row.reservation,
+    publicKey: row.public_key,
+    certificate: row.certificate,
+    sha256: row.sha256,
+    revoked: row.revoked,
+    supersedes: row.supersedes !== null,
+  };
+}
+
+/** The answer of the statement that opens every signed request. */
+export interface OpeningRow {
+  fresh: boolean;
+  name: string | null;
+  role: string | null;
+  disabled: boolean | null;
+}
+
+/** The sender of an opening row. */
+export function senderRecord(row: OpeningRow): SenderRecord | undefined {
+  if (row.name === null) return undefined;
+  return { name: row.name, role: row.role as SenderRole, disabled: row.disabled === true };
+}

@@ -1,0 +1,53 @@
+/** The admin listener: plain HTTP on a loopback address, for probes and Prometheus. It shows no identities. */
+
+import { createServer } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import { Hono } from "hono";
+import { CodedError } from "shared/base/errors.ts";
+import type { Telemetry } from "../service/telemetry.ts";
+
+/** What the admin listener shows. */
+export interface AdminView {
+  readonly telemetry: Telemetry;
+  readonly ready: () => boolean;
+  readonly upstreams: () => Readonly<Record<string, readonly { instance: string; state: string }[]>>;
+}
+
+/** Makes the application. */
+export function adminApp(view: AdminView): Hono {
+  const app = new Hono();
+  app.get("/healthz", (c) => c.json({ alive: true }));
+  app.get("/readyz", (c) => {
+    const ready = view.ready();
+    return c.json({ ready, upstreams: view.upstreams() }, ready ? 200 : 503);
+  });
+  app.get("/metrics", async (c) => {
+    const { registry } = view.telemetry;
+    return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
+  });
+  return app;
+}
+
+/** Serves the application. @throws {CodedError} `GATEWAY_LISTEN`. */
+export async function openAdmin(
+  address: { readonly host: string; readonly port: number },
+  view: AdminView,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer(getRequestListener(adminApp(view).fetch, { overrideGlobalObjects: false }));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const where = `${address.host}:${address.port}`;
+      reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
+    });
+    server.listen({ host: address.host, port: address.port }, resolve);
+  });
+  const bound = server.address();
+  return {
+    port: typeof bound === "object" && bound !== null ? bound.port : address.port,
+    close: () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,196 @@
+/** The one configuration file of a gateway, as a strict schema: an unknown key, a wrong type or a dangling name is refused. */
+
+import { z } from "zod";
+import { isIdentityPattern } from "../domain/identity.ts";
+import { isNetwork } from "../domain/networks.ts";
+import { isPathPattern } from "../domain/routes.ts";
+
+const Name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected lower-case letters, digits and -");
+const File = z.string().min(1, "expected the path of a file");
+const Milliseconds = z.int().min(1).max(3_600_000);
+const Port = z.int().min(0).max(65_535);
+const Network = z.string().refine(
+  isNetwork,
+  "expected a network such as 10.0.0.0/8 or 2001:db8::/32, without bits behind the prefix",
+);
+const Host = z.string().regex(
+  /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]+)$/,
+  "expected an IPv4 or IPv6 address",
+);
+const LOOPBACK = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1)$/;
+
+const KeyFiles = z.strictObject({
+  /** PEM, leaf first. */
+  certificate: File,
+  /** PKCS #8 PEM. */
+  key: File,
+});
+
+const IdentityPattern = z.string().refine(
+  isIdentityPattern,
+  "expected a URI, with at most one * for one whole segment, such as urn:recovery-key:station:*",
+);
+
+const Authority = z.strictObject({
+  /** PEM of one or more X.509 v3 authorities. */
+  certificate: File,
+  /** PEM of the authority's complete revocation list. */
+  revocationList: File.optional(),
+  /** What to do when the list is missing or past its nextUpdate. */
+  whenStale: z.enum(["refuse", "accept"]).default("refuse"),
+}).refine((authority) => authority.revocationList !== undefined || authority.whenStale === "accept", {
+  path: ["revocationList"],
+  message: "expected the authority's revocation list (or whenStale: accept, which lets revoked clients in)",
+});
+
+const InstanceUrl = z.string().refine((text) => {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "" &&
+    url.username === "" && url.hash === "";
+}, "expected https://host:port or http://host:port");
+
+const Upstream = z.strictObject({
+  instances: z.array(z.strictObject({
+    url: InstanceUrl,
+    /** Where readiness is asked, when that is another port than the service's own. */
+    health: InstanceUrl.optional(),
+  })).min(1).max(16),
+  /** Mutual TLS; required for https instances. */
+  tls: z.strictObject({
+    authorities: z.array(File).min(1),
+    certificate: File,
+    key: File,
+    /** The URI names that the server's certificate may have. */
+    serverIdentities: z.array(IdentityPattern).min(1),
+  }).optional(),
+  maxConnectionsPerInstance: z.int().min(1).max(10_000).default(64),
+  connectTimeoutMs: Milliseconds.default(2_000),
+  /** Idle connections are closed after this: keep it below the service's own keep-alive timeout. */
+  idleTimeoutMs: Milliseconds.default(4_000),
+  health: z.strictObject({
+    path: z.string().regex(/^\/\S*$/, "expected a path").default("/readyz"),
+    intervalMs: Milliseconds.default(1_000),
+    timeoutMs: Milliseconds.default(2_000),
+    /** Failures in a row until an instance gets no more requests. */
+    unhealthyAfter: z.int().min(1).max(100).default(2),
+    /** Time after which an instance that is down may be tried by a request. */
+    coolDownMs: Milliseconds.default(5_000),
+  }).prefault({}),
+}).superRefine((upstream, context) => {
+  const secure = upstream.instances.some(({ url, health }) => `${url}${health ?? ""}`.includes("https:"));
+  if (secure && upstream.tls === undefined) {
+    context.addIssue({
+      code: "custom",
+      path: ["tls"],
+      message: "expected tls, because an instance is https",
+    });
+  }
+});
+
+const RateLimit = z.strictObject({
+  quota: z.int().min(1).max(1_000_000),
+  windowSeconds: z.int().min(1).max(86_400),
+  /** Requests at once; the quota when absent. */
+  burst: z.int().min(1).max(1_000_000).optional(),
+});
+
+const Method = z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+const Route = z.strictObject({
+  name: Name,
+  path: z.string().refine(
+    isPathPattern,
+    "expected a path such as /v1/batches/{batch}, or /v1/** for any rest",
+  ),
+  methods: z.array(Method).min(1),
+  contentTypes: z.array(z.string().regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/, "expected a media type")).default(
+    [],
+  ),
+  identities: z.array(IdentityPattern).min(1),
+  /** Networks from which the route may be used; any when absent. */
+  networks: z.array(Network).min(1).optional(),
+  /** Name of one of `rateLimits`. */
+  rateLimit: Name.optional(),
+  maxBodyBytes: z.int().min(0).max(16 * 1024 * 1024).default(65_536),
+  /** Name of one of `upstreams`. */
+  upstream: Name,
+  deadlineMs: Milliseconds.default(10_000),
+});
+
+const Limits = z.strictObject({
+  maxConnections: z.int().min(1).max(1_000_000).default(10_000),
+  maxConnectionsPerAddress: z.int().min(1).max(1_000_000).default(1_000),
+  maxHeaders: z.int().min(1).max(1_000).default(64),
+  maxHeaderBytes: z.int().min(512).max(1_048_576).default(16_384),
+  maxTargetLength: z.int().min(16).max(65_536).default(2_048),
+  handshakeTimeoutMs: Milliseconds.default(5_000),
+  headersTimeoutMs: Milliseconds.default(5_000),
+  /** Headers and body together. */
+  requestTimeoutMs: Milliseconds.default(15_000),
+  keepAliveTimeoutMs: Milliseconds.default(15_000),
+  maxRequestsPerConnection: z.int().min(0).max(1_000_000_000).default(0),
+});
+
+/** The configuration of one gateway. */
+export const GatewayConfig = z.strictObject({
+  listen: z.strictObject({
+    address: Host,
+    /** 0 takes a free port, which the ready line names. */
+    port: Port,
+    certificate: File,
+    key: File,
+    minVersion: z.enum(["TLSv1.2", "TLSv1.3"]).default("TLSv1.2"),
+  }),
+  /** Health and metrics, plain HTTP: loopback only. */
+  admin: z.strictObject({
+    address: Host.refine(
+      (address) => LOOPBACK.test(address),
+      "expected a loopback address: this listener has no TLS",
+    ),
+    port: Port,
+  }),
+  clients: z.strictObject({ authorities: z.array(Authority).min(1) }),
+  canaries: z.strictObject({
+    /** PEM: the authority of `listen.certificate`, by which a canary knows the gateway. */
+    serverAuthority: File,
+    /** Name in `listen.certificate`, when that does not have the address. */
+    serverName: z.string().min(1).optional(),
+    valid: KeyFiles,
+    expired: KeyFiles,
+    revoked: KeyFiles,
+  }),
+  /** Networks whose connections are closed at accept. */
+  denyNetworks: z.array(Network).default([]),
+  limits: Limits.prefault({}),
+  rateLimits: z.record(Name, RateLimit).default({}),
+  upstreams: z.record(Name, Upstream),
+  routes: z.array(Route).min(1),
+  drain: z.strictObject({
+    /** Longest wait for what is in flight. */
+    timeoutMs: Milliseconds.default(20_000),
+  }).prefault({}),
+  log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).default("info") }).prefault({}),
+}).superRefine((config, context) => {
+  const names = new Set<string>();
+  for (const [i, route] of config.routes.entries()) {
+    const dangling = (key: "upstream" | "rateLimit", known: object) => {
+      const name = route[key];
+      if (name === undefined || Object.hasOwn(known, name)) return;
+      const message = `expected a name of ${key}s: ${Object.keys(known).join(", ") || "there is none"}`;
+      context.addIssue({ code: "custom", path: ["routes", i, key], message });
+    };
+    dangling("upstream", config.upstreams);
+    dangling("rateLimit", config.rateLimits);
+    if (names.has(route.name)) {
+      context.addIssue({
+        code: "custom",
+        path: ["routes", i, "name"],
+        message: "expected a name of its own",
+      });
+    }
+    names.add(route.name);
+  }
+});
+
+/** The configuration of one gateway, with defaults filled in. */
+export type GatewayConfig = z.infer<typeof GatewayConfig>;

@@ -1,0 +1,104 @@
+/** What is sent on: rebuilt from the strict reading, never copied. Pure: identifiers are passed in. */
+
+import { type StrictRequest } from "./request_rules.ts";
+
+/** Header fields by name; a field that came twice stays twice. */
+export type HeaderFields = Record<string, string | string[]>;
+
+/** Fields that belong to one connection (RFC 9110, 7.6.1), and those that frame a message. */
+const HOP_BY_HOP = new Set([
+  "connection",
+  "content-length",
+  "expect",
+  "host",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Fields that only the gateway may set: from outside they are lies or foreign trace contexts. */
+const GATEWAY_ONLY = new Set([
+  "baggage",
+  "client-cert",
+  "client-cert-chain",
+  "forwarded",
+  "traceparent",
+  "tracestate",
+  "true-client-ip",
+  "via",
+  "x-client-cert",
+  "x-real-ip",
+  "x-request-id",
+]);
+
+const isGatewayOnly = (name: string) => GATEWAY_ONLY.has(name) || name.startsWith("x-forwarded-");
+
+/** Names that a Connection field declares to be of this hop. */
+function namedByConnection(headers: StrictRequest["headers"]): Set<string> {
+  const connection = headers.filter(([name]) => name === "connection").map(([, value]) => value).join(",");
+  return new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
+}
+
+function add(fields: HeaderFields, name: string, value: string): void {
+  const before = fields[name];
+  fields[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value];
+}
+
+/** What the gateway says of a request on its own authority. */
+export interface ForwardFacts {
+  /** Host and port of the instance. */
+  readonly upstreamHost: string;
+  /** DER of the verified client certificate. */
+  readonly clientCertificate: Uint8Array;
+  readonly requestId: string;
+  /** A trace context of our own (W3C Trace Context). */
+  readonly traceparent: string;
+  readonly clientAddress: string;
+  /** Length of the buffered body in bytes; undefined when there is none. */
+  readonly bodyLength: number | undefined;
+}
+
+/** Headers of the request to the upstream. Client-Cert is `:base64(DER):` (RFC 9440). */
+export function upstreamHeaders(request: StrictRequest, facts: ForwardFacts): HeaderFields {
+  // Without a prototype: a header called `__proto__` is just a header.
+  const fields: HeaderFields = Object.create(null);
+  const named = namedByConnection(request.headers);
+  for (const [name, value] of request.headers) {
+    if (HOP_BY_HOP.has(name) || named.has(name) || isGatewayOnly(name)) continue;
+    add(fields, name, value);
+  }
+  fields["host"] = facts.upstreamHost;
+  fields["client-cert"] = `:${facts.clientCertificate.toBase64()}:`;
+  fields["x-request-id"] = facts.requestId;
+  fields["traceparent"] = facts.traceparent;
+  const address = facts.clientAddress.includes(":") ? `"[${facts.clientAddress}]"` : facts.clientAddress;
+  fields["forwarded"] = `for=${address};proto=https`;
+  if (facts.bodyLength !== undefined) fields["content-length"] = String(facts.bodyLength);
+  else if (!["GET", "HEAD", "OPTIONS", "DELETE"].includes(request.method)) fields["content-length"] = "0";
+  return fields;
+}
+
+/** Headers of the answer to the client: the upstream's own without those of its connection. */
+export function downstreamHeaders(
+  rawHeaders: readonly string[],
+  own: Readonly<Record<string, string>>,
+): HeaderFields {
+  const headers: [string, string][] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    headers.push([rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!]);
+  }
+  const named = namedByConnection(headers);
+  const fields: HeaderFields = Object.create(null);
+  for (const [name, value] of headers) {
+    if (name !== "content-length" && HOP_BY_HOP.has(name) || named.has(name)) continue;
+    if (name === "server" || name === "x-powered-by" || isGatewayOnly(name)) continue;
+    add(fields, name, value);
+  }
+  for (const [name, value] of Object.entries(own)) fields[name.toLowerCase()] = value;
+  return fields;
+}

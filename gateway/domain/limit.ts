@@ -1,0 +1,83 @@
+/**
+ * Rate limit by the generic cell rate algorithm (GCRA): a key may spend `burst` requests at once and earns
+ * `quota` more in each window, evenly. Pure: the state of a key is one number, the time is passed in.
+ * All arithmetic is on integers (time in units of 1/quota ms), so that in any time t exactly
+ * floor(t x quota / window) + burst requests are admitted.
+ */
+
+import { type List, serializeList } from "structured-headers";
+
+/** A limit. */
+export interface LimitRule {
+  /** Name in the RateLimit headers: lower-case letters, digits, `-`. */
+  readonly name: string;
+  /** Requests per window. */
+  readonly quota: number;
+  readonly windowSeconds: number;
+  /** Requests that a rested client may send at once; at least 1. */
+  readonly burst: number;
+}
+
+/** Theoretical arrival time of a key, in 1/quota ms; absent for a key that is rested. */
+export type ArrivalTime = number;
+
+/** The decision on one request. */
+export interface LimitDecision {
+  readonly allowed: boolean;
+  /** The key's next state; unchanged when refused. */
+  readonly arrival: ArrivalTime | undefined;
+  /** Requests that may follow at once. */
+  readonly remaining: number;
+  /** Milliseconds until the next request is allowed; 0 when one is. */
+  readonly retryAfterMs: number;
+  /** Milliseconds until the key is rested. */
+  readonly resetMs: number;
+}
+
+/**
+ * Decides on one request of a key.
+ * @param nowMs Monotonic clock, milliseconds; fractions are dropped.
+ */
+export function decideLimit(
+  rule: LimitRule,
+  arrival: ArrivalTime | undefined,
+  nowMs: number,
+): LimitDecision {
+  const now = Math.floor(nowMs) * rule.quota;
+  const interval = rule.windowSeconds * 1000;
+  const tolerance = interval * rule.burst;
+  const from = Math.max(now, arrival ?? now);
+  const next = from + interval;
+  const allowed = next - now <= tolerance;
+  const kept = allowed ? next : from;
+  const remaining = Math.max(0, Math.floor((tolerance - (kept - now)) / interval));
+  return {
+    allowed,
+    arrival: allowed ? next : arrival,
+    remaining,
+    retryAfterMs: remaining > 0 ? 0 : Math.ceil((kept + interval - tolerance - now) / rule.quota),
+    resetMs: Math.ceil((kept - now) / rule.quota),
+  };
+}
+
+/** Whether a key's state says no more than "rested": it may be forgotten. */
+export function isRested(rule: LimitRule, arrival: ArrivalTime, nowMs: number): boolean {
+  return arrival <= Math.floor(nowMs) * rule.quota;
+}
+
+/**
+ * Headers of draft-ietf-httpapi-ratelimit-headers-11: the policy (`q` requests in `w` seconds) and what is left of it
+ * (`r` requests; `t` seconds until more). A refusal also gets Retry-After (RFC 9110, 10.2.3).
+ */
+export function limitHeaders(rule: LimitRule, decision: LimitDecision): Record<string, string> {
+  const policy: List = [[rule.name, new Map([["q", rule.quota], ["w", rule.windowSeconds]])]];
+  const waitMs = decision.remaining > 0 ? decision.resetMs : decision.retryAfterMs;
+  const left: List = [[rule.name, new Map([["r", decision.remaining], ["t", Math.ceil(waitMs / 1000)]])]];
+  return {
+    "RateLimit-Policy": serializeList(policy),
+    "RateLimit": serializeList(left),
+    ...(decision.allowed
+      ? {}
+      : { "Retry-After": String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000))) }),
+  };
+}

@@ -1,0 +1,85 @@
+/** The route decision: path, then method, then media type, each with its own refusal. Pure over a table. */
+
+import { type IdentityMatcher } from "./identity.ts";
+import { type LimitRule } from "./limit.ts";
+import { type NetworkSet } from "./networks.ts";
+import { type Refusal, refuse } from "./refusals.ts";
+
+/** One compiled route. */
+export interface Route {
+  /** Name in logs and metrics. */
+  readonly name: string;
+  readonly path: PathPattern;
+  readonly methods: readonly string[];
+  /** Media types that a body may have; empty: requests have no body. */
+  readonly contentTypes: readonly string[];
+  readonly identities: IdentityMatcher;
+  /** Networks from which the route may be used; undefined: any. */
+  readonly networks: NetworkSet | undefined;
+  readonly limit: LimitRule | undefined;
+  readonly maxBodyBytes: number;
+  /** Name of the pool. */
+  readonly upstream: string;
+  /** Time for the upstream's whole answer, all attempts together. */
+  readonly deadlineMs: number;
+}
+
+/** Decides on one path. */
+export type PathPattern = (path: string) => boolean;
+
+const SEGMENT = /^(?:\{[A-Za-z][A-Za-z0-9]*\}|[A-Za-z0-9._~!$&'()*+,;=:@-]+)$/;
+
+/** Whether a text is a path pattern: literal segments, `{name}` for one segment, `**` at the end for any rest. */
+export function isPathPattern(text: string): boolean {
+  if (text === "/") return true;
+  if (!text.startsWith("/")) return false;
+  const segments = text.slice(1).split("/");
+  return segments.every((segment, i) =>
+    segment === "**"
+      ? i === segments.length - 1
+      : SEGMENT.test(segment) && segment !== "." && segment !== ".."
+  );
+}
+
+/** Compiles a pattern. Paths arrive in one form only (request_rules), so plain comparison is enough. */
+export function compilePathPattern(pattern: string): PathPattern {
+  const parts = pattern.slice(1).split("/");
+  const open = parts[parts.length - 1] === "**";
+  const fixed = open ? parts.slice(0, -1) : parts;
+  return (path) => {
+    const segments = path.slice(1).split("/");
+    if (open ? segments.length <= fixed.length : segments.length !== fixed.length) return false;
+    return fixed.every((part, i) => part.startsWith("{") ? segments[i] !== "" : part === segments[i]);
+  };
+}
+
+/** What the decision looks at. */
+export interface RoutedRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Content-Type as sent; undefined when there is none. */
+  readonly contentType: string | undefined;
+  readonly hasBody: boolean;
+}
+
+/** The decision. */
+export type RouteDecision = { readonly kind: "route"; readonly route: Route } | Refusal;
+
+/** Finds the route of a request; the first in the table that fits wins. */
+export function decideRoute(routes: readonly Route[], request: RoutedRequest): RouteDecision {
+  const onPath = routes.filter((route) => route.path(request.path));
+  if (onPath.length === 0) return refuse("route-unknown");
+  const onMethod = onPath.filter((route) => route.methods.includes(request.method));
+  if (onMethod.length === 0) {
+    const allow = [...new Set(onPath.flatMap((route) => route.methods))].join(", ");
+    return refuse("method-not-allowed", { Allow: allow });
+  }
+  const fitting = onMethod.find((route) => acceptsMediaType(route, request));
+  return fitting === undefined ? refuse("media-type") : { kind: "route", route: fitting };
+}
+
+function acceptsMediaType(route: Route, request: RoutedRequest): boolean {
+  if (!request.hasBody) return true;
+  const type = request.contentType?.split(";", 1)[0]?.trim().toLowerCase();
+  return type !== undefined && route.contentTypes.includes(type);
+}

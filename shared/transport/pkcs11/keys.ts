@@ -1,0 +1,233 @@
+/** Keys on a token: templates of the ones made here, and the check of every key before it is used. */
+
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import type { Handle, Template } from "pkcs11js";
+import { CodedError } from "shared/base/errors.ts";
+import { isPublicKey } from "shared/crypto/secp256k1.ts";
+import { CKA, CKK, CKM, CKO, SECP256K1_PARAMETERS } from "./constants.ts";
+import type { SessionContext } from "./token.ts";
+
+/** Most objects that are looked at on one token. */
+export const OBJECT_LIMIT = 4096;
+/** Longest label in bytes. */
+export const LABEL_LIMIT_BYTES = 64;
+/** Length of a master key in bytes. */
+const MASTER_KEY_BYTES = 32;
+const POINT_BYTES = 65;
+
+/** A signing key on the token. */
+export interface SigningKey {
+  readonly privateHandle: Handle;
+  /** 65 bytes, uncompressed. */
+  readonly publicKey: Uint8Array;
+}
+
+/** CKA_ID of a key: both halves of a pair share it, and other tools can name the key by it. */
+export function keyId(label: string): Buffer {
+  return createHash("sha256").update(label).digest().subarray(0, 16);
+}
+
+/** Templates of a secp256k1 pair: made on the token, of no use but to sign, never to leave. */
+export function signingKeyTemplates(label: string): { publicKey: Template; privateKey: Template } {
+  const common = [
+    { type: CKA.TOKEN, value: true },
+    { type: CKA.LABEL, value: label },
+    { type: CKA.ID, value: keyId(label) },
+    { type: CKA.DERIVE, value: false },
+  ];
+  return {
+    publicKey: [
+      ...common,
+      { type: CKA.PRIVATE, value: false },
+      { type: CKA.VERIFY, value: true },
+      { type: CKA.ENCRYPT, value: false },
+      { type: CKA.WRAP, value: false },
+      { type: CKA.EC_PARAMS, value: Buffer.from(SECP256K1_PARAMETERS) },
+    ],
+    privateKey: [
+      ...common,
+      { type: CKA.PRIVATE, value: true },
+      { type: CKA.SENSITIVE, value: true },
+      { type: CKA.EXTRACTABLE, value: false },
+      { type: CKA.SIGN, value: true },
+      { type: CKA.DECRYPT, value: false },
+      { type: CKA.UNWRAP, value: false },
+    ],
+  };
+}
+
+/** Template of an AES-256 master: made on the token, of no use but for CMAC (CKA_SIGN), never to leave. */
+export function masterKeyTemplate(label: string): Template {
+  return [
+    { type: CKA.TOKEN, value: true },
+    { type: CKA.LABEL, value: label },
+    { type: CKA.ID, value: keyId(label) },
+    { type: CKA.PRIVATE, value: true },
+    { type: CKA.SENSITIVE, value: true },
+    { type: CKA.EXTRACTABLE, value: false },
+    { type: CKA.VALUE_LEN, value: MASTER_KEY_BYTES },
+    { type: CKA.SIGN, value: true },
+    { type: CKA.VERIFY, value: true },
+    { type: CKA.ENCRYPT, value: false },
+    { type: CKA.DECRYPT, value: false },
+    { type: CKA.WRAP, value: false },
+    { type: CKA.UNWRAP, value: false },
+    { type: CKA.DERIVE, value: false },
+  ];
+}
+
+/** Refuses labels that a token or a listing could show as another one. @throws {CodedError} `HSM_LABEL`. */
+export function checkLabel(label: string): void {
+  if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(label) || label.length > LABEL_LIMIT_BYTES) {
+    throw new CodedError(
+      "HSM_LABEL",
+      `Cannot use key label: it is not 1 to ${LABEL_LIMIT_BYTES} printable ASCII characters`,
+    );
+  }
+}
+
+/** Refuses a mechanism that the token lacks, before anything is sent. @throws {CodedError} `HSM_MECHANISM`. */
+export function requireMechanism(context: SessionContext, name: keyof typeof CKM): void {
+  if (!context.facts.mechanisms.has(CKM[name])) {
+    throw new CodedError("HSM_MECHANISM", `Cannot use token: it does not offer CKM_${name}`, {
+      mechanism: `CKM_${name}`,
+      model: context.facts.model,
+    });
+  }
+}
+
+/** Objects that match a template. @throws {CodedError} `HSM_TOKEN` when there are more than {@link OBJECT_LIMIT}. */
+export function findObjects({ binding, session }: SessionContext, template: Template): Handle[] {
+  binding.C_FindObjectsInit(session, template);
+  const found: Handle[] = [];
+  try {
+    for (;;) {
+      const some = binding.C_FindObjects(session, 64);
+      if (some.length === 0) return found;
+      found.push(...some);
+      if (found.length > OBJECT_LIMIT) {
+        throw new CodedError("HSM_TOKEN", `Cannot list token: it holds more than ${OBJECT_LIMIT} objects`);
+      }
+    }
+  } finally {
+    binding.C_FindObjectsFinal(session);
+  }
+}
+
+/** Whether the token holds a key of this label, of any class. */
+export function hasKey(context: SessionContext, label: string): boolean {
+  return [CKO.PRIVATE_KEY, CKO.PUBLIC_KEY, CKO.SECRET_KEY].some((keyClass) =>
+    findObjects(context, [{ type: CKA.CLASS, value: keyClass }, { type: CKA.LABEL, value: label }]).length > 0
+  );
+}
+
+/**
+ * A signing key, checked once for each opening of the token.
+ * @throws {CodedError} `HSM_KEY_MISSING`, `HSM_KEY_AMBIGUOUS`, `HSM_KEY_EXTRACTABLE`.
+ */
+export function signingKey(context: SessionContext, label: string): SigningKey {
+  return cached(context, `signing:${label}`, () => {
+    const privateHandle = oneKey(context, label, CKO.PRIVATE_KEY, CKK.EC);
+    requireUnreadable(context, privateHandle, label);
+    const publicHandle = oneKey(context, label, CKO.PUBLIC_KEY, CKK.EC);
+    return { privateHandle, publicKey: publicPoint(context, publicHandle, label) };
+  });
+}
+
+/** A master key, checked once for each opening of the token. Throws as {@link signingKey}. */
+export function masterKey(context: SessionContext, label: string): Handle {
+  return cached(context, `master:${label}`, () => {
+    const handle = oneKey(context, label, CKO.SECRET_KEY, CKK.AES);
+    requireUnreadable(context, handle, label);
+    if (attribute(context, handle, CKA.VALUE_LEN).readUInt32LE() !== MASTER_KEY_BYTES) {
+      throw new CodedError("HSM_KEY_MISSING", `Cannot use master key ${label}: it is not an AES-256 key`);
+    }
+    return handle;
+  });
+}
+
+/** Labels of the keys that this adapter can use. */
+export function listKeys(context: SessionContext): { label: string; kind: "signing" | "master" }[] {
+  const listed: { label: string; kind: "signing" | "master" }[] = [];
+  for (
+    const [kind, keyClass, keyType] of [
+      ["signing", CKO.PRIVATE_KEY, CKK.EC],
+      ["master", CKO.SECRET_KEY, CKK.AES],
+    ] as const
+  ) {
+    const template = [{ type: CKA.CLASS, value: keyClass }, { type: CKA.KEY_TYPE, value: keyType }];
+    for (const handle of findObjects(context, template)) {
+      const label = attribute(context, handle, CKA.LABEL).toString("utf8");
+      if (kind === "signing" && !isSecp256k1(context, handle)) continue;
+      listed.push({ label, kind });
+    }
+  }
+  return listed.sort((a, b) => a.label < b.label ? -1 : a.label > b.label ? 1 : 0);
+}
+
+function cached<T>(context: SessionContext, key: string, find: () => T): T {
+  if (!context.cache.has(key)) context.cache.set(key, find());
+  return context.cache.get(key) as T; // the key's prefix tells the type, and only this file writes
+}
+
+function oneKey(context: SessionContext, label: string, keyClass: number, keyType: number): Handle {
+  const found = findObjects(context, [
+    { type: CKA.CLASS, value: keyClass },
+    { type: CKA.KEY_TYPE, value: keyType },
+    { type: CKA.LABEL, value: label },
+  ]);
+  if (found.length > 1) {
+    throw new CodedError(
+      "HSM_KEY_AMBIGUOUS",
+      `Cannot use key ${label}: the token holds ${found.length} of it`,
+      {
+        label,
+      },
+    );
+  }
+  const [handle] = found;
+  if (!handle) {
+    // A token that vanished shows no objects (SoftHSM): it is asked first, and its error means that it is gone.
+    context.binding.C_GetTokenInfo(context.facts.slot);
+    throw new CodedError("HSM_KEY_MISSING", `Cannot find key ${label}: the token does not hold it`, {
+      label,
+    });
+  }
+  return handle;
+}
+
+function requireUnreadable(context: SessionContext, handle: Handle, label: string): void {
+  const sensitive = attribute(context, handle, CKA.SENSITIVE)[0] === 1;
+  const extractable = attribute(context, handle, CKA.EXTRACTABLE)[0] !== 0;
+  if (!sensitive || extractable) {
+    throw new CodedError("HSM_KEY_EXTRACTABLE", `Cannot use key ${label}: it can be read out of the token`, {
+      label,
+      sensitive,
+      extractable,
+    });
+  }
+}
+
+function attribute({ binding, session }: SessionContext, handle: Handle, type: number): Buffer {
+  const [read] = binding.C_GetAttributeValue(session, handle, [{ type }]);
+  const value = read?.value;
+  return Buffer.isBuffer(value) ? value : Buffer.alloc(0);
+}
+
+function isSecp256k1(context: SessionContext, handle: Handle): boolean {
+  return attribute(context, handle, CKA.EC_PARAMS).equals(SECP256K1_PARAMETERS);
+}
+
+/** CKA_EC_POINT is a DER octet string around the point; some tokens give the bare point. */
+function publicPoint(context: SessionContext, handle: Handle, label: string): Uint8Array {
+  const value = attribute(context, handle, CKA.EC_POINT);
+  const wrapped = value.length === POINT_BYTES + 2 && value[0] === 0x04 && value[1] === POINT_BYTES;
+  const point = new Uint8Array(wrapped ? value.subarray(2) : value);
+  if (!isSecp256k1(context, handle) || !isPublicKey(point)) {
+    throw new CodedError("HSM_KEY_MISSING", `Cannot use signing key ${label}: it is not on secp256k1`, {
+      label,
+    });
+  }
+  return point;
+}

@@ -1,0 +1,150 @@
+/** What every adapter of the HSM port must do. Each adapter's test runs this suite over its own tokens. */
+
+import assert from "node:assert/strict";
+import { toUtf8 } from "shared/base/bytes.ts";
+import { codeOf } from "shared/base/errors.ts";
+import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
+import type { Hsm } from "shared/transport/hsm.ts";
+
+/** Opens one and the same token again and again. */
+export interface HsmUnderTest extends AsyncDisposable {
+  open(options?: { queueLimit?: number; deadlineMs?: number }): Promise<Hsm>;
+}
+
+/** Asserts that a promise is refused with a code. */
+export async function refusesWith(code: string, work: Promise<unknown>): Promise<void> {
+  await assert.rejects(work, (error) => {
+    assert.equal(codeOf(error), code, String(error));
+    return true;
+  });
+}
+
+/** Declares the suite; `prepare` gives a fresh token. */
+export function testHsmConformance(name: string, prepare: () => Promise<HsmUnderTest>): void {
+  Deno.test(`${name} keeps the contract of the HSM port`, async (t) => {
+    await using under = await prepare();
+    let publicKey = new Uint8Array();
+
+    await t.step("an empty token lists no keys and describes itself", async () => {
+      await using hsm = closing(await under.open());
+      assert.deepEqual(await hsm.keys(), []);
+      const described = await hsm.describe();
+      assert.equal(described.kind, hsm.kind);
+      assert.match(described.serial, /^[0-9A-Fa-f]{8,}$/);
+      assert.ok(described.model && described.label);
+    });
+
+    await t.step("keys are made once, listed, and found by a later opening", async () => {
+      {
+        await using hsm = closing(await under.open());
+        publicKey = Uint8Array.from(await hsm.generateSigningKey("issuer"));
+        assert.equal(publicKey.length, 65);
+        assert.equal(publicKey[0], 0x04);
+        await hsm.generateMasterKey("transport");
+        await hsm.generateMasterKey("upgrade");
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("issuer"));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateMasterKey("transport"));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateMasterKey("issuer"));
+        await refusesWith("HSM_LABEL", hsm.generateMasterKey(""));
+        await refusesWith("HSM_LABEL", hsm.generateMasterKey("a\nb"));
+      }
+      await using again = closing(await under.open());
+      assert.deepEqual(await again.keys(), [
+        { label: "issuer", kind: "signing" },
+        { label: "transport", kind: "master" },
+        { label: "upgrade", kind: "master" },
+      ]);
+      assert.deepEqual(Uint8Array.from(await again.publicKey("issuer")), publicKey);
+    });
+
+    await t.step("a key made by another opening is found without reopening", async () => {
+      await using one = closing(await under.open());
+      await using other = closing(await under.open());
+      await refusesWith("HSM_KEY_MISSING", one.publicKey("late"));
+      const late = await other.generateSigningKey("late");
+      assert.deepEqual(Uint8Array.from(await one.publicKey("late")), Uint8Array.from(late));
+      assert.ok(ecdsaVerify(late, toUtf8("x"), await one.sign("late", toUtf8("x"))));
+    });
+
+    await t.step("missing keys, and keys of the other kind, are missing", async () => {
+      await using hsm = closing(await under.open());
+      await refusesWith("HSM_KEY_MISSING", hsm.sign("nothing", new Uint8Array(1)));
+      await refusesWith("HSM_KEY_MISSING", hsm.sign("transport", new Uint8Array(1)));
+      await refusesWith("HSM_KEY_MISSING", hsm.cmac("issuer", new Uint8Array(1)));
+      await refusesWith("HSM_KEY_MISSING", hsm.publicKey("transport"));
+    });
+
+    await t.step("200 signatures verify and are low-S; another message does not verify", async () => {
+      await using hsm = closing(await under.open());
+      for (let i = 0; i < 200; i++) {
+        const message = toUtf8(`message ${i}`);
+        const signature = await hsm.sign("issuer", message);
+        assert.ok(ecdsaVerify(publicKey, message, signature));
+        assert.deepEqual(normalizeLowS(signature), signature);
+        if (i === 0) assert.ok(!ecdsaVerify(publicKey, toUtf8("another"), signature));
+      }
+      const empty = await hsm.sign("issuer", new Uint8Array());
+      assert.ok(ecdsaVerify(publicKey, new Uint8Array(), empty));
+    });
+
+    await t.step("CMAC depends on key and message alone", async () => {
+      await using hsm = closing(await under.open());
+      for (const length of [0, 1, 16, 17, 32, 64]) {
+        const message = new Uint8Array(length).fill(7);
+        const mac = await hsm.cmac("transport", message);
+        assert.equal(mac.length, 16);
+        assert.deepEqual(await hsm.cmac("transport", message), mac);
+        assert.notDeepEqual(await hsm.cmac("upgrade", message), mac);
+        assert.notDeepEqual(await hsm.cmac("transport", new Uint8Array(length + 1).fill(7)), mac);
+      }
+    });
+
+    await t.step("500 signatures at once all verify", async () => {
+      await using hsm = closing(await under.open({ queueLimit: 1024, deadlineMs: 120_000 }));
+      const messages = Array.from({ length: 500 }, (_, i) => toUtf8(`at once ${i}`));
+      const signatures = await Promise.all(messages.map((message) => hsm.sign("issuer", message)));
+      for (const [i, signature] of signatures.entries()) {
+        assert.ok(ecdsaVerify(publicKey, messages[i]!, signature));
+      }
+    });
+
+    await t.step("a full queue refuses at once, and what was accepted is served", async () => {
+      await using hsm = closing(await under.open({ queueLimit: 5, deadlineMs: 120_000 }));
+      const settled = await Promise.allSettled(
+        Array.from({ length: 100 }, () => hsm.sign("issuer", new Uint8Array(3))),
+      );
+      const refused = settled.filter((one) => one.status === "rejected");
+      assert.ok(refused.length >= 50);
+      for (const one of refused) assert.equal(codeOf(one.reason), "HSM_BUSY");
+      assert.ok(settled.length - refused.length >= 5);
+      await hsm.sign("issuer", new Uint8Array(3));
+    });
+
+    await t.step("requests past their deadline fail as such, and nothing else does", async () => {
+      {
+        await using hsm = closing(await under.open({ queueLimit: 1024, deadlineMs: 1 }));
+        const settled = await Promise.allSettled(
+          Array.from({ length: 300 }, () => hsm.sign("issuer", new Uint8Array(3))),
+        );
+        const refused = settled.filter((one) => one.status === "rejected");
+        assert.ok(refused.length > 0);
+        for (const one of refused) assert.equal(codeOf(one.reason), "HSM_DEADLINE");
+      }
+      await using after = closing(await under.open());
+      await after.sign("issuer", new Uint8Array(3));
+    });
+
+    await t.step("close() refuses later requests and can be called twice", async () => {
+      const hsm = await under.open();
+      const last = hsm.sign("issuer", new Uint8Array(1));
+      await last;
+      await hsm.close();
+      await hsm.close();
+      await refusesWith("HSM_UNAVAILABLE", hsm.sign("issuer", new Uint8Array(1)));
+    });
+  });
+}
+
+function closing(hsm: Hsm): Hsm & AsyncDisposable {
+  return Object.assign(hsm, { [Symbol.asyncDispose]: () => hsm.close() });
+}
