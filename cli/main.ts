@@ -4,6 +4,7 @@ import { Command } from "commander";
 import tab from "@bomb.sh/tab/commander";
 import { errorTable, EXIT_CODES } from "shared/base/errors.ts";
 import { registerBatch } from "./commands/batch.ts";
+import { registerBench } from "./commands/bench.ts";
 import { registerCard } from "./commands/card.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerGateway } from "./commands/gateway.ts";
@@ -32,6 +33,7 @@ export function program(): Command {
   registerCard(rk);
   registerGateway(rk);
   registerSpine(rk);
+  registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });
   return rk;

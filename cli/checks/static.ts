@@ -78,6 +78,8 @@ export interface DocSymbol {
   readonly name: string;
   readonly declarations: readonly {
     readonly declarationKind: string;
+    /** `reference`: exported again; the docstring is where it is declared. */
+    readonly kind: string;
     readonly jsDoc?: { readonly doc?: string };
     readonly location: { readonly filename: string; readonly line: number };
   }[];
@@ -108,7 +110,9 @@ export function readUndocumented(report: DocReport): string[] {
   const missing: string[] = [];
   for (const [file, { symbols = [] }] of Object.entries(report.nodes)) {
     for (const { name, declarations } of symbols) {
-      const exported = declarations.filter((each) => each.declarationKind === "export");
+      const exported = declarations.filter((each) =>
+        each.declarationKind === "export" && each.kind !== "reference"
+      );
       const here = exported.filter((each) => each.location.filename === file);
       if (here.length === 0 || exported.some((each) => each.jsDoc?.doc)) continue;
       missing.push(`${file.replace(`file://${REPOSITORY}/`, "")}:${here[0]!.location.line}: ${name}`);

@@ -30,6 +30,8 @@ export interface DemoOptions {
   readonly onEvent: (event: StationEvent) => void;
   /** The line has ended and the wallet begins. */
   readonly onLineEnd: () => void;
+  /** A look at everything before it is stopped (tests). */
+  readonly inspect?: (spine: Spine, cards: readonly LineCard[]) => Promise<void>;
 }
 
 /** One card of the demo. */
@@ -99,6 +101,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       wallet: verdicts[i]!,
     }));
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
+    await options.inspect?.(spine, line.cards);
     if (options.keep) {
       await spine.release();
       kept = true;

@@ -45,6 +45,7 @@ export async function createBatch(
       profileSha256: profileHash(profile),
       targetId: profile.targetId,
       targetDevice: profile.targetDevice,
+      anonymousChips: profile.anonymousChips,
     });
     return {
       batch: answer.batch,

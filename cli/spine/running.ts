@@ -74,7 +74,7 @@ export async function withSpine<T>(
   }
 }
 
-/** @throws {CodedError} `SPINE_RUNNING` when a spine runs in the default folder. */
+/** Lets nothing start twice. @throws {CodedError} `SPINE_RUNNING` when a spine runs in the default folder. */
 export async function refuseWhenRunning(): Promise<void> {
   if (await runningSpine()) throw new CodedError("SPINE_RUNNING", "Cannot start a spine: one is running");
 }

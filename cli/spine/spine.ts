@@ -52,6 +52,8 @@ export interface SpineDescriptor {
 export interface Spine {
   readonly descriptor: SpineDescriptor;
   readonly token: Token;
+  /** Environment with which psql and pg_dump reach the database, when it is PostgreSQL. */
+  readonly psqlEnv?: Readonly<Record<string, string>>;
   /** Running processes by name: `gateway-a`, `gateway-b`, `attestation-a`, `attestation-b`, `database`. */
   readonly children: ReadonlyMap<string, Child>;
   /** Starts a process again, after it was stopped or killed. */
@@ -118,6 +120,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     return {
       descriptor,
       token,
+      ...(postgres ? { psqlEnv: postgres.psqlEnv } : {}),
       children,
       async restart(name) {
         const spec = name === "database" ? databaseSpec(options, addresses) : specs[name];

@@ -1,10 +1,19 @@
 /** The files of the listener and of trust, read at start and again when they change. */
 
+import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import type { AttestationConfig } from "./attestation_config.ts";
 import type { IdentityTrust } from "./attestation_identity.ts";
 import type { ListenerKeys } from "./attestation_listener.ts";
+
+defineErrors({
+  ATTEST_FILE: {
+    fault: "configuration",
+    retry: false,
+    next: "Give the path of a readable file, within the process's read permission.",
+  },
+});
 
 /** How often files are looked at. */
 export const RELOAD_MS = 30_000;
@@ -17,11 +26,11 @@ export interface TlsFiles {
   readonly version: string;
 }
 
-/** Reads every TLS file. @throws {CodedError} of x509/trust.ts, or Deno's own for a file that is not there. */
+/** Reads every TLS file. @throws {CodedError} `ATTEST_FILE`, or one of x509/trust.ts. */
 export async function readTlsFiles(tls: AttestationConfig["tls"]): Promise<TlsFiles> {
   const [certificate, key, gateways, senders] = await Promise.all([
-    Deno.readTextFile(tls.certificate),
-    Deno.readTextFile(tls.key),
+    readText(tls.certificate),
+    readText(tls.key),
     readAuthority(tls.gateways),
     readAuthority(tls.senders),
   ]);
@@ -34,13 +43,21 @@ export async function readTlsFiles(tls: AttestationConfig["tls"]): Promise<TlsFi
   };
 }
 
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new CodedError("ATTEST_FILE", `Cannot read ${path}: it is missing or closed to us`, {}, error);
+  }
+}
+
 async function readAuthority(entry: AttestationConfig["tls"]["gateways"]) {
   const { authority, revocationList, whenStale } = entry;
   return {
-    certificates: { name: authority, pem: await Deno.readTextFile(authority) },
+    certificates: { name: authority, pem: await readText(authority) },
     ...(revocationList === undefined
       ? {}
-      : { revocationList: { name: revocationList, pem: await Deno.readTextFile(revocationList) } }),
+      : { revocationList: { name: revocationList, pem: await readText(revocationList) } }),
     whenStale,
   };
 }

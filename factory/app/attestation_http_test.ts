@@ -9,8 +9,8 @@ import {
 import { Problem } from "shared/protocol/wire/problem.ts";
 import { makeCrl } from "shared/protocol/x509/revocation.ts";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
-import { batchRequest, cardAnswer, closureOf, freshChip } from "../service/attestation/service_fixture.ts";
-import { openBackends } from "../transport/issuance_store/backends_fixture.ts";
+import { batchRequest, cardAnswer, closureOf, freshChip } from "tests/environment/attestation/service.ts";
+import { openBackends } from "tests/environment/attestation/backends.ts";
 import {
   clientOf,
   makePki,
@@ -18,7 +18,7 @@ import {
   type RequestChange,
   startInstance,
   TestGateway,
-} from "./attestation_fixture.ts";
+} from "tests/environment/attestation/instance.ts";
 import { readTlsFiles } from "./attestation_files.ts";
 import { IdentityChecker } from "./attestation_identity.ts";
 

@@ -8,7 +8,7 @@ import { parseItem } from "structured-headers";
 import type { Clock } from "shared/transport/clock.ts";
 import { verifyCertificate } from "shared/protocol/x509/verification.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
-import type { SenderRole } from "../domain/issuance/records.ts";
+import type { SenderRole } from "../transport/issuance_store/records.ts";
 
 /** Header with the sender's certificate. */
 export const CLIENT_CERT_HEADER = "client-cert";

@@ -177,11 +177,14 @@ export const CONTRADICTIONS: readonly Contradiction[] = [
     because: "an instance that is there already cannot belong to an SSD that is not",
   },
   {
-    fields: "aids.appletInstance and aids.isd",
-    when: ({ aids }) =>
-      new Set([aids.isd, aids.ssdInstance, aids.appletInstance]).size < 3 ||
-      aids.appletPackage === aids.appletInstance,
-    because: "each thing on a card has an AID of its own",
+    fields: "aids.isd, aids.ssdInstance and aids.appletInstance",
+    when: ({ aids }) => new Set([aids.isd, aids.ssdInstance, aids.appletInstance]).size < 3,
+    because: "each application on a card has an AID of its own",
+  },
+  {
+    fields: "aids.appletPackage and aids.appletInstance",
+    when: ({ aids, applet }) => applet.state !== "instance" && aids.appletPackage === aids.appletInstance,
+    because: "the card would refuse to install an instance under its package's AID",
   },
   {
     fields: "certificateTags",

@@ -210,6 +210,7 @@ export class AttestationClient implements AttestationPort {
     const bytes = body === undefined ? undefined : toUtf8(JSON.stringify(body));
     const idempotencyKey = crypto.randomUUID();
     let last: CodedError | undefined;
+    let staleSpent = false;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       // A whole round of gateways failed: give them a moment before the next one.
       const round = Math.floor(attempt / this.#gateways.length);
@@ -220,6 +221,12 @@ export class AttestationClient implements AttestationPort {
       try {
         answer = await this.#send(gateway, method, path, bytes, idempotencyKey);
       } catch (error) {
+        if (error instanceof StaleConnection && !staleSpent) {
+          // The gateway closed an idle connection as we took it: it is not gone, a new connection tells.
+          staleSpent = true;
+          attempt--;
+          continue;
+        }
         last = new CodedError(
           "ATTESTATION_UNREACHABLE",
           `Cannot reach the attestation service at ${gateway.host}: ${reasonOf(error)}`,
@@ -293,7 +300,7 @@ export class AttestationClient implements AttestationPort {
         let size = 0;
         incoming.on("data", (chunk: Uint8Array) => {
           size += chunk.length;
-          if (size > ANSWER_MAX_BYTES) outgoing.destroy(new Error("its answer is too long"));
+          if (size > ANSWER_MAX_BYTES) fail(new Error("its answer is too long"));
           else chunks.push(chunk);
         });
         incoming.on("end", () => {
@@ -316,10 +323,20 @@ export class AttestationClient implements AttestationPort {
         clearTimeout(deadline);
         reject(error);
       };
-      outgoing.on("error", fail);
-      outgoing.on("timeout", () => outgoing.destroy(new Error("it does not answer")));
+      outgoing.on("error", (error) => {
+        clearTimeout(deadline);
+        reject(outgoing.reusedSocket ? new StaleConnection(error) : error);
+      });
+      outgoing.on("timeout", () => fail(new Error("it does not answer")));
       outgoing.end(body);
     });
+  }
+}
+
+/** A kept connection broke before it brought an answer. */
+class StaleConnection extends Error {
+  constructor(cause: Error) {
+    super(reasonOf(cause), { cause });
   }
 }
 

@@ -53,7 +53,11 @@ export function parseConfig<S extends z.ZodType>(name: string, text: string, sch
         message: "unknown key",
       }));
     }
-    return [{ ...at(nearestOffset(document.contents, path)), key: keyPath(path), message: issue.message }];
+    return [{
+      ...at(nearestOffset(document.contents, path)),
+      key: keyPath(path),
+      message: expectation(issue.message),
+    }];
   });
   throw faulty(name, faults);
 }
@@ -83,6 +87,12 @@ function faulty(name: string, faults: readonly ConfigFault[]): CodedError {
     `${name}:${line}:${column}: ${key === "" ? "" : `${key}: `}${message}`
   );
   return new CodedError("GATEWAY_CONFIG", `Cannot use the configuration:\n${text.join("\n")}`, { faults });
+}
+
+/** The schema library's words in ours. */
+function expectation(message: string): string {
+  const missing = /^Invalid input: (expected .*), received undefined$/.exec(message)?.[1];
+  return missing === undefined ? message.replace(/^Invalid input: /, "") : `missing: ${missing}`;
 }
 
 function keyPath(path: readonly PropertyKey[]): string {

@@ -12,15 +12,15 @@ import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from 
 import { Connections } from "../service/connections.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
-import { Pool } from "../service/pool.ts";
+import type { Pool } from "../service/pool.ts";
 import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
-import { upstreamClient } from "../transport/upstream_client.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
 import { Exchange, rawProblem } from "./exchange.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
 /** What a gateway is given; tests replace the clock, and the verifier by a broken one. */
@@ -111,7 +111,7 @@ class RunningGateway implements Gateway {
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
     this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config);
-    this.#pools = this.#makePools();
+    this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
       exchanges: this.#exchanges,
@@ -129,29 +129,6 @@ class RunningGateway implements Gateway {
 
   get admin(): string {
     return authorityOf(this.config.admin.address, this.#admin?.port ?? this.config.admin.port);
-  }
-
-  #makePools(): ReadonlyMap<string, Pool> {
-    return new Map(
-      Object.entries(this.config.upstreams).map(([name, upstream]) => {
-        const client = (text: string) =>
-          upstreamClient({
-            url: new URL(text),
-            tls: this.material.upstreamTls.get(name),
-            maxSockets: upstream.maxConnectionsPerInstance,
-            connectTimeoutMs: upstream.connectTimeoutMs,
-            idleTimeoutMs: upstream.idleTimeoutMs,
-          });
-        const instances = upstream.instances.map(({ url, health }) => {
-          const main = client(url);
-          return { name: main.host, client: main, probe: health === undefined ? main : client(health) };
-        });
-        return [
-          name,
-          new Pool(name, instances, upstream.health, upstream.health, this.#clock, this.#telemetry),
-        ];
-      }),
-    );
   }
 
   async start(): Promise<void> {

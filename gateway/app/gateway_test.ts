@@ -330,6 +330,7 @@ Deno.test("reload() takes revocation from open connections, refuses a faulty fil
     await test.gateway.reload();
     assert.equal((await ask(test.port, { agent })).status, 0, "on the connection that was open");
     assert.equal(test.lines.findLast((l) => l.event === "request")?.reason, "certificate-revoked");
+    assert.equal((await ask(test.port, { as: null })).status, 0, "a certificate is required still");
     const manager = { as: test.pki.manager, method: "POST", path: "/batches", body: "{}" };
     assert.equal(
       (await ask(test.port, manager)).status,

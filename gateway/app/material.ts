@@ -2,6 +2,7 @@
 
 import type { Clock } from "shared/transport/clock.ts";
 import { CodedError } from "shared/base/errors.ts";
+import { uriNames } from "shared/protocol/x509/names.ts";
 import { readPemCertificates, readTrust, type Trust } from "shared/protocol/x509/trust.ts";
 import { compileIdentityPatterns } from "../domain/identity.ts";
 import { compileNetworks } from "../domain/networks.ts";
@@ -44,10 +45,11 @@ export async function readMaterial(configPath: string, config: GatewayConfig): P
   const upstreamTls = new Map<string, UpstreamTls>();
   for (const [name, { tls }] of Object.entries(config.upstreams)) {
     if (tls === undefined) continue;
+    const accepts = compileIdentityPatterns(tls.serverIdentities);
     upstreamTls.set(name, {
       ...await pair(tls, `upstream ${name}`),
       authorities: await Promise.all(tls.authorities.map((file) => read(file, `upstream ${name} authority`))),
-      acceptsServer: compileIdentityPatterns(tls.serverIdentities),
+      acceptsServer: (certificate) => uriNames(certificate).some(accepts),
     });
   }
   return {

@@ -2,7 +2,9 @@
  * Rate limit by the generic cell rate algorithm (GCRA): a key may spend `burst` requests at once and earns
  * `quota` more in each window, evenly. Pure: the state of a key is one number, the time is passed in.
  * All arithmetic is on integers (time in units of 1/quota ms), so that in any time t exactly
- * floor(t x quota / window) + burst requests are admitted.
+ * floor(t x quota / window) + burst requests are admitted under pressure, when all but one of the burst earn back no
+ * faster than the clock ticks (1 ms): (burst - 1) x window >= quota x 1 ms. With a burst of 1 a client that comes late
+ * loses the time by which it is late.
  */
 
 import { type List, serializeList } from "structured-headers";

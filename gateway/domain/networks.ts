@@ -34,7 +34,8 @@ function parseNetwork(text: string): [Address, number] | undefined {
 /** The address in its own family: an IPv4 client on a dual-stack socket shows as `::ffff:a.b.c.d`. */
 function parseAddress(text: string): Address | undefined {
   const bare = text.split("%")[0]!;
-  return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
+  if (!ipaddr.IPv4.isValidFourPartDecimal(bare) && !ipaddr.IPv6.isValid(bare)) return undefined;
+  return ipaddr.process(bare);
 }
 
 /** The address as it is logged and counted: IPv4 without the IPv6 wrapping. */

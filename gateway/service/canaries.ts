@@ -138,7 +138,10 @@ export async function proveRefusals(options: ProofOptions): Promise<string[]> {
       const [kind, keys] of Object.entries(keysOf) as [Exclude<CanaryKind, "resumed">, KeyPair | undefined][]
     ) {
       const sight = await connectCanary(options.target, keys, version);
-      const decision = await options.record.find((d) => d.port === sight.localPort && !d.resumed);
+      // Without a port it never got as far as a connection: nothing to wait for.
+      const decision = sight.localPort === undefined
+        ? undefined
+        : await options.record.find((d) => d.port === sight.localPort && !d.resumed);
       judge(kind, version, sight.status, decision);
     }
   }

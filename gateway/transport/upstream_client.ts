@@ -3,15 +3,14 @@
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import type { PeerCertificate } from "node:tls";
-import { SubjectAlternativeNameExtension, X509Certificate } from "shared/protocol/x509/library.ts";
 
 /** Key material for mutual TLS, PEM. */
 export interface UpstreamTls {
   readonly authorities: readonly string[];
   readonly certificate: string;
   readonly key: string;
-  /** Decides on the URI names of the server's certificate, instead of its DNS name. */
-  readonly acceptsServer: (identity: string) => boolean;
+  /** Decides on the server's certificate (DER), instead of on its DNS name. */
+  readonly acceptsServer: (certificate: Uint8Array) => boolean;
 }
 
 /** How to reach an instance. */
@@ -134,9 +133,6 @@ export function upstreamClient(options: UpstreamOptions): UpstreamClient {
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {
-  // From the DER: the printed list of names can be forged by a name that holds a comma.
-  const names = new X509Certificate(new Uint8Array(certificate.raw))
-    .getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
-  if (names.some((name) => name.type === "url" && tls.acceptsServer(name.value))) return undefined;
+  if (tls.acceptsServer(new Uint8Array(certificate.raw))) return undefined;
   return Object.assign(new Error("the server is another one"), { code: SERVER_IDENTITY_CODE });
 }

@@ -3,7 +3,7 @@
 import process from "node:process";
 import type { EventSink, StationEvent } from "../../service/station/events.ts";
 import { afterEvent, EMPTY_VIEW } from "./model.ts";
-import { footer, renderStation } from "./render.ts";
+import { footer, printable, renderStation } from "./render.ts";
 
 /** Shortest time between two pictures, in milliseconds. */
 const FRAME_MS = 80;
@@ -27,12 +27,19 @@ export async function liveScreen(options: { readonly color: boolean }): Promise<
     const { columns = 80, rows = 24 } = process.stdout;
     update(renderStation(view, { columns, rows, color: options.color }));
   };
+  // Lines of a terminal that changed its width are broken anew: what stands there is wiped.
+  const resized = () => {
+    update.clear();
+    timer ??= setTimeout(draw, FRAME_MS);
+  };
+  process.stdout.on("resize", resized);
   return {
     sink: (event) => {
       view = afterEvent(view, event, performance.now());
       timer ??= setTimeout(draw, FRAME_MS);
     },
     close: () => {
+      process.stdout.off("resize", resized);
       clearTimeout(timer);
       draw();
       update.done();
@@ -42,6 +49,10 @@ export async function liveScreen(options: { readonly color: boolean }): Promise<
 
 /** The line of an event; undefined for those that would only fill the page. */
 export function plainLine(event: StationEvent): string | undefined {
+  return lineOf(event)?.split("\n").map(printable).join("\n");
+}
+
+function lineOf(event: StationEvent): string | undefined {
   switch (event.event) {
     case "ready":
       return `batch ${event.batch}: ready, readers: ${event.readers.join(", ") || "none yet"}`;

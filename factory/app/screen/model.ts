@@ -132,11 +132,14 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
   }
 }
 
-/** Attested cards a minute over the last cards; undefined before the second one. */
+/** A rate over less time says nothing: cards of several readers end together. */
+const RATE_SPAN_MS = 10_000;
+
+/** Attested cards a minute over the last cards; undefined in the first seconds. */
 export function cardsPerMinute(view: StationView): number | undefined {
   const first = view.attestedAt[0];
   const last = view.attestedAt.at(-1);
-  if (first === undefined || last === undefined || last <= first) return undefined;
+  if (first === undefined || last === undefined || last - first < RATE_SPAN_MS) return undefined;
   return (60_000 * (view.attestedAt.length - 1)) / (last - first);
 }
 

@@ -33,7 +33,7 @@ const COMPACT_ROWS = 3;
 const FOOTER_ROWS = 3;
 
 /** Control characters from cards, readers or services never reach the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- taking control characters out is the purpose
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, "?");
 }
@@ -101,17 +101,16 @@ function compactBlock(view: ReaderView, number: number, terminal: Terminal): str
 /** The manager's line: counts, yield, rate. */
 export function footer(view: StationView): string {
   const parts = [
-    `batch ${view.batch}`,
     `attested ${view.attested}`,
     `scrapped ${view.scrapped}`,
     `refused ${view.refused}`,
-    `repeated ${view.repeated}`,
+    `again ${view.repeated}`,
   ];
   const good = yieldPercent(view);
   if (good !== undefined) parts.push(`yield ${good.toFixed(1)} %`);
   const rate = cardsPerMinute(view);
-  if (rate !== undefined) parts.push(`${rate.toFixed(1)} cards a minute`);
-  return parts.join(" · ");
+  if (rate !== undefined) parts.push(`${rate.toFixed(1)} a minute`);
+  return [...parts, `batch ${view.batch}`].join(" · ");
 }
 
 /** The whole screen. Blocks are large as long as all of them fit. */

@@ -6,7 +6,11 @@ import { cardKeyMessage } from "shared/protocol/recovery_key/signed_messages.ts"
 import type { AttestationRequest } from "shared/protocol/wire/attestation.ts";
 import { batchIsOpen } from "./batch.ts";
 import { CARD_FLOW } from "./card_flow.ts";
-import type { BatchRecord, CertificateRecord, ReservationRecord } from "./records.ts";
+import type {
+  BatchRecord,
+  CertificateRecord,
+  ReservationRecord,
+} from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** Length of a card serial number in bytes. */

@@ -7,7 +7,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { type AttestDecision, type AttestRecord, mayAttest } from "./attestation.ts";
 import { RESERVATION_STATES } from "./card_flow.ts";
 import { BATCH, CERTIFICATE, reservationIn, STATION } from "./fixture.ts";
-import type { ReservationState } from "./records.ts";
+import type { ReservationState } from "../../transport/issuance_store/records.ts";
 
 const personalizationKey = generatePrivateKey(SYSTEM_RANDOM);
 const cardKey = publicKeyOf(generatePrivateKey(SYSTEM_RANDOM));

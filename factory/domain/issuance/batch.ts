@@ -1,6 +1,6 @@
 /** May a batch be created, and is a batch open? Serials: 4 bytes, a range for each batch, never used twice. */
 
-import type { BatchRecord } from "./records.ts";
+import type { BatchFacts, BatchRecord } from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** Card serials that this factory may give out, both ends included. */
@@ -8,12 +8,6 @@ export interface SerialRange {
   readonly first: number;
   readonly last: number;
 }
-
-/** The facts of a batch, without its serials. */
-export type BatchFacts = Pick<
-  BatchRecord,
-  "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
->;
 
 /** Outcome of `mayCreateBatch`: a new range, or the batch that the same request made before. */
 export type CreateBatchDecision =

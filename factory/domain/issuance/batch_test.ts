@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type BatchFacts, batchIsOpen, mayCreateBatch } from "./batch.ts";
+import type { BatchFacts } from "../../transport/issuance_store/records.ts";
+import { batchIsOpen, mayCreateBatch } from "./batch.ts";
 import { BATCH } from "./fixture.ts";
 
 const RANGE = { first: 100, last: 199 };

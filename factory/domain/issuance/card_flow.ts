@@ -1,7 +1,7 @@
 /** The life of a card's record, as a table (spec/card.md, section 7, steps 6 to 9). */
 
 import { type Flow, flow } from "shared/base/flow.ts";
-import type { ReservationState } from "./records.ts";
+import type { ReservationState } from "../../transport/issuance_store/records.ts";
 
 /** What can happen to a record. */
 export type ReservationEvent = "reserve-again" | "attest" | "close-good" | "close-scrapped";

@@ -2,7 +2,11 @@
 
 import type { ClosureRequest } from "shared/protocol/wire/attestation.ts";
 import { CARD_FLOW } from "./card_flow.ts";
-import type { CertificateRecord, ClosureRecord, ReservationRecord } from "./records.ts";
+import type {
+  CertificateRecord,
+  ClosureRecord,
+  ReservationRecord,
+} from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** What is known when a record is to be closed. */

@@ -6,7 +6,7 @@ import type {
   ReservationRecord,
   ReservationState,
   SenderRecord,
-} from "./records.ts";
+} from "../../transport/issuance_store/records.ts";
 
 /** A station that may send. */
 export const STATION: SenderRecord = { name: "line-1", role: "station", disabled: false };

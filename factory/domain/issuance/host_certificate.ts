@@ -3,19 +3,11 @@
 import { fromHex } from "shared/base/bytes.ts";
 import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import type { HostCertificateRequest } from "shared/protocol/wire/attestation.ts";
+import type { HostCertificateRecord } from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** Default first byte of host serials in the factory's range: the letter F. */
 export const FACTORY_HOST_PREFIX = "46";
-
-/** A host certificate that was issued. */
-export interface HostCertificateRecord {
-  readonly station: string;
-  /** 65 bytes. */
-  readonly publicKey: string;
-  /** DER, low-S. */
-  readonly signature: string;
-}
 
 /** The rules of this service. */
 export interface HostCertificateRules {

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { toHex } from "shared/base/bytes.ts";
 import { generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import type { HostCertificateRecord } from "../../transport/issuance_store/records.ts";
 import {
   FACTORY_HOST_PREFIX,
-  type HostCertificateRecord,
   type HostCertificateRules,
   mayIssueHostCertificate,
 } from "./host_certificate.ts";

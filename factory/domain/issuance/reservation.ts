@@ -3,7 +3,11 @@
 import { CARD_FLOW } from "./card_flow.ts";
 import { batchIsOpen } from "./batch.ts";
 import type { ChipIdentity } from "./chip.ts";
-import type { BatchRecord, ReservationRecord, ReservationState } from "./records.ts";
+import type {
+  BatchRecord,
+  ReservationRecord,
+  ReservationState,
+} from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** What is known when a chip asks for a serial. */

@@ -1,6 +1,6 @@
 /** May this sender use this endpoint at all? */
 
-import type { SenderRecord, SenderRole } from "./records.ts";
+import type { SenderRecord, SenderRole } from "../../transport/issuance_store/records.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** Outcome of `maySend`. */

@@ -7,7 +7,7 @@ import { diversifyKdf3 } from "shared/protocol/scp03/diversification.ts";
 import { CardKeysSealed } from "shared/protocol/wire/attestation.ts";
 import { unseal } from "shared/protocol/wire/sealed.ts";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { type Backends, LABELS, openBackends } from "../../transport/issuance_store/backends_fixture.ts";
+import { type Backends, LABELS, openBackends } from "tests/environment/attestation/backends.ts";
 import {
   accepted,
   batchRequest,
@@ -18,7 +18,7 @@ import {
   makeService,
   reasonOf,
   stamp,
-} from "./service_fixture.ts";
+} from "tests/environment/attestation/service.ts";
 
 const STATION = await makeSender("line-1", "station");
 const OTHER = await makeSender("line-2", "station");

@@ -3,9 +3,10 @@
 import { toHex } from "shared/base/bytes.ts";
 import type { BatchAnswer, CreateBatchRequest } from "shared/protocol/wire/attestation.ts";
 import { serialHex } from "../../domain/issuance/attestation.ts";
-import { type BatchFacts, mayCreateBatch } from "../../domain/issuance/batch.ts";
+import { mayCreateBatch } from "../../domain/issuance/batch.ts";
 import { type Refusal, refuse } from "../../domain/issuance/refusals.ts";
 import { maySend } from "../../domain/issuance/sender.ts";
+import type { BatchFacts } from "../../transport/issuance_store/records.ts";
 import type { BatchReport } from "../../transport/issuance_store/store.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";

@@ -15,7 +15,7 @@ import type {
 import { mayAttest, serialHex } from "../../domain/issuance/attestation.ts";
 import { chipIdentity } from "../../domain/issuance/chip.ts";
 import { mayClose } from "../../domain/issuance/closure.ts";
-import type { CertificateRecord } from "../../domain/issuance/records.ts";
+import type { CertificateRecord } from "../../transport/issuance_store/records.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import { mayReserve } from "../../domain/issuance/reservation.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";

@@ -5,7 +5,7 @@ import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import type { SerialRange } from "../../domain/issuance/batch.ts";
 import type { HostCertificateRules } from "../../domain/issuance/host_certificate.ts";
-import type { SenderRole } from "../../domain/issuance/records.ts";
+import type { SenderRole } from "../../transport/issuance_store/records.ts";
 import { type Refusal, type RefusalReason, refuse } from "../../domain/issuance/refusals.ts";
 import { maySend } from "../../domain/issuance/sender.ts";
 import { type IssuanceStore, violatedConstraint } from "../../transport/issuance_store/store.ts";

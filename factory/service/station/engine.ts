@@ -119,7 +119,9 @@ class CardRun {
     if (lifeCycle === APPLET_LIFE_CYCLE.FABRICATION && !this.#saysReplaced()) {
       let reportOnly = false;
       this.#step = "authenticate";
-      await this.#link.open({
+      // A SELECT that found no applet has left the ISD selected. GPC 2.3.1, 11.9.
+      if (facts.applet !== undefined) await this.#link.selectExisting(profile.aids.isd, "the ISD");
+      await this.#link.authenticate({
         ...this.#isdChannel(),
         keys: async (info) => {
           facts.keyDiversificationData = info.keyDiversificationData;

@@ -7,7 +7,7 @@ import type {
   ReservationState,
   SenderRecord,
   SenderRole,
-} from "../../domain/issuance/records.ts";
+} from "./records.ts";
 
 /** What a driver may give for a bigint column. */
 type Bigint = string | number | bigint;

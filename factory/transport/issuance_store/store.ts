@@ -2,12 +2,7 @@
 
 import { CodedError } from "shared/base/errors.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
-import type {
-  BatchRecord,
-  ReservationState,
-  SenderRecord,
-  SenderRole,
-} from "../../domain/issuance/records.ts";
+import type { BatchRecord, ReservationState, SenderRecord, SenderRole } from "./records.ts";
 import { batchRecord, type BatchRow } from "./rows.ts";
 import { IssuanceTransaction } from "./transaction.ts";
 

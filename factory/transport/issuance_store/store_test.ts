@@ -3,7 +3,7 @@ import { CodedError } from "shared/base/errors.ts";
 import { openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
-import { type BackendKind, openBackends } from "./backends_fixture.ts";
+import { type BackendKind, openBackends } from "tests/environment/attestation/backends.ts";
 import { ISSUANCE_MIGRATIONS } from "./migrations.ts";
 import { IssuanceStore, violatedConstraint } from "./store.ts";
 import type { NewReservation } from "./transaction.ts";

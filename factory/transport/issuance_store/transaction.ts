@@ -5,16 +5,16 @@
  */
 
 import type { TransactionSql } from "shared/transport/postgres/database.ts";
-import type { BatchFacts } from "../../domain/issuance/batch.ts";
-import type { HostCertificateRecord } from "../../domain/issuance/host_certificate.ts";
 import type {
+  BatchFacts,
   BatchRecord,
   CertificateRecord,
   ClosureRecord,
+  HostCertificateRecord,
   ReservationRecord,
   ReservationState,
   SenderRecord,
-} from "../../domain/issuance/records.ts";
+} from "./records.ts";
 import {
   batchRecord,
   type BatchRow,

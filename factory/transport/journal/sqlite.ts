@@ -4,6 +4,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { setImmediate } from "node:timers";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { Journal, JournalCard, JournalChange, JournalStep } from "./port.ts";
 
@@ -238,7 +239,7 @@ class SqliteJournal implements Journal {
     if (!this.#dirty) return this.#pending ?? Promise.resolve();
     // Readers that come here within one turn of the event loop share one commit, that is, one fsync.
     this.#pending ??= new Promise((resolve, reject) => {
-      setTimeout(() => {
+      setImmediate(() => {
         this.#pending = undefined;
         try {
           this.#commit();
@@ -246,7 +247,7 @@ class SqliteJournal implements Journal {
         } catch (error) {
           reject(new CodedError("JOURNAL_UNUSABLE", `Cannot write journal: ${(error as Error).message}`));
         }
-      }, 0);
+      });
     });
     return this.#pending;
   }

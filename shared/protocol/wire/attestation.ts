@@ -42,6 +42,7 @@ export const CreateBatchRequest = z.strictObject({
    */
   anonymousChips: z.boolean().optional(),
 });
+/** Answer of POST /v1/batches and GET /v1/batches/{batch}. */
 export const BatchAnswer = z.strictObject({
   batch: BatchName,
   quantity: z.int(),
@@ -68,6 +69,7 @@ export const CardKeysRequest = z.strictObject({
   chip: Chip,
   keyLengthBytes: z.union([z.literal(16), z.literal(24), z.literal(32)]),
 });
+/** Answer of POST /v1/card-keys: `sealed` is a JWE of `CardKeysSealed`. */
 export const CardKeysAnswer = z.strictObject({ sealed: z.string() });
 /** What is inside `sealed`. */
 export const CardKeysSealed = z.strictObject({
@@ -78,6 +80,7 @@ export const CardKeysSealed = z.strictObject({
 
 /** POST /v1/reservations: a serial for a chip. The same chip in the same batch gets its serial again, with a new DGI 8137 key. */
 export const ReservationRequest = z.strictObject({ batch: BatchName, chip: Chip });
+/** Answer of POST /v1/reservations. */
 export const ReservationAnswer = z.strictObject({
   reservation: ReservationId,
   serial: hexBytes(4),
@@ -87,6 +90,7 @@ export const ReservationAnswer = z.strictObject({
   /** True when this chip had a reservation before. */
   again: z.boolean(),
 });
+/** What is inside `sealed` of a reservation. */
 export const PersonalizationKeySealed = z.strictObject({ dgi8137: hexBytes(32) });
 
 /** POST /v1/attestations: what GET PUBLIC KEY answered. */
@@ -97,6 +101,7 @@ export const AttestationRequest = z.strictObject({
   /** DER signature by the DGI 8137 key over `0A` || target ID || public key. */
   signature: hexRange(8, 72),
 });
+/** Answer of POST /v1/attestations. */
 export const AttestationAnswer = z.strictObject({
   /** Card static certificate, spec/card.md 5.1. */
   certificate: hexRange(1, 239),
@@ -118,6 +123,7 @@ export const ClosureRequest = z.strictObject({
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),
 });
+/** Answer of POST /v1/closures. */
 export const ClosureAnswer = z.strictObject({
   reservation: ReservationId,
   outcome: z.enum(["good", "scrapped"]),
@@ -125,6 +131,7 @@ export const ClosureAnswer = z.strictObject({
 
 /** POST /v1/host-certificates: for the station's own test wallet only. */
 export const HostCertificateRequest = z.strictObject({ hostSerial: hexBytes(7), publicKey: hexBytes(65) });
+/** Answer of POST /v1/host-certificates. */
 export const HostCertificateAnswer = z.strictObject({
   hostSerial: hexBytes(7),
   publicKey: hexBytes(65),

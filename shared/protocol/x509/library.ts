@@ -3,6 +3,6 @@
  * functions exist, so they must be there before the library is evaluated: import it from here only.
  */
 
-import "./reflection.ts";
+import "reflect-metadata";
 
 export * from "@peculiar/x509";

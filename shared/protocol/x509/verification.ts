@@ -11,11 +11,11 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
   X509Certificate,
 } from "./library.ts";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex } from "shared/base/bytes.ts";
+import { uriNames } from "./names.ts";
 import { normalSerial } from "./serial_number.ts";
 import { isVersion3, type Trust, type TrustedAuthority } from "./trust.ts";
 
@@ -114,8 +114,7 @@ export async function verifyCertificate(
       if ("reason" in revocation) return refuse(revocation.reason);
       validUntil = Math.min(validUntil, revocation.validUntil);
     }
-    const uris = leaf.getExtension(SubjectAlternativeNameExtension)?.names.items
-      .filter((name) => name.type === "url").map((name) => name.value) ?? [];
+    const uris = uriNames(leaf);
     const identity = uris[0];
     if (identity === undefined) return refuse("identity-missing");
     if (uris.length > 1) return refuse("identity-ambiguous");

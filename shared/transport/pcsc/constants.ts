@@ -1,11 +1,16 @@
 /** Numbers of the PC/SC API as pcsc-lite spells them (winscard.h, pcsclite.h of 1.9 and 2.x, 64-bit Linux). */
 
+/** Scope of a context: the whole machine. */
 export const SCARD_SCOPE_SYSTEM = 2;
+/** Nobody else may use the card. */
 export const SCARD_SHARE_EXCLUSIVE = 1;
+/** Character protocol. */
 export const SCARD_PROTOCOL_T0 = 1;
+/** Block protocol. */
 export const SCARD_PROTOCOL_T1 = 2;
-/** Dispositions of SCardDisconnect and initializations of SCardReconnect. */
+/** Resets the card: disposition of SCardDisconnect, initialization of SCardReconnect. */
 export const SCARD_RESET_CARD = 1;
+/** Powers the card down: a cold reset. */
 export const SCARD_UNPOWER_CARD = 2;
 
 /** Waits for ever. */
@@ -17,12 +22,17 @@ export const PCSCLITE_MAX_READERS_CONTEXTS = 16;
 /** Longest answer to reset, in bytes. */
 export const MAX_ATR_SIZE = 33;
 
-/** Bits of dwCurrentState and dwEventState; the upper 16 bits count insertions and removals. */
+/** The caller knows nothing yet. Bits of dwCurrentState and dwEventState; the upper 16 count insertions and removals. */
 export const SCARD_STATE_UNAWARE = 0x0000;
+/** Something is different from what the caller knew. */
 export const SCARD_STATE_CHANGED = 0x0002;
+/** There is no such reader. */
 export const SCARD_STATE_UNKNOWN = 0x0004;
+/** The reader cannot be asked now. */
 export const SCARD_STATE_UNAVAILABLE = 0x0008;
+/** A card is there. */
 export const SCARD_STATE_PRESENT = 0x0020;
+/** A card is there and does not answer. */
 export const SCARD_STATE_MUTE = 0x0200;
 
 /** Result codes, as unsigned 32-bit numbers. */

@@ -9,7 +9,7 @@ export const COMMAND_MAX = 4 + 3 + 65_535 + 2;
 /** Longest answer APDU, in bytes: 65,536 and the status word. */
 export const ANSWER_MAX = 65_536 + 2;
 
-/** @throws {CodedError} `CARD_COMMAND_LENGTH` unless the command has 4 to `max` bytes. */
+/** Lets no command pass that is no APDU. @throws {CodedError} `CARD_COMMAND_LENGTH` unless the command has 4 to `max` bytes. */
 export function checkCommandLength(command: Uint8Array, max: number = COMMAND_MAX): void {
   if (command.length >= COMMAND_MIN && command.length <= max) return;
   throw new CodedError(

@@ -8,9 +8,9 @@ import { migrate } from "shared/transport/postgres/migrate.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { createLogger } from "shared/base/log.ts";
-import { startPostgres } from "tests/environment/postgres.ts";
-import { startSoftHsm } from "tests/environment/softhsm.ts";
-import { ISSUANCE_MIGRATIONS } from "./migrations.ts";
+import { startPostgres } from "../postgres.ts";
+import { startSoftHsm } from "../softhsm.ts";
+import { ISSUANCE_MIGRATIONS } from "factory/transport/issuance_store/migrations.ts";
 
 /** Labels that the tests' tokens have. */
 export const LABELS = { issuer: "issuer", transportMaster: "transport-master" } as const;

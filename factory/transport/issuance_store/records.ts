@@ -1,4 +1,4 @@
-/** What the attestation service knows: the records that its decisions read. Byte strings are upper-case hex. */
+/** What the attestation service keeps, as its decisions read it. Byte strings are upper-case hex. */
 
 /** Who may send. */
 export type SenderRole = "station" | "batch-manager";
@@ -30,6 +30,12 @@ export interface BatchRecord {
   /** Closed by hand; a full batch is not closed, its cards may come again. */
   readonly closed: boolean;
 }
+
+/** The facts of a batch, without its serials. */
+export type BatchFacts = Pick<
+  BatchRecord,
+  "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
+>;
 
 /** Where a card's record is. `good` and `scrapped` are final. */
 export type ReservationState = "reserved" | "attested" | "good" | "scrapped";
@@ -67,4 +73,13 @@ export interface ClosureRecord {
   readonly outcome: "good" | "scrapped";
   readonly reason: string | null;
   readonly certificateSha256: string | null;
+}
+
+/** A host certificate that was issued. */
+export interface HostCertificateRecord {
+  readonly station: string;
+  /** 65 bytes. */
+  readonly publicKey: string;
+  /** DER, low-S. */
+  readonly signature: string;
 }

@@ -19,13 +19,16 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import type { Database } from "shared/transport/postgres/database.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import type { Refusal } from "../../domain/issuance/refusals.ts";
-import { LABELS } from "../../transport/issuance_store/backends_fixture.ts";
-import { IssuanceStore } from "../../transport/issuance_store/store.ts";
-import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
-import { type AttestationService, attestationService } from "./attestation_service.ts";
-import { certificateSigner } from "./certificate_signer.ts";
-import { type ConfiguredSender, isRefusal } from "./context.ts";
+import type { Refusal } from "factory/domain/issuance/refusals.ts";
+import { LABELS } from "./backends.ts";
+import { IssuanceStore } from "factory/transport/issuance_store/store.ts";
+import type { RequestStamp } from "factory/transport/issuance_store/transaction.ts";
+import {
+  type AttestationService,
+  attestationService,
+} from "factory/service/attestation/attestation_service.ts";
+import { certificateSigner } from "factory/service/attestation/certificate_signer.ts";
+import { type ConfiguredSender, isRefusal } from "factory/service/attestation/context.ts";
 
 /** Target ID of the tests' batches. */
 export const TARGET_ID = "33400004";

@@ -8,10 +8,10 @@ import { issue, type IssueOptions } from "shared/protocol/x509/certificate.ts";
 import { makeCrl } from "shared/protocol/x509/revocation.ts";
 import { freshNonce, signRequest } from "shared/protocol/wire/http_signature.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { makeSender, type TestSender } from "../service/attestation/service_fixture.ts";
-import type { Backends } from "../transport/issuance_store/backends_fixture.ts";
-import { parseAttestationConfig } from "./attestation_config.ts";
-import { type RunningAttestation, startAttestation } from "./attestation_process.ts";
+import { makeSender, type TestSender } from "./service.ts";
+import type { Backends } from "./backends.ts";
+import { parseAttestationConfig } from "factory/app/attestation_config.ts";
+import { type RunningAttestation, startAttestation } from "factory/app/attestation_process.ts";
 
 /** Authorities and names of a test. */
 export interface TestPki {
@@ -99,7 +99,6 @@ export async function makePki(): Promise<TestPki> {
 
 /** Text of a configuration file in the PKI's folder. */
 export function configText(
-  pki: TestPki,
   backends: Pick<Backends, "url" | "hsmConfig">,
   senders: TestSenders,
   change: Record<string, unknown> = {},
@@ -133,7 +132,7 @@ export async function startInstance(
 ): Promise<RunningAttestation & AsyncDisposable> {
   const config = parseAttestationConfig(
     `${pki.folder}/attestation.yaml`,
-    configText(pki, backends, senders, change),
+    configText(backends, senders, change),
   );
   const running = await startAttestation(config, createLogger("attestation", { level: "debug", write }));
   return { ...running, [Symbol.asyncDispose]: () => running.stop() };

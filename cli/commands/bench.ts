@@ -1,0 +1,62 @@
+/** `rk bench ...`: performance, measured beside its physical limit. */
+
+import { type Command, InvalidArgumentError } from "commander";
+import { benchStation } from "../bench/station.ts";
+import { HOME } from "../home.ts";
+import { action, type CommonOptions, result, say } from "../output.ts";
+import { startSpine } from "../spine/spine.ts";
+
+interface StationOptions extends CommonOptions {
+  real?: boolean;
+  apduDelayMs: number;
+  cards: number;
+}
+
+/** Registers the commands. */
+export function registerBench(program: Command): void {
+  const bench = program.command("bench").description("performance, measured beside its physical limit");
+  bench.command("station")
+    .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
+    .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")
+    .option("--apdu-delay-ms <n>", "time that a card takes for each APDU", wholeNumber, 30)
+    .option("--cards <n>", "cards through each reader", wholeNumber, 10)
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: StationOptions) => {
+      await Deno.mkdir(HOME, { recursive: true });
+      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      const tell = (line: string) => say(options, `  ${line}`);
+      try {
+        const spine = await startSpine({ folder, real: options.real ?? false, tell });
+        try {
+          const measured = await benchStation({
+            folder,
+            spine,
+            real: options.real ?? false,
+            apduDelayMs: options.apduDelayMs,
+            cardsPerReader: options.cards,
+            tell,
+          });
+          const { hostMsPerCard: host, cardsPerMinute: rate } = measured;
+          say(
+            options,
+            `host ${host.p50} ms a card (p99 ${host.p99}), ${measured.apdusPerCard} APDUs a card\n` +
+              `cards a minute: ${rate[1]} on 1 reader, ${rate[2]} on 2, ${
+                rate[4]
+              } on 4 (${measured.scaling4} times 1)\n` +
+              `the chip alone allows ${measured.chipLimit.cardsPerMinute} on 1 reader; reached ${measured.chipLimit.reached}`,
+          );
+          result(options, measured);
+        } finally {
+          await spine.stop();
+        }
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }));
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError("It is a whole number.");
+  return value;
+}
