@@ -24,10 +24,17 @@ export const TEST_KEY = "404142434445464748494A4B4C4D4E4F";
 /** A package that virtual cards load. */
 export const CAP = readCap(writeTestCap({ payloadBytes: 700 }));
 
+/** A profile as JSON, with what tests change in it. */
+export type ProfileJson = Record<string, unknown> & {
+  aids: Record<string, string>;
+  isdKeys: Record<string, unknown>;
+  applet: Record<string, unknown>;
+};
+
 /** A template, changed. */
 export function profileOf(
   template: string,
-  change: (value: Record<string, any>) => void = () => {},
+  change: (value: ProfileJson) => void = () => {},
 ): Profile {
   const value = JSON.parse(profileTemplate(template));
   if (template === "recovery-key") {

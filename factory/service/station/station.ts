@@ -9,6 +9,7 @@ import { closeRecord } from "./actions.ts";
 import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
 import type { CardReport } from "./events.ts";
+import "shared/transport/card_channel.ts";
 
 /** Wait before a card that another program holds is tried again, in milliseconds. */
 const BUSY_RETRY_MS = 250;

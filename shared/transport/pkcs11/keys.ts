@@ -7,6 +7,9 @@ import { CodedError } from "shared/base/errors.ts";
 import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import { CKA, CKK, CKM, CKO, SECP256K1_PARAMETERS } from "./constants.ts";
 import type { SessionContext } from "./token.ts";
+import "../hsm.ts";
+import "./failure.ts";
+import "./pkcs11_hsm.ts";
 
 /** Most objects that are looked at on one token. */
 export const OBJECT_LIMIT = 4096;

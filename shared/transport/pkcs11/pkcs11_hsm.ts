@@ -28,6 +28,7 @@ import {
 import { acquireModule, type Pkcs11Module } from "./module.ts";
 import { Token } from "./token.ts";
 import { WorkQueue } from "./work_queue.ts";
+import "../hsm.ts";
 
 /** Sessions of the pool, unless told otherwise. */
 export const DEFAULT_SESSIONS = 4;

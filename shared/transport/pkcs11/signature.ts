@@ -3,6 +3,7 @@
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { CodedError } from "shared/base/errors.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
+import "../hsm.ts";
 
 /**
  * DER with S in the lower half, verified.

@@ -18,6 +18,7 @@ import { SYSTEM_RANDOM } from "../random.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { type KeyEntry, type KeyFile, openEntry, requirePassphrase, sealEntry } from "./key_file.ts";
 import { changeKeyFile, openOrMakeKeyFile, readKeyFile } from "./key_store.ts";
+import "../hsm.ts";
 
 /** How to open a software HSM. */
 export interface SoftwareHsmOptions {
