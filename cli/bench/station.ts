@@ -10,7 +10,7 @@ import { demoProfile } from "../demo/profile.ts";
 import { pcscReaders, virtualReaders } from "../demo/readers.ts";
 import { writePrivate } from "../paths.ts";
 import { createBatch } from "../spine/batch.ts";
-import { blankCard } from "../spine/card_maker.ts";
+import { blankCards } from "../spine/card_maker.ts";
 import type { Spine } from "../spine/spine.ts";
 import { percentile, rounded } from "./statistics.ts";
 
@@ -85,11 +85,12 @@ async function line(
     const batch = await createBatch(spine.descriptor.batchManagerFile, profile, cardCount);
     const batchFile = `${folder}/batch.json`;
     await writePrivate(batchFile, encodeBatchFile(batch));
-    const blanks = await Promise.all(
-      Array.from({ length: cardCount }, async (_, i) => ({
-        stateFile: `${folder}/cards/${batch.batch}-${i + 1}.card`,
-        options: await blankCard(spine.token.hsm, SYSTEM_RANDOM),
-      })),
+    const blanks = await blankCards(
+      spine.token.hsm,
+      SYSTEM_RANDOM,
+      `${folder}/cards`,
+      batch.batch,
+      cardCount,
     );
     const { cards } = await runLine({
       spine: spine.descriptor,

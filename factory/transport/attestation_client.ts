@@ -1,3 +1,0 @@
-/** Moved to service/station/attestation_client.ts; here until its last importer has followed. */
-
-export { AttestationClient } from "../service/station/attestation_client.ts";
