@@ -93,10 +93,17 @@ export class HttpsExchange {
         // Without an error of its own: this runtime throws that one at the process when a body is being read.
         outgoing.destroy();
       };
+      let reused = false;
+      outgoing.once("socket", () => {
+        reused = outgoing.reusedSocket;
+        // QUIRK(deno 2.9.6): a request on a reused connection that is lost or destroyed is sent again by the runtime, with
+        // the same signature and nonce (denoland/deno#36786). Whether to send again is the caller's decision.
+        outgoing.reusedSocket = false;
+      });
       outgoing.on("error", (error) => {
         clearTimeout(deadline);
         const named = new Error(reasonOf(error), { cause: error });
-        reject(outgoing.reusedSocket ? new StaleConnection(named) : named);
+        reject(reused ? new StaleConnection(named) : named);
       });
       outgoing.on("timeout", () => fail(new Error("it does not answer")));
       outgoing.end(body);
