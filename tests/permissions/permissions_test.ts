@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
+import { STANDARD_READER } from "cli/commands/card.ts";
+import { runSpec } from "cli/commands/station.ts";
+import { genuineCheckSpec } from "cli/commands/wallet.ts";
+import { demoProfile } from "cli/demo/profile.ts";
 import { DENO, REPOSITORY } from "cli/home.ts";
+import { type ChildSpec, commandLine, environment } from "cli/process/child.ts";
+import { createBatch } from "cli/spine/batch.ts";
+import { freePort } from "cli/spine/layout.ts";
+import { encodeBatchFile } from "factory/domain/profile_batch.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { permissionFlags, permissionSet } from "cli/process/permissions.ts";
 import { startSpine } from "cli/spine/spine.ts";
 import { ALL_REFUSED, PROBE, probed } from "./probed.ts";
@@ -41,6 +50,43 @@ Deno.test("every process of the spine serves, and is refused a connection and a 
           assert.deepEqual(probed(log), ALL_REFUSED);
         });
       }
+      const { descriptor } = spine;
+      const batchFile = `${folder}/batch.json`;
+      const profile = await demoProfile(folder, SYSTEM_RANDOM);
+      const batch = await createBatch(descriptor.batchManagerFile, profile, 1);
+      await Deno.writeTextFile(batchFile, encodeBatchFile(batch));
+      const virtualReaders = `127.0.0.1:${freePort()}`;
+      const vpcd = `127.0.0.1:${freePort()}`;
+      const others: Record<string, Omit<ChildSpec, "logFile">> = {
+        station: runSpec(
+          { batch: batchFile, json: true, virtualReaders },
+          descriptor.stationFile,
+          batchFile,
+          descriptor,
+        ),
+        "station over PC/SC": runSpec(
+          { batch: batchFile, json: true },
+          descriptor.stationFile,
+          batchFile,
+          descriptor,
+        ),
+        wallet: genuineCheckSpec({
+          reader: "Reader",
+          trust: `${folder}/station/wallet-trust.json`,
+          virtualReaders: `127.0.0.1:${freePort()}`,
+          json: true,
+        }),
+        card: {
+          name: "card",
+          module: "device/app/card_main.ts",
+          permissions: "card",
+          substitution: { [STANDARD_READER]: vpcd, ".rk/spine/cards": `${folder}/cards` },
+          args: ["--vpcd", vpcd, "--state", `${folder}/cards/probe.card`],
+        },
+      };
+      for (const [name, spec] of Object.entries(others)) {
+        await t.step(name, async () => assert.deepEqual(await probedProcess(spec), ALL_REFUSED));
+      }
     } finally {
       await spine.stop();
     }
@@ -48,3 +94,31 @@ Deno.test("every process of the spine serves, and is refused a connection and a 
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** Starts a process with the probe before it, reads what came of the probe, sees that its own work begins, and ends it. */
+async function probedProcess(spec: Omit<ChildSpec, "logFile">): Promise<Record<string, string> | undefined> {
+  const child = new Deno.Command(DENO, {
+    args: commandLine({ ...spec, preload: PROBE }),
+    cwd: REPOSITORY,
+    env: environment(spec),
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const output = child.stdout.getReader();
+  const errors = child.stderr.getReader();
+  const decoder = new TextDecoder();
+  let log = "";
+  while (!probed(log)) {
+    const { done, value } = await errors.read();
+    if (done) break;
+    log += decoder.decode(value, { stream: true });
+  }
+  // It prints a line of its own: the set lets it begin, or it says in its own words what is missing.
+  const { value } = await output.read();
+  assert.ok(value && value.length > 0, log);
+  child.kill("SIGKILL");
+  await Promise.all([output.cancel(), errors.cancel(), child.status]);
+  return probed(log);
+}

@@ -36,7 +36,7 @@ import type { RandomSource } from "shared/transport/random.ts";
 import { type HttpAnswer, HttpsExchange, StaleConnection } from "../../transport/https_exchange.ts";
 
 /** Attempts for one request, over both gateways. */
-export const ATTEMPTS_MAX = 6;
+export const ATTEMPTS_MAX = 8;
 /** Wait after both gateways failed, doubled each round, in milliseconds. */
 export const BACKOFF_MS = 100;
 /** Longest Retry-After that is obeyed, in seconds. */
@@ -186,10 +186,14 @@ export class AttestationClient implements AttestationPort {
     const idempotencyKey = crypto.randomUUID();
     let last: CodedError | undefined;
     let staleSpent = false;
+    let askedWaitMs = 0;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       // A whole round of gateways failed: give them a moment before the next one.
       const round = Math.floor(attempt / this.#gateways.length);
-      if (attempt % this.#gateways.length === 0 && round > 0) await delay(BACKOFF_MS * 2 ** (round - 1));
+      if (attempt % this.#gateways.length === 0 && round > 0) {
+        await delay(Math.max(BACKOFF_MS * 2 ** (round - 1), askedWaitMs));
+        askedWaitMs = 0;
+      }
       const index = this.#current % this.#gateways.length;
       const gateway = this.#gateways[index]!;
       let answer: HttpAnswer;
@@ -220,11 +224,16 @@ export class AttestationClient implements AttestationPort {
       const problem = problemOf(answer);
       if (!RETRIABLE_STATUS.has(answer.status)) throw problem;
       last = problem;
-      const wait = Number(answer.retryAfter);
+      const asked = Number(answer.retryAfter);
+      const waitMs = Number.isFinite(asked) && asked > 0
+        ? 1000 * Math.min(asked, RETRY_AFTER_MAX_SECONDS)
+        : 0;
       if (answer.status === 429) {
         // Both gateways count in one store: another one would say the same.
-        await delay(1000 * Math.min(Number.isFinite(wait) && wait > 0 ? wait : 1, RETRY_AFTER_MAX_SECONDS));
+        await delay(waitMs || 1000);
       } else {
+        // The other gateway is asked at once; a second round waits as long as the first was told to.
+        askedWaitMs = Math.max(askedWaitMs, waitMs);
         this.#moveFrom(index, `${answer.status} ${problem.code}`);
       }
     }
