@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { CodedError } from "shared/base/errors.ts";
 import { checkProfile, CONTRADICTIONS, parseProfile, type Profile, withoutExplanations } from "./profile.ts";
 import { encodeBatchFile, parseBatchFile } from "./profile_batch.ts";
-import { canonicalJson, profileHash } from "./profile_hash.ts";
+import { canonicalJson } from "shared/base/canonical_json.ts";
+import { profileHash } from "./profile_hash.ts";
 import { profileTemplate, TEMPLATE_NAMES } from "./profile_template.ts";
 
 type Json = Record<string, unknown>;
