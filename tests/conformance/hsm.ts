@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { p256 } from "@noble/curves/nist.js";
 import { toUtf8 } from "shared/base/bytes.ts";
-import { codeOf } from "shared/base/errors.ts";
+import { codeOf, errorRow } from "shared/base/errors.ts";
 import { isP256PublicKey, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
@@ -17,6 +17,7 @@ export interface HsmUnderTest extends AsyncDisposable {
 export async function refusesWith(code: string, work: Promise<unknown>): Promise<void> {
   await assert.rejects(work, (error) => {
     assert.equal(codeOf(error), code, String(error));
+    assert.notEqual(errorRow(code), errorRow("INTERNAL"), `${code} is in no table`);
     return true;
   });
 }

@@ -13,6 +13,7 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { Curve, Hsm, HsmKey } from "../hsm.ts";
+import "../hsm.ts"; // the port's error table: a type import does not bring it
 import { finishSignature } from "./signature.ts";
 import { CKM } from "./constants.ts";
 import {
