@@ -25,7 +25,7 @@ import { AttestationDouble } from "./attestation_double.ts";
 
 export const TEST_KEY = "404142434445464748494A4B4C4D4E4F";
 /** A package that virtual cards load. */
-const CAP_BYTES = writeTestCap({ payloadBytes: 700 });
+export const CAP_BYTES = writeTestCap({ payloadBytes: 700 });
 /** The same, read. */
 export const CAP = readCap(CAP_BYTES);
 
