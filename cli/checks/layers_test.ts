@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { checkLayers, importEdges, violated } from "./layers.ts";
-import { sourceFiles } from "./files.ts";
+import { importEdges, violated } from "./layers.ts";
 
 const edge = (from: string, to: string, typeOnly = false) => ({ from, to, typeOnly });
 
@@ -58,9 +57,4 @@ Deno.test("importEdges() sees aliases, dynamic imports and type-only imports of 
   } finally {
     await Deno.remove(root, { recursive: true });
   }
-});
-
-Deno.test("checkLayers() finds nothing in this repository", async () => {
-  const violations = await checkLayers(await sourceFiles());
-  assert.deepEqual(violations.map((each) => `${each.from} -> ${each.to}: ${each.rule}`), []);
 });

@@ -1,6 +1,7 @@
-/** The static checks that one task runs: format, lint, types, doc lint, layers, machine paths, frozen lock. */
+/** The static checks that one task runs: frozen lock, format, lint, types, doc lint, layers, error codes, machine paths. */
 
 import { DENO, REPOSITORY } from "../home.ts";
+import { checkErrorCodes } from "./error_codes.ts";
 import { checkLayers } from "./layers.ts";
 import { CODE_FOLDERS, sourceFiles } from "./files.ts";
 
@@ -69,6 +70,10 @@ export const STATIC_CHECKS: Readonly<Record<string, () => Promise<CheckResult>>>
     const violations = await checkLayers(await sourceFiles());
     const lines = violations.map((each) => `${each.from} -> ${each.to}: ${each.rule}`);
     return { name: "layers", passed: lines.length === 0, output: lines.join("\n") };
+  },
+  "error codes": async () => {
+    const missing = await checkErrorCodes(await sourceFiles());
+    return { name: "error codes", passed: missing.length === 0, output: missing.join("\n") };
   },
   "no machine paths": forbiddenWords,
 };

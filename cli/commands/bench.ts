@@ -36,10 +36,11 @@ export function registerBench(program: Command): void {
             cardsPerReader: options.cards,
             tell,
           });
-          const { hostMsPerCard: host, cardsPerMinute: rate } = measured;
+          const { hostMsPerCard: host, hostMsPerCardAtDelay: beside, cardsPerMinute: rate } = measured;
           say(
             options,
-            `host ${host.p50} ms a card (p99 ${host.p99}), ${measured.apdusPerCard} APDUs a card\n` +
+            `host ${host.p50} ms a card (p99 ${host.p99}), ${measured.apdusPerCard} APDUs a card; ` +
+              `beside a chip of ${measured.apduDelayMs} ms an APDU ${beside.p50} ms (p99 ${beside.p99})\n` +
               `cards a minute: ${rate[1]} on 1 reader, ${rate[2]} on 2, ${
                 rate[4]
               } on 4 (${measured.scaling4} times 1)\n` +

@@ -77,7 +77,7 @@ export function registerDemo(program: Command): void {
         say(
           options,
           `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
-            `gateway A was stopped half-way, ${gatewayFailovers} requests went to B instead.`,
+            `gateway A was stopped half-way; requests that went to B instead: ${gatewayFailovers}.`,
         );
         if (options.keep) say(options, `\n${howToTalk(shown.spine)}`);
         result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds });

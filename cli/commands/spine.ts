@@ -26,7 +26,7 @@ export function registerSpine(program: Command): void {
       result(options, { running: true, ...started.descriptor });
     }));
   spine.command("stop")
-    .description("stop it")
+    .description("end its processes in order, the database last")
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: CommonOptions) => {
       const stopped = await stopRunningSpine();

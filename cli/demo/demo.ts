@@ -11,7 +11,7 @@ import { genuineCheckSpec } from "../commands/wallet.ts";
 import { writePrivate } from "../paths.ts";
 import { runCollected } from "../process/foreground.ts";
 import { createBatch } from "../spine/batch.ts";
-import { blankCard } from "../spine/card_maker.ts";
+import { blankCards } from "../spine/card_maker.ts";
 import { type Spine, startSpine } from "../spine/spine.ts";
 import { startFeeder } from "./feeder.ts";
 import { type LineCard, runLine } from "./line.ts";
@@ -70,11 +70,12 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     tell(
       `batch ${batch.batch}: ${batch.quantity} cards, serials ${batch.firstSerial} to ${batch.lastSerial}`,
     );
-    const cards = await Promise.all(
-      Array.from({ length: options.cards }, async (_, i) => ({
-        stateFile: `${folder}/cards/${batch.batch}-${i + 1}.card`,
-        options: await blankCard(spine.token.hsm, SYSTEM_RANDOM),
-      })),
+    const cards = await blankCards(
+      spine.token.hsm,
+      SYSTEM_RANDOM,
+      `${folder}/cards`,
+      batch.batch,
+      options.cards,
     );
     let stopped = false;
     const line = await runLine({
@@ -99,7 +100,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       milliseconds: Math.round(report.milliseconds),
       certificate: report.certificateSha256 ?? "-",
       wallet: verdicts[i]!,
-    }));
+    })).sort((a, b) => a.serial < b.serial ? -1 : 1);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
     await options.inspect?.(spine, line.cards);
     if (options.keep) {

@@ -88,8 +88,15 @@ export function environment(spec: Pick<ChildSpec, "env">): Record<string, string
 /** Starts a child and waits for its ready line. @throws {CodedError} `CHILD_NOT_READY` with the end of its log. */
 export async function startChild(spec: ChildSpec): Promise<Child> {
   (await Deno.open(spec.logFile, { create: true, append: true, mode: 0o600 })).close();
-  // The shell opens the log, so that a process that outlives us goes on logging; `exec` keeps the process id.
-  const shell = ["-c", 'exec "$@" 2>>"$0"', spec.logFile, ...(spec.detached ? ["setsid"] : []), DENO];
+  // The shell opens the log, so that a process that outlives us goes on logging, and forbids core files, which would hold
+  // what the process knows; `exec` keeps the process id.
+  const shell = [
+    "-c",
+    'ulimit -c 0; exec "$@" 2>>"$0"',
+    spec.logFile,
+    ...(spec.detached ? ["setsid"] : []),
+    DENO,
+  ];
   const child = new Deno.Command("/bin/sh", {
     args: [...shell, ...commandLine(spec)],
     cwd: REPOSITORY,

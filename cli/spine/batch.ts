@@ -3,7 +3,7 @@
 import { parse } from "yaml";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { AttestationClient } from "factory/transport/attestation_client.ts";
+import { AttestationClient } from "factory/service/station/attestation_client.ts";
 import type { Profile } from "factory/domain/profile.ts";
 import { profileHash } from "factory/domain/profile_hash.ts";
 import type { BatchFile } from "factory/domain/profile_batch.ts";

@@ -38,3 +38,18 @@ export async function blankCard(hsm: Hsm, random: RandomSource): Promise<CardOpt
     for (const key of [keys.enc, keys.mac, keys.dek]) key.wipe();
   }
 }
+
+/** Blank cards with the files that keep their memories, one after the other: a token's queue is bounded. */
+export async function blankCards(
+  hsm: Hsm,
+  random: RandomSource,
+  folder: string,
+  name: string,
+  count: number,
+): Promise<{ stateFile: string; options: CardOptions }[]> {
+  const cards: { stateFile: string; options: CardOptions }[] = [];
+  for (let i = 1; i <= count; i++) {
+    cards.push({ stateFile: `${folder}/${name}-${i}.card`, options: await blankCard(hsm, random) });
+  }
+  return cards;
+}

@@ -15,6 +15,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
 import { genuineCheck } from "../wallet/genuine_check.ts";
 import { readTrustFile, wipeTrust } from "../wallet/trust.ts";
+import "shared/transport/card_channel.ts";
 
 /** Options of `rk wallet genuine-check`. */
 export interface GenuineCheckCommand {

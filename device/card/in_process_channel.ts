@@ -4,6 +4,7 @@ import { CodedError } from "shared/base/errors.ts";
 import type { CardChannel, ReaderEvent, ReaderService } from "shared/transport/card_channel.ts";
 import { Presentation, type PresentationOptions, type PresentationStats } from "./presentation.ts";
 import type { VirtualCard } from "./virtual_card.ts";
+import "shared/transport/card_channel.ts";
 
 const removed = () => new CodedError("CARD_REMOVED", "Cannot transmit: the card has left the reader");
 

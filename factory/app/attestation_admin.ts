@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import { CodedError } from "shared/base/errors.ts";
 import type { AttestationMetrics } from "./attestation_metrics.ts";
 import type { Readiness } from "./attestation_readiness.ts";
+import "./attestation_listener.ts";
 
 /** A running administration listener. */
 export interface AdminListener {

@@ -4,6 +4,7 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { ReaderService } from "shared/transport/card_channel.ts";
 import { openPcsc } from "shared/transport/pcsc/service.ts";
 import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
+import "shared/transport/card_channel.ts";
 
 /** A virtual reader and the address that its card connects to. */
 export interface VirtualReaderAddress {

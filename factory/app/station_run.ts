@@ -12,7 +12,7 @@ import { ChipLocks } from "../service/station/chip_locks.ts";
 import type { EventSink } from "../service/station/events.ts";
 import { hostIdentity, writeWalletTrust } from "../service/station/host_identity.ts";
 import { runStation, type StationSummary } from "../service/station/station.ts";
-import { AttestationClient } from "../transport/attestation_client.ts";
+import { AttestationClient } from "../service/station/attestation_client.ts";
 import { openJournal } from "../transport/journal/sqlite.ts";
 import { readCapFile, readSignedPackageFile } from "./package_files.ts";
 import { liveScreen, plainScreen, type StationScreen } from "./screen/live_screen.ts";
@@ -187,5 +187,11 @@ async function screenOf(
     return { sink, close: () => {} };
   }
   if (!process.stdout.isTTY) return plainScreen(write);
-  return await liveScreen({ color: !Deno.env.get("NO_COLOR") });
+  try {
+    return await liveScreen({ color: !Deno.env.get("NO_COLOR") });
+  } catch (error) {
+    // A permission set without the terminal's variables is no reason to stop a line.
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return plainScreen(write);
+  }
 }

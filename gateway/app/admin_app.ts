@@ -5,6 +5,7 @@ import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { CodedError } from "shared/base/errors.ts";
 import type { Telemetry } from "../service/telemetry.ts";
+import "gateway/transport/errors.ts";
 
 /** What the admin listener shows. */
 export interface AdminView {

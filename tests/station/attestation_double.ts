@@ -16,7 +16,7 @@ import type {
   ClosureRequest,
 } from "shared/protocol/wire/attestation.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import type { AttestationPort } from "factory/transport/attestation_client.ts";
+import type { AttestationPort } from "factory/service/station/attestation_client.ts";
 import { chipKey } from "factory/domain/personalization/facts.ts";
 
 interface Record {

@@ -44,10 +44,17 @@ export const SIGNED = await signPackage({
   clock: SYSTEM_CLOCK,
 });
 
+/** A profile as JSON, with what tests change in it. */
+export type ProfileJson = Record<string, unknown> & {
+  aids: Record<string, string>;
+  isdKeys: Record<string, unknown>;
+  applet: Record<string, unknown>;
+};
+
 /** A template, changed. */
 export function profileOf(
   template: string,
-  change: (value: Record<string, any>) => void = () => {},
+  change: (value: ProfileJson) => void = () => {},
 ): Profile {
   const value = JSON.parse(profileTemplate(template));
   if (template === "recovery-key") {

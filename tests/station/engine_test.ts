@@ -12,10 +12,18 @@ import { personalizeCard } from "factory/service/station/engine.ts";
 import { writeWalletTrust } from "factory/service/station/host_identity.ts";
 import { reportFinished } from "factory/service/station/station.ts";
 import { diagnose } from "factory/service/station/diagnose.ts";
-import { type Line, makeLine, profileOf, TEST_CARD, TEST_KEY, VirtualCard } from "./bench_line.ts";
+import {
+  type Line,
+  makeLine,
+  type ProfileJson,
+  profileOf,
+  TEST_CARD,
+  TEST_KEY,
+  VirtualCard,
+} from "./bench_line.ts";
 
 const OTHER_KEYS = { version: "30", enc: "11".repeat(16), mac: "22".repeat(16), dek: "33".repeat(16) };
-/** A card that says what it is given to say. */
+/** A card with nothing but the issuer domain. */
 const blank = () => VirtualCard.open({});
 
 async function withLine(
@@ -161,7 +169,7 @@ Deno.test("personalizeCard() a blocked card goes on when a human says so", () =>
   ));
 
 Deno.test("personalizeCard() wrong chip, wrong key version, wrong target, no applet: refused before any key", async () => {
-  const cases: [(profile: Record<string, any>) => void, string, string][] = [
+  const cases: [(profile: ProfileJson) => void, string, string][] = [
     [(profile) => profile.expectedCplc = { icFabricator: "1234" }, "PROFILE_CARD", "icFabricator"],
     [(profile) => profile.isdKeys.version = 7, "CARD_KEY_VERSION", "version 7"],
     [(profile) => profile.targetId = "33000004", "CARD_TARGET", "33400004"],

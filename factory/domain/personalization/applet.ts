@@ -30,7 +30,9 @@ export const personalize: Exchanges = (facts, profile) => {
     {
       name: "begin to personalize the applet",
       command: installForPersonalization(fromHex(profile.aids.appletInstance)),
-      check: (answer) => expectData(answer, Uint8Array.of(0), "INSTALL [for personalization]"),
+      // `00`, no confirmation, as recorded; GPC 2.3.1, 11.5.3.1 lets a card leave it out.
+      check: (answer) =>
+        answer.data.length === 0 || expectData(answer, Uint8Array.of(0), "INSTALL [for personalization]"),
     },
     ...stores.map((command, i): Exchange => ({
       name: `store part ${i + 1} of ${stores.length} of the applet's data`,

@@ -28,7 +28,7 @@ export interface Exchange {
   /** Puts the plain answer into the journal before it is looked at. It must hold no secret. */
   readonly record?: boolean;
   /** Checks the answer and adds to the facts. */
-  readonly check?: (answer: ResponseApdu, facts: CardFacts) => void;
+  readonly check?: (answer: ResponseApdu, facts: CardFacts) => unknown;
 }
 
 /** Builds the commands of a step from what is known. */

@@ -16,6 +16,8 @@ import { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
+import "factory/domain/personalization/errors.ts";
+import "factory/domain/profile_errors.ts";
 
 /** Level at which the applet takes its own commands; spec/card.md, section 2. */
 export const APPLET_LEVEL: SecurityLevel = 0x33;

@@ -5,7 +5,7 @@ import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import type { LoadPlan } from "../../domain/package/load_plan.ts";
 import type { BatchFile } from "../../domain/profile_batch.ts";
-import type { AttestationPort } from "../../transport/attestation_client.ts";
+import type { AttestationPort } from "./attestation_client.ts";
 import type { Journal } from "../../transport/journal/port.ts";
 import type { ChipLocks } from "./chip_locks.ts";
 import type { EventSink } from "./events.ts";

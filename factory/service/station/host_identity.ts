@@ -13,7 +13,7 @@ import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import type { BatchFile } from "../../domain/profile_batch.ts";
-import type { AttestationPort } from "../../transport/attestation_client.ts";
+import type { AttestationPort } from "./attestation_client.ts";
 import { readPrivateFile, writePrivateFile } from "../../transport/journal/private_file.ts";
 
 /** First byte of host serials in the factory's range: the letter F. */

@@ -14,6 +14,8 @@ import { getStatusCommand } from "shared/protocol/recovery_key/commands.ts";
 import { type AppletStatus, parseStatus } from "shared/protocol/recovery_key/status.ts";
 import type { Profile } from "../../domain/profile.ts";
 import type { CardLink } from "./card_link.ts";
+import "factory/domain/personalization/errors.ts";
+import "factory/domain/profile_errors.ts";
 
 /** What was read. */
 export interface CardLook {

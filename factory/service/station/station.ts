@@ -10,6 +10,7 @@ import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
 import { announcePackage } from "./package_announcement.ts";
 import type { CardReport } from "./events.ts";
+import "shared/transport/card_channel.ts";
 
 /** Wait before a card that another program holds is tried again, in milliseconds. */
 const BUSY_RETRY_MS = 250;

@@ -15,6 +15,7 @@ import {
 import { PcscContext } from "./context.ts";
 import type { PcscLibrary } from "./library.ts";
 import { resultError } from "./results.ts";
+import "../card_channel.ts";
 
 const PROTOCOLS = BigInt(SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1);
 /** Length of SCARD_IO_REQUEST: DWORD dwProtocol, DWORD cbPciLength. */

@@ -17,6 +17,7 @@ import {
 import type { PcscLibrary } from "./library.ts";
 import { decodeReaderStates, encodeReaderStates, type StateAnswer } from "./reader_states.ts";
 import { isServiceGone, resultError } from "./results.ts";
+import "../card_channel.ts";
 
 /** Readers and the state in which they are known. */
 export type KnownStates = ReadonlyMap<string, number>;

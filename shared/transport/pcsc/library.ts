@@ -8,6 +8,8 @@
  */
 
 import { CodedError } from "../../base/errors.ts";
+import "../card_channel.ts";
+import "./results.ts";
 
 // LONG is 8 bytes signed, DWORD 8 bytes unsigned on 64-bit Linux; SCARDCONTEXT and SCARDHANDLE are LONG.
 const LONG = "isize";

@@ -7,6 +7,7 @@ import { PcscChannel } from "./channel.ts";
 import { PcscContext } from "./context.ts";
 import { PcscLibrary } from "./library.ts";
 import { watchReaders } from "./watch.ts";
+import "../card_channel.ts";
 
 /** Options of `openPcsc`. */
 export interface PcscOptions {

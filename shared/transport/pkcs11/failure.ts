@@ -2,6 +2,7 @@
 
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { CKR } from "./constants.ts";
+import "../hsm.ts";
 
 /**
  * - `pin`: the token refused the PIN; trying again may lock it.

@@ -6,6 +6,7 @@ import { readSecretFile } from "../secret_file.ts";
 import { CKF, CKU } from "./constants.ts";
 import { toCodedError } from "./failure.ts";
 import { acquireModule } from "./module.ts";
+import "../hsm.ts";
 
 /** Length of a token label in bytes, padded with spaces (PKCS#11 v2.40, C_InitToken). */
 const TOKEN_LABEL_BYTES = 32;

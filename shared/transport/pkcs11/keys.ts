@@ -9,6 +9,9 @@ import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import type { Curve, HsmKey } from "../hsm.ts";
 import { CKA, CKK, CKM, CKO, P256_PARAMETERS, SECP256K1_PARAMETERS } from "./constants.ts";
 import type { SessionContext } from "./token.ts";
+import "../hsm.ts";
+import "./failure.ts";
+import "./pkcs11_hsm.ts";
 
 /** Most objects that are looked at on one token. */
 export const OBJECT_LIMIT = 4096;

@@ -9,6 +9,7 @@ import { CodedError } from "shared/base/errors.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { CKF, CKR } from "./constants.ts";
 import { Pkcs11Failure, returnValue } from "./failure.ts";
+import "../hsm.ts";
 
 /** Line that builds the binding where it is missing; the repository's root is the working directory. */
 export const BUILD_LINE =

@@ -13,7 +13,6 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { Curve, Hsm, HsmKey } from "../hsm.ts";
-import "../hsm.ts"; // the port's error table: a type import does not bring it
 import { finishSignature } from "./signature.ts";
 import { CKM } from "./constants.ts";
 import {
@@ -29,6 +28,7 @@ import {
 import { acquireModule, type Pkcs11Module } from "./module.ts";
 import { Token } from "./token.ts";
 import { WorkQueue } from "./work_queue.ts";
+import "../hsm.ts";
 
 /** Sessions of the pool, unless told otherwise. */
 export const DEFAULT_SESSIONS = 4;

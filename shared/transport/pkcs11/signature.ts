@@ -5,6 +5,7 @@ import { CodedError } from "shared/base/errors.ts";
 import { p256RawToLowSDer, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
 import type { Curve } from "../hsm.ts";
+import "../hsm.ts";
 
 /**
  * DER with S in the lower half, verified.

@@ -8,6 +8,7 @@ import { readSecretFile } from "../secret_file.ts";
 import { CKF, CKR, CKU } from "./constants.ts";
 import { failureKind, returnValue, toCodedError } from "./failure.ts";
 import type { Pkcs11Module } from "./module.ts";
+import "../hsm.ts";
 
 /** First and longest pause between two attempts to reopen a dead token, in milliseconds. */
 export const REOPEN_FIRST_MS = 100;

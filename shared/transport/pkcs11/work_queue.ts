@@ -4,6 +4,7 @@
  */
 
 import { CodedError } from "shared/base/errors.ts";
+import "../hsm.ts";
 
 /** Bounds of a queue. */
 export interface WorkQueueOptions {

@@ -11,6 +11,7 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { Secret } from "shared/base/secret.ts";
 import type { Curve } from "../hsm.ts";
 import { SYSTEM_RANDOM } from "../random.ts";
+import "../hsm.ts";
 
 /** scrypt cost (RFC 7914): 32 MiB, about 100 ms. The passphrase is random, not a person's. */
 export const SCRYPT_PARAMETERS = { N: 2 ** 15, r: 8, p: 1 } as const;

@@ -12,7 +12,6 @@ import { aesCmac } from "shared/crypto/aes.ts";
 import { generateP256PrivateKey, p256PublicKeyOf, p256Sign, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaSign, ecdsaVerify, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
 import type { Curve, Hsm, HsmKey } from "../hsm.ts";
-import "../hsm.ts"; // the port's error table: a type import does not bring it
 import { checkLabel } from "../pkcs11/keys.ts";
 import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_LIMIT } from "../pkcs11/pkcs11_hsm.ts";
 import { WorkQueue } from "../pkcs11/work_queue.ts";
@@ -20,6 +19,7 @@ import { SYSTEM_RANDOM } from "../random.ts";
 import { readSecretFile } from "../secret_file.ts";
 import { type KeyEntry, type KeyFile, openEntry, requirePassphrase, sealEntry } from "./key_file.ts";
 import { changeKeyFile, openOrMakeKeyFile, readKeyFile } from "./key_store.ts";
+import "../hsm.ts";
 
 /** How to open a software HSM. */
 export interface SoftwareHsmOptions {

@@ -2,6 +2,7 @@
 
 import { CodedError } from "../../base/errors.ts";
 import { CONTROL, encodeFrame, FrameReader } from "./frames.ts";
+import "../card_channel.ts";
 
 const READ_SIZE = 16_384;
 

@@ -7,6 +7,8 @@ import type { ReaderState } from "../reader_service/changes.ts";
 import { checkCommandLength, OneInFlight } from "../reader_service/exchange.ts";
 import { CONTROL, FRAME_MAX } from "./frames.ts";
 import { CardLink } from "./link.ts";
+import "../card_channel.ts";
+import "./service.ts";
 
 const NO_ATR = new Uint8Array(0);
 

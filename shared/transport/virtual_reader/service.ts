@@ -6,6 +6,7 @@ import type { CardChannel, ReaderEvent, ReaderService } from "../card_channel.ts
 import { changes, NOTHING, type Snapshot } from "../reader_service/changes.ts";
 import { eventStream } from "../reader_service/events.ts";
 import { VirtualReader } from "./reader.ts";
+import "../card_channel.ts";
 
 /** Options of `openVirtualReaders`. */
 export interface VirtualReaderOptions {

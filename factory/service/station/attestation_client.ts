@@ -7,8 +7,6 @@
  * the other one and nothing else.
  */
 
-import { Agent, request as httpsRequest } from "node:https";
-import { Buffer } from "node:buffer";
 import type { z } from "zod";
 import { fromHex, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
@@ -35,20 +33,14 @@ import { Problem } from "shared/protocol/wire/problem.ts";
 import { unseal } from "shared/protocol/wire/sealed.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
+import { type HttpAnswer, HttpsExchange, StaleConnection } from "../../transport/https_exchange.ts";
 
 /** Attempts for one request, over both gateways. */
 export const ATTEMPTS_MAX = 6;
-/** Longest wait for one answer, in milliseconds. */
-export const ATTEMPT_TIMEOUT_MS = 8_000;
 /** Wait after both gateways failed, doubled each round, in milliseconds. */
 export const BACKOFF_MS = 100;
 /** Longest Retry-After that is obeyed, in seconds. */
 export const RETRY_AFTER_MAX_SECONDS = 5;
-/** Longest answer, in bytes. The longest of ours has about 3,000. */
-export const ANSWER_MAX_BYTES = 64 * 1024;
-/** Connections kept to each gateway. */
-const CONNECTIONS_MAX = 16;
-
 const RETRIABLE_STATUS = new Set([429, 502, 503, 504]);
 
 /** A serial for a chip, unsealed. */
@@ -99,17 +91,11 @@ export interface AttestationClientOptions {
   readonly onFailover?: (event: { gateway: string; reason: string }) => void;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly retryAfter: string | undefined;
-  readonly body: Uint8Array;
-}
-
 /** The client; see the module's comment. */
 export class AttestationClient implements AttestationPort {
   readonly #options: AttestationClientOptions;
   readonly #gateways: readonly URL[];
-  readonly #agent: Agent;
+  readonly #https: HttpsExchange;
   #current = 0;
 
   /** Nothing is connected until the first request. @throws {CodedError} `ATTESTATION_CONFIGURATION`. */
@@ -131,18 +117,7 @@ export class AttestationClient implements AttestationPort {
         "Cannot reach the attestation service: no gateway is given",
       );
     }
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: CONNECTIONS_MAX,
-      maxFreeSockets: CONNECTIONS_MAX,
-      // A gateway may close an idle connection while we reuse it: such a request fails at once and is repeated.
-      scheduling: "lifo",
-      noDelay: true,
-      minVersion: "TLSv1.2",
-      ca: options.tls.ca,
-      cert: options.tls.cert,
-      key: options.tls.key,
-    });
+    this.#https = new HttpsExchange(options.tls);
   }
 
   /** Creates a batch (batch managers). */
@@ -193,7 +168,7 @@ export class AttestationClient implements AttestationPort {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#https.close();
   }
 
   async #unseal<T>(sealed: string, schema: z.ZodType<T>): Promise<T> {
@@ -217,7 +192,7 @@ export class AttestationClient implements AttestationPort {
       if (attempt % this.#gateways.length === 0 && round > 0) await delay(BACKOFF_MS * 2 ** (round - 1));
       const index = this.#current % this.#gateways.length;
       const gateway = this.#gateways[index]!;
-      let answer: Answer;
+      let answer: HttpAnswer;
       try {
         answer = await this.#send(gateway, method, path, bytes, idempotencyKey);
       } catch (error) {
@@ -229,7 +204,7 @@ export class AttestationClient implements AttestationPort {
         }
         last = new CodedError(
           "ATTESTATION_UNREACHABLE",
-          `Cannot reach the attestation service at ${gateway.host}: ${reasonOf(error)}`,
+          `Cannot reach the attestation service at ${gateway.host}: ${(error as Error).message}`,
           { gateway: gateway.host },
         );
         this.#moveFrom(index, last.message);
@@ -269,7 +244,7 @@ export class AttestationClient implements AttestationPort {
     path: string,
     body: Uint8Array | undefined,
     idempotencyKey: string,
-  ): Promise<Answer> {
+  ): Promise<HttpAnswer> {
     const { clock, random, name, signingKey } = this.#options;
     const signed = body === undefined ? {} : await signRequest({
       method,
@@ -280,73 +255,19 @@ export class AttestationClient implements AttestationPort {
       nonce: freshNonce(random),
       created: Math.floor(clock.now() / 1000),
     });
-    const headers: Record<string, string | number> = { accept: "application/json", ...signed };
-    if (body !== undefined) {
-      headers["content-length"] = body.length;
-      headers["idempotency-key"] = idempotencyKey;
-    }
-    return await new Promise<Answer>((resolve, reject) => {
-      const outgoing = httpsRequest({
-        agent: this.#agent,
-        protocol: "https:",
-        hostname: gateway.hostname,
-        port: gateway.port || 443,
-        method,
-        path,
-        headers,
-        timeout: ATTEMPT_TIMEOUT_MS,
-      }, (incoming) => {
-        const chunks: Uint8Array[] = [];
-        let size = 0;
-        incoming.on("data", (chunk: Uint8Array) => {
-          size += chunk.length;
-          if (size > ANSWER_MAX_BYTES) fail(new Error("its answer is too long"));
-          else chunks.push(chunk);
-        });
-        incoming.on("end", () => {
-          clearTimeout(deadline);
-          resolve({
-            status: incoming.statusCode ?? 0,
-            retryAfter: incoming.headers["retry-after"],
-            body: Buffer.concat(chunks),
-          });
-        });
-        incoming.on("error", fail);
-        incoming.on("aborted", () => fail(new Error("it closed the connection")));
-      });
-      // The socket's timeout starts anew with every byte; this one does not.
-      const deadline = setTimeout(
-        () => outgoing.destroy(new Error("it does not answer")),
-        ATTEMPT_TIMEOUT_MS,
-      );
-      const fail = (error: Error) => {
-        clearTimeout(deadline);
-        reject(error);
-      };
-      outgoing.on("error", (error) => {
-        clearTimeout(deadline);
-        reject(outgoing.reusedSocket ? new StaleConnection(error) : error);
-      });
-      outgoing.on("timeout", () => fail(new Error("it does not answer")));
-      outgoing.end(body);
+    const headers: Record<string, string> = { accept: "application/json", ...signed };
+    if (body !== undefined) headers["idempotency-key"] = idempotencyKey;
+    return await this.#https.send(gateway, {
+      method,
+      path,
+      headers,
+      ...(body === undefined ? {} : { body }),
     });
-  }
-}
-
-/** A kept connection broke before it brought an answer. */
-class StaleConnection extends Error {
-  constructor(cause: Error) {
-    super(reasonOf(cause), { cause });
   }
 }
 
 function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return code === "ECONNREFUSED" ? "nobody listens there" : message || code || "the connection failed";
 }
 
 function parseJson(body: Uint8Array): unknown {
@@ -369,7 +290,7 @@ function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
 }
 
 /** A problem (RFC 9457) as an error with the sender's own code and advice. */
-function problemOf(answer: Answer): CodedError {
+function problemOf(answer: HttpAnswer): CodedError {
   let problem: Problem | undefined;
   try {
     problem = Problem.safeParse(parseJson(answer.body)).data;

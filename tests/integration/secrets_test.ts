@@ -1,0 +1,248 @@
+/** Marked secrets go through a whole run; afterwards nothing that was written holds one. */
+
+import assert from "node:assert/strict";
+import { HOME } from "cli/home.ts";
+import { runDemo } from "cli/demo/demo.ts";
+import { startFeeder } from "cli/demo/feeder.ts";
+import type { LineCard } from "cli/demo/line.ts";
+import type { Spine } from "cli/spine/spine.ts";
+import { TRANSPORT_MASTER_LABEL } from "cli/spine/card_maker.ts";
+import { readTrustFile, type WalletTrust } from "device/wallet/trust.ts";
+import { fromHex } from "shared/base/bytes.ts";
+import { Secret } from "shared/base/secret.ts";
+import type { CommandApdu } from "shared/protocol/apdu/command.ts";
+import { transceive } from "shared/protocol/apdu/transceive.ts";
+import { selectCommand } from "shared/protocol/gp/select.ts";
+import { setPinCommand, setSeedCommand } from "shared/protocol/recovery_key/commands.ts";
+import { CLA_RECOVERY_KEY } from "shared/protocol/recovery_key/constants.ts";
+import { mutualAuthenticate } from "shared/protocol/recovery_key/mutual_authentication.ts";
+import { diversifyKdf3 } from "shared/protocol/scp03/diversification.ts";
+import { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
+import { openDatabase } from "shared/transport/postgres/database.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
+import { type Artifact, filesOf, findSecrets, type NamedSecret, processesNaming } from "./secret_search.ts";
+
+const MARKED_PIN = Uint8Array.of(3, 1, 4, 1, 5, 9, 2, 6);
+const MARKED_SEED = fromHex("5EED" + "C0FFEE".repeat(10));
+
+Deno.test("findSecrets() finds a secret in each form in which it can be written", () => {
+  const secret = { name: "seed", bytes: MARKED_SEED };
+  const written = [
+    MARKED_SEED.toHex(),
+    MARKED_SEED.toHex().toUpperCase(),
+    MARKED_SEED.toBase64(),
+    MARKED_SEED.toBase64({ alphabet: "base64url", omitPadding: true }),
+    JSON.stringify([...MARKED_SEED]),
+  ].map((text) => new TextEncoder().encode(`{"x":"${text}"}`));
+  for (const content of [...written, MARKED_SEED]) {
+    assert.deepEqual(findSecrets([secret], [{ name: "log", content }]), ["log: seed"]);
+  }
+  assert.deepEqual(findSecrets([secret], [{ name: "log", content: MARKED_SEED.slice(1) }]), []);
+});
+
+Deno.test("marked secrets of a run are in no log, journal, database, metric, command line or environment", async (t) => {
+  await Deno.mkdir(HOME, { recursive: true });
+  const folder = await Deno.makeTempDir({ dir: HOME, prefix: "secrets-" });
+  const artifacts: Artifact[] = [];
+  const secrets: NamedSecret[] = [];
+  const watching = setInterval(
+    () => void processesNaming(folder).then((found) => artifacts.push(...found)),
+    100,
+  );
+  try {
+    await runDemo({
+      folder,
+      cards: 2,
+      readers: 2,
+      real: false,
+      keep: false,
+      tell: () => {},
+      onEvent: (event) =>
+        artifacts.push({ name: "event", content: new TextEncoder().encode(JSON.stringify(event)) }),
+      onLineEnd: () => {},
+      inspect: async (spine, cards) => {
+        await useCard(folder, cards[0]!);
+        secrets.push(...await secretsOf(folder, spine, cards));
+        artifacts.push(...await publicFaces(spine));
+        await t.step("no process may write a core file", async () => {
+          for (const child of spine.children.values()) {
+            // The gateway that the demo stops is gone.
+            const limits = await Deno.readTextFile(`/proc/${child.pid}/limits`).catch(() => undefined);
+            if (limits !== undefined) assert.match(limits, /Max core file size\s+0\s+0/);
+          }
+        });
+      },
+    });
+  } finally {
+    clearInterval(watching);
+  }
+  for (
+    const place of ["logs", "database", "gateway-a", "gateway-b", "attestation-a", "attestation-b", "pki"]
+  ) {
+    const ofPlace = await filesOf(`${folder}/${place}`);
+    // Each private key stands in its own file, and nowhere else.
+    artifacts.push(...ofPlace.filter(({ name }) => !name.endsWith(".key")));
+  }
+  artifacts.push(...(await filesOf(`${folder}/station`)).filter(({ name }) => name.includes("journal")));
+  await t.step(`${secrets.length} secrets, ${artifacts.length} artifacts`, () => {
+    assert.ok(secrets.length >= 20, "the secrets were collected");
+    assert.ok(artifacts.some(({ name }) => name.includes("journal")), "the journal is among the artifacts");
+    assert.ok(artifacts.some(({ name }) => name.startsWith("command line")), "command lines were seen");
+    assert.ok(artifacts.some(({ name }) => name === "rows"), "the database was read");
+    assert.deepEqual(findSecrets(secrets, artifacts), []);
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
+/** What a wallet does with a card, with a marked PIN and seed, over a virtual reader and the card's own process. */
+async function useCard(folder: string, card: LineCard): Promise<void> {
+  const readers = await openVirtualReaders({ host: "127.0.0.1", readers: [{ name: "Reader", port: 0 }] });
+  const feeder = await startFeeder({
+    cards: `${folder}/cards`,
+    slots: [`127.0.0.1:${readers.ports()[0]}`],
+    logFile: `${folder}/logs/cards.log`,
+  });
+  const stop = new AbortController();
+  try {
+    const inserted = (async () => {
+      for await (const event of readers.watch(stop.signal)) if (event.kind === "card-inserted") return;
+    })();
+    await feeder.insert(0, card.stateFile);
+    await inserted;
+    const channel = await readers.connect("Reader");
+    await setPinAndSeed(
+      readTrustFile(`${folder}/station/wallet-trust.json`),
+      (command) => transceive((bytes) => channel.transmit(bytes), command),
+    );
+    await channel.close();
+    await feeder.remove(0);
+  } finally {
+    stop.abort();
+    await feeder.stop();
+    await readers.close();
+  }
+}
+
+async function setPinAndSeed(
+  trust: WalletTrust,
+  transmit: (command: CommandApdu) => ReturnType<typeof transceive>,
+): Promise<void> {
+  assert.equal((await transmit(selectCommand(trust.appletAid))).sw, 0x9000);
+  const secure = await SecureChannel.open({
+    transmit,
+    keyVersion: trust.channelKeyVersion,
+    keys: trust.channelKeys,
+    level: 0x33,
+    random: SYSTEM_RANDOM,
+    wireCla: CLA_RECOVERY_KEY,
+  });
+  const { capsuleKeys } = await mutualAuthenticate({
+    send: (command) => secure.send(command),
+    issuerPublicKey: trust.issuerPublicKey,
+    host: trust.host,
+    random: SYSTEM_RANDOM,
+    strict: true,
+  });
+  const send = async (command: CommandApdu) => assert.equal((await secure.send(command)).sw, 0x9000);
+  await send(setPinCommand(capsuleKeys, MARKED_PIN, SYSTEM_RANDOM(16)));
+  await send(setSeedCommand(capsuleKeys, new Secret(MARKED_SEED.slice()), SYSTEM_RANDOM(16)));
+}
+
+/** Every secret of the run that can be known: from the cards' memories, the token and the private files. */
+async function secretsOf(folder: string, spine: Spine, cards: readonly LineCard[]): Promise<NamedSecret[]> {
+  const secrets: NamedSecret[] = [
+    { name: "PIN", bytes: MARKED_PIN },
+    { name: "seed", bytes: MARKED_SEED },
+  ];
+  for (const [i, card] of cards.entries()) {
+    const memory = JSON.parse(await Deno.readTextFile(card.stateFile)) as unknown;
+    collect(memory, `card ${i}`, secrets);
+    const { keyDiversificationData } = findMember(memory, "keyDiversificationData");
+    const keys = await diversifyKdf3(
+      (input) => spine.token.hsm.cmac(TRANSPORT_MASTER_LABEL, input),
+      fromHex(keyDiversificationData as string),
+      32,
+    );
+    for (const kind of ["enc", "mac", "dek"] as const) {
+      secrets.push({ name: `transport ${kind} of card ${i}`, bytes: keys[kind].reveal() });
+    }
+  }
+  const text = (file: string) => Deno.readTextFile(`${folder}/${file}`);
+  secrets.push({
+    name: "HSM passphrase",
+    bytes: new TextEncoder().encode((await text("hsm/passphrase")).trim()),
+  });
+  for (const owner of ["station", "batch-manager"]) {
+    for (const kind of ["signing", "sealing"]) {
+      const { d } = JSON.parse(await text(`${owner}/${kind}.jwk`)) as { d: string };
+      secrets.push({
+        name: `${owner} ${kind} key`,
+        bytes: Uint8Array.fromBase64(d, { alphabet: "base64url" }),
+      });
+    }
+    secrets.push({ name: `${owner} TLS key`, bytes: pemSecret(await text(`${owner}/tls.key`)) });
+  }
+  const { privateKey } = JSON.parse(await text("station/host-identity.json")) as { privateKey: string };
+  secrets.push({ name: "factory host key", bytes: fromHex(privateKey) });
+  for (const name of ["client", "server", "internal"]) {
+    secrets.push({ name: `${name} authority key`, bytes: pemSecret(await text(`pki/${name}.key`)) });
+  }
+  return secrets;
+}
+
+/** The private scalar in a PKCS #8 P-256 key: 32 bytes behind the ECPrivateKey's version. */
+function pemSecret(pem: string): Uint8Array {
+  const der = Uint8Array.fromBase64(pem.replace(/-----[A-Z ]+-----/g, "").replace(/\s+/g, ""));
+  const at = der.findIndex((_, i) =>
+    der[i] === 0x02 && der[i + 1] === 0x01 && der[i + 2] === 0x01 && der[i + 3] === 0x04
+  );
+  return der.slice(at + 5, at + 37);
+}
+
+const SECRET_MEMBERS = new Set(["enc", "mac", "dek", "attestationKey", "privateKey"]);
+
+function collect(value: unknown, name: string, secrets: NamedSecret[]): void {
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, member] of Object.entries(value)) {
+    if (SECRET_MEMBERS.has(key) && typeof member === "string") {
+      secrets.push({ name: `${key} of ${name}`, bytes: fromHex(member) });
+    } else collect(member, name, secrets);
+  }
+}
+
+function findMember(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === "object" && value !== null) {
+    if (name in value) return value as Record<string, unknown>;
+    for (const member of Object.values(value)) {
+      const found = findMember(member, name);
+      if (name in found) return found;
+    }
+  }
+  return {};
+}
+
+/** What anyone on call can see: metrics, and every row of every table. */
+async function publicFaces(spine: Spine): Promise<Artifact[]> {
+  const { addresses, databaseUrl } = spine.descriptor;
+  const artifacts: Artifact[] = [];
+  for (const { admin } of [addresses.gatewayB, addresses.attestationA, addresses.attestationB]) {
+    const answer = await fetch(`http://${admin}/metrics`);
+    artifacts.push({ name: `metrics of ${admin}`, content: new Uint8Array(await answer.arrayBuffer()) });
+  }
+  const database = openDatabase({ url: databaseUrl, applicationName: "secrets-test", max: 1 });
+  try {
+    const tables = await database.sql<{ name: string }[]>`
+      select format('%I.%I', schemaname, tablename) as name from pg_tables
+      where schemaname not in ('pg_catalog', 'information_schema')`;
+    assert.ok(tables.length > 5);
+    for (const { name } of tables) {
+      const rows = await database.sql.unsafe(`select * from ${name}`);
+      const printed = JSON.stringify(rows, (_, value) => typeof value === "bigint" ? String(value) : value);
+      artifacts.push({ name: "rows", content: new TextEncoder().encode(printed) });
+    }
+  } finally {
+    await database.close();
+  }
+  return artifacts;
+}
