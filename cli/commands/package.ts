@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { RELEASE_LABEL } from "factory/domain/factory_keys.ts";
 import { packagePaths } from "shared/protocol/signed_package/names.ts";
 import { CodedError } from "shared/base/errors.ts";
+import "shared/protocol/signed_package/errors.ts";
 import { action, type CommonOptions } from "../output.ts";
 import { absolute, exists } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";

@@ -1,8 +1,10 @@
 /** The options by which a command is told its token, and what a process needs to use that token. */
 
 import type { Command } from "commander";
+import { parse } from "yaml";
 import { CodedError } from "shared/base/errors.ts";
 import {
+  checkTokenConfig,
   parseTokenConfig,
   tokenArguments,
   type TokenConfig,
@@ -55,11 +57,20 @@ export async function tokenOf(options: TokenCommandOptions): Promise<TokenConfig
     return parseTokenConfig(text, path.replace(/\/[^/]*$/, ""));
   }
   if (given !== undefined) return given;
-  const folder = `${DEFAULT_SPINE}/hsm`;
-  if (!await exists(`${folder}/keys.json`)) {
+  return await spineToken();
+}
+
+/** The local spine's token, as its attestation service is configured. */
+async function spineToken(): Promise<TokenConfig> {
+  const service = `${DEFAULT_SPINE}/attestation-a`;
+  if (!await exists(`${service}/config.yaml`)) {
     throw new CodedError("TOKEN_CONFIG", "Cannot use token: none is given, and there is no local spine");
   }
-  return { kind: "software", file: `${folder}/keys.json`, passphraseFile: `${folder}/passphrase` };
+  const { hsm } = parse(await Deno.readTextFile(`${service}/config.yaml`)) as { hsm: unknown };
+  const config = checkTokenConfig(hsm, service);
+  return config.kind === "software"
+    ? config
+    : { ...config, environment: { SOFTHSM2_CONF: `${DEFAULT_SPINE}/hsm/softhsm2.conf` } };
 }
 
 /**

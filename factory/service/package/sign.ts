@@ -12,6 +12,7 @@ import { packageStatement } from "shared/protocol/signed_package/statement.ts";
 import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
+import "shared/transport/hsm.ts";
 
 /** What to sign, and with what. */
 export interface SignPackage {
