@@ -53,6 +53,17 @@ export function registerDemo(program: Command): void {
           keep: options.keep ?? false,
           tell: (line) => say(options, `  ${line}`),
           onEvent: screen.sink,
+          ...(options.keep && options.real
+            ? {
+              inspect: async (spine, _, readers) => {
+                for (const [name, value] of Object.entries(readers.env)) {
+                  say(options, `export ${name}=${value}`);
+                }
+                say(options, `${howToTalk(spine.descriptor)}\nRunning until Ctrl-C or SIGTERM.`);
+                await untilSignal();
+              },
+            }
+            : {}),
           onLineEnd: () => {
             screen.close();
             say(options, "  the wallet checks every card");
@@ -79,13 +90,19 @@ export function registerDemo(program: Command): void {
           `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
             `gateway A was stopped half-way; requests that went to B instead: ${gatewayFailovers}.`,
         );
-        if (options.keep) say(options, `\n${howToTalk(shown.spine)}`);
+        if (options.keep && !options.real) say(options, `\n${howToTalk(shown.spine)}`);
         result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds });
         return failed === 0 ? 0 : 1;
       } finally {
         if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
       }
     }));
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, () => resolve());
+  });
 }
 
 async function temporaryFolder(): Promise<string> {

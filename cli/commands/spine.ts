@@ -18,9 +18,10 @@ export function registerSpine(program: Command): void {
       await refuseWhenRunning();
       const started = await startSpine({
         folder: DEFAULT_SPINE,
-        detached: true,
+        outlives: true,
         tell: (line) => say(options, `  ${line}`),
       });
+      await started.publish();
       await started.release();
       say(options, howToTalk(started.descriptor));
       result(options, { running: true, ...started.descriptor });

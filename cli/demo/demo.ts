@@ -24,14 +24,14 @@ export interface DemoOptions {
   readonly cards: number;
   readonly readers: number;
   readonly real: boolean;
-  /** The spine goes on running. */
+  /** The spine goes on running; a real one for as long as `inspect` takes, since its daemons end with this command. */
   readonly keep: boolean;
   readonly tell: (line: string) => void;
   readonly onEvent: (event: StationEvent) => void;
   /** The line has ended and the wallet begins. */
   readonly onLineEnd: () => void;
-  /** A look at everything before it is stopped (tests). */
-  readonly inspect?: (spine: Spine, cards: readonly LineCard[]) => Promise<void>;
+  /** A look at everything before it is stopped. */
+  readonly inspect?: (spine: Spine, cards: readonly LineCard[], readers: Readers) => Promise<void>;
 }
 
 /** One card of the demo. */
@@ -58,7 +58,12 @@ export interface DemoResult {
 /** Runs the demo. Whatever it started is stopped, unless it is kept. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { folder, tell } = options;
-  const spine = await startSpine({ folder, real: options.real, detached: options.keep, tell });
+  const spine = await startSpine({
+    folder,
+    real: options.real,
+    outlives: options.keep && !options.real,
+    tell,
+  });
   let readers: Readers | undefined;
   let kept = false;
   try {
@@ -102,8 +107,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
-    await options.inspect?.(spine, line.cards);
-    if (options.keep) {
+    if (options.keep) await spine.publish();
+    await options.inspect?.(spine, line.cards, readers);
+    if (options.keep && !options.real) {
       await spine.release();
       kept = true;
     }

@@ -22,8 +22,8 @@ export interface ChildSpec {
   readonly preload?: string;
   /** Longest wait for the ready line, in milliseconds. */
   readonly readyTimeoutMs?: number;
-  /** In a session of its own, so that it outlives this command and its terminal. */
-  readonly detached?: boolean;
+  /** It outlives this command and its terminal. */
+  readonly outlives?: boolean;
 }
 
 /** A running child. */
@@ -94,7 +94,6 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
     "-c",
     'ulimit -c 0; exec "$@" 2>>"$0"',
     spec.logFile,
-    ...(spec.detached ? ["setsid"] : []),
     DENO,
   ];
   const child = new Deno.Command("/bin/sh", {
@@ -105,6 +104,8 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
     stdin: "piped",
     stdout: "piped",
     stderr: "null",
+    // A session of its own: neither the end of this command nor of its terminal reaches it.
+    detached: spec.outlives ?? false,
   }).spawn();
   const exited = child.status.then((status) => status.code);
   const stdin = child.stdin.getWriter();
@@ -147,8 +148,9 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
 function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   try {
     child.kill(name);
-  } catch {
+  } catch (error) {
     // It has ended already.
+    if (!(error instanceof TypeError)) throw error;
   }
 }
 

@@ -16,13 +16,16 @@ export async function runningSpine(folder = DEFAULT_SPINE): Promise<SpineDescrip
   return alive.some(Boolean) ? descriptor : undefined;
 }
 
-/** True when a process with this id runs and its command line names the spine's folder: ids are used again. */
+/**
+ * True when a process with this id runs and its command line names the spine's folder: ids are used again. The runtime opens
+ * /proc to programs with every permission only, so another one reads it.
+ */
 async function isOurs(pid: number, folder: string): Promise<boolean> {
-  try {
-    return (await Deno.readTextFile(`/proc/${pid}/cmdline`)).includes(folder);
-  } catch {
-    return false;
-  }
+  const { success, stdout } = await new Deno.Command("/bin/cat", {
+    args: [`/proc/${pid}/cmdline`],
+    stderr: "null",
+  }).output();
+  return success && new TextDecoder().decode(stdout).includes(folder);
 }
 
 /** Ends the processes of a kept spine. Returns the names of those that ran. */

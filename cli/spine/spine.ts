@@ -28,7 +28,7 @@ export interface SpineOptions {
   /** SoftHSM2 and PostgreSQL instead of the embedded ones. */
   readonly real?: boolean;
   /** The processes outlive this command. */
-  readonly detached?: boolean;
+  readonly outlives?: boolean;
   /** Loaded first in every process (tests of permissions). */
   readonly preload?: string;
   /** What is being done, for people. */
@@ -60,6 +60,8 @@ export interface Spine {
   restart(name: string): Promise<void>;
   /** Stops everything that was started. */
   stop(): Promise<void>;
+  /** Lets other commands find it, as long as it runs. */
+  publish(): Promise<void>;
   /** Leaves the processes running when this command ends. */
   release(): Promise<void>;
 }
@@ -113,7 +115,9 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       real,
       addresses,
       databaseUrl,
-      processes: Object.fromEntries([...children].map(([name, child]) => [name, child.pid])),
+      get processes() {
+        return Object.fromEntries([...children].map(([name, child]) => [name, child.pid]));
+      },
       stationFile: `${folder}/station/station.yaml`,
       batchManagerFile: `${folder}/batch-manager/client.yaml`,
     };
@@ -128,8 +132,8 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
         children.set(name, await startChild(spec));
       },
       stop,
+      publish: () => writePrivate(`${folder}/spine.json`, JSON.stringify(descriptor, null, 2)),
       async release() {
-        await writePrivate(`${folder}/spine.json`, JSON.stringify(descriptor, null, 2));
         await token?.hsm.close();
         for (const child of children.values()) child.release();
       },
@@ -148,12 +152,12 @@ async function fileLogger(path: string): Promise<Logger> {
   });
 }
 
-type Common = Pick<ChildSpec, "detached" | "preload" | "logFile">;
+type Common = Pick<ChildSpec, "outlives" | "preload" | "logFile">;
 
 function common(options: SpineOptions, name: string): Common {
   return {
     logFile: `${options.folder}/logs/${name}.log`,
-    ...(options.detached ? { detached: true } : {}),
+    ...(options.outlives ? { outlives: true } : {}),
     ...(options.preload ? { preload: options.preload } : {}),
   };
 }
