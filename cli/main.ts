@@ -8,6 +8,8 @@ import { registerBench } from "./commands/bench.ts";
 import { registerCard } from "./commands/card.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerGateway } from "./commands/gateway.ts";
+import { registerHsm } from "./commands/hsm.ts";
+import { registerPackage } from "./commands/package.ts";
 import { registerProfile } from "./commands/profile.ts";
 import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
@@ -27,6 +29,8 @@ export function program(): Command {
   registerDemo(rk);
   registerProfile(rk);
   registerBatch(rk);
+  registerPackage(rk);
+  registerHsm(rk);
   registerStation(rk);
   registerWallet(rk);
   registerReader(rk);

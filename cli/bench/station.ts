@@ -103,7 +103,7 @@ async function line(
   const { folder, spine } = options;
   const readers = options.real ? await pcscReaders(readerCount) : virtualReaders(readerCount);
   try {
-    const profile = await demoProfile(folder, SYSTEM_RANDOM);
+    const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(spine.descriptor.batchManagerFile, profile, cardCount);
     const batchFile = `${folder}/batch.json`;
     await writePrivate(batchFile, encodeBatchFile(batch));

@@ -55,6 +55,8 @@ export function howToTalk({ folder, addresses, databaseUrl }: SpineDescriptor): 
     `  metrics       curl http://${addresses.gatewayA.admin}/metrics   http://${addresses.attestationA.admin}/metrics`,
     `  database      psql ${databaseUrl}`,
     `  logs          ${folder}/logs`,
+    "  release key   ./rk hsm keys",
+    "  package       ./rk package sign recovery_key.cap --out recovery_key.signed.json",
     "  batch         ./rk profile template recovery-key > profile.json",
     "                ./rk batch create --profile profile.json --quantity 10 --out batch.json",
     '  station       ./rk station run --batch batch.json --reader "NAME"',

@@ -121,7 +121,7 @@ function diagnoseSpec(options: DiagnoseOptions): Omit<ChildSpec, "logFile"> {
   };
 }
 
-/** The package that a batch loads, as a path. */
+/** The package that a batch loads and its signatures, as paths. */
 function packageFiles(batch: string): string[] {
   let text: string;
   try {
@@ -129,9 +129,9 @@ function packageFiles(batch: string): string[] {
   } catch (error) {
     throw new CodedError("BATCH_FILE", `Cannot read batch file ${batch}: ${(error as Error).name}`);
   }
-  const { capPath } = parseBatchFile(text).profile.applet;
-  if (!capPath) return [];
-  return [capPath.startsWith("/") ? capPath : `${batch.replace(/\/[^/]*$/, "")}/${capPath}`];
+  const { capPath, signedPath } = parseBatchFile(text).profile.applet;
+  return [capPath, signedPath].filter((path) => typeof path === "string")
+    .map((path) => path.startsWith("/") ? path : `${batch.replace(/\/[^/]*$/, "")}/${path}`);
 }
 
 /** Permission set of a station and what is exchanged in it. */

@@ -68,7 +68,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   let kept = false;
   try {
     readers = options.real ? await pcscReaders(options.readers) : virtualReaders(options.readers);
-    const profile = await demoProfile(folder, SYSTEM_RANDOM);
+    const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(spine.descriptor.batchManagerFile, profile, options.cards);
     const batchFile = `${folder}/batch.json`;
     await writePrivate(batchFile, encodeBatchFile(batch));

@@ -2,19 +2,15 @@
 
 import type { Hsm } from "shared/transport/hsm.ts";
 import type { Logger } from "shared/base/log.ts";
-import { codeOf } from "shared/base/errors.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
+import { makeFactoryKeys } from "factory/service/factory_keys/keys.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
 import { startSoftHsm } from "tests/environment/softhsm.ts";
 import type { Backends } from "./configurations.ts";
-import { TRANSPORT_MASTER_LABEL } from "./card_maker.ts";
 
-/** Label of the issuer key. */
-export const ISSUER_LABEL = "issuer";
-/** Label of the master key of card upgrades. */
-export const UPGRADE_MASTER_LABEL = "upgrade-master";
+export { ISSUER_LABEL, RELEASE_LABEL, UPGRADE_MASTER_LABEL } from "factory/domain/factory_keys.ts";
 
 /** An open token with what the services' configuration and environment need. */
 export interface Token {
@@ -26,18 +22,8 @@ export interface Token {
 /** Opens, and at first makes, the spine's token and its keys. */
 export async function openToken(folder: string, real: boolean, logger: Logger): Promise<Token> {
   const token = real ? await softHsm(`${folder}/hsm`, logger) : await softwareHsm(`${folder}/hsm`, logger);
-  await keepKey(() => token.hsm.generateSigningKey(ISSUER_LABEL));
-  await keepKey(() => token.hsm.generateMasterKey(TRANSPORT_MASTER_LABEL));
-  await keepKey(() => token.hsm.generateMasterKey(UPGRADE_MASTER_LABEL));
+  await makeFactoryKeys(token.hsm);
   return token;
-}
-
-async function keepKey(generate: () => Promise<unknown>): Promise<void> {
-  try {
-    await generate();
-  } catch (error) {
-    if (codeOf(error) !== "HSM_KEY_EXISTS") throw error;
-  }
 }
 
 async function softwareHsm(folder: string, logger: Logger): Promise<Token> {

@@ -7,10 +7,10 @@ import { toHex } from "shared/base/bytes.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { diversifyKdf3 } from "shared/protocol/scp03/diversification.ts";
+import { TRANSPORT_MASTER_LABEL } from "factory/domain/factory_keys.ts";
 import type { CardOptions } from "device/card/options.ts";
 
-/** Label of the transport master key in the HSM. */
-export const TRANSPORT_MASTER_LABEL = "transport-master";
+export { TRANSPORT_MASTER_LABEL };
 /** Key version of the transport keys on a blank card. */
 export const TRANSPORT_KEY_VERSION = "30";
 

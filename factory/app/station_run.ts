@@ -1,14 +1,12 @@
 /** `rk station run`: a batch on every reader. Wiring only. */
 
-import { createHash } from "node:crypto";
 import { dirname, isAbsolute, join } from "node:path";
 import process from "node:process";
-import { toHex } from "shared/base/bytes.ts";
 import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
-import { type CapFile, readCap } from "shared/protocol/cap/reader.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import "../domain/issuance/refusals.ts";
+import { type LoadPlan, planLoad } from "../domain/package/load_plan.ts";
 import { type BatchFile, parseBatchFile } from "../domain/profile_batch.ts";
 import { ChipLocks } from "../service/station/chip_locks.ts";
 import type { EventSink } from "../service/station/events.ts";
@@ -16,6 +14,7 @@ import { hostIdentity, writeWalletTrust } from "../service/station/host_identity
 import { runStation, type StationSummary } from "../service/station/station.ts";
 import { AttestationClient } from "../service/station/attestation_client.ts";
 import { openJournal } from "../transport/journal/sqlite.ts";
+import { readCapFile, readSignedPackageFile } from "./package_files.ts";
 import { liveScreen, plainScreen, type StationScreen } from "./screen/live_screen.ts";
 import { readPrivateJwk, readStationConfig, readTls, type StationConfig } from "./station_config.ts";
 import { chooseReaders, openReaders, type VirtualReaderAddress } from "./station_readers.ts";
@@ -59,7 +58,8 @@ export async function runStationCommand(
 ): Promise<number> {
   const config = await readStationConfig(options.station);
   const batch = await readBatch(options.batch);
-  const { cap, packageSha256 } = await readPackage(batch, options.batch);
+  // Before any reader is opened: nothing reaches a card when the package is not what it should be.
+  const loadPlan = await readPackage(batch, options.batch);
   const signingKey = readPrivateJwk(config.signingKeyFile, "OKP");
   const sealingKey = readPrivateJwk(config.sealingKeyFile, "EC");
   const tls = await readTls(config.tls);
@@ -93,8 +93,8 @@ export async function runStationCommand(
     const summary = await runStation({
       context: {
         batch,
-        cap,
-        packageSha256,
+        loadPlan,
+        packageSha256: loadPlan?.description.capSha256 ?? null,
         attestation,
         journal,
         host,
@@ -145,33 +145,17 @@ async function readBatch(path: string): Promise<BatchFile> {
   return parseBatchFile(text);
 }
 
-/** Reads the package of the profile and compares its hash. @throws {CodedError} `PACKAGE_FILE`, and those of `readCap`. */
-async function readPackage(
-  batch: BatchFile,
-  batchPath: string,
-): Promise<{ cap: CapFile | undefined; packageSha256: string | null }> {
-  const { capPath, capSha256 } = batch.profile.applet;
-  if (capPath === null) return { cap: undefined, packageSha256: null };
-  const path = isAbsolute(capPath) ? capPath : join(dirname(batchPath), capPath);
-  let bytes: Uint8Array;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (error) {
-    throw new CodedError("PACKAGE_FILE", `Cannot read package ${path}: ${(error as Error).name}`, { path });
-  }
-  const hash = toHex(createHash("sha256").update(bytes).digest());
-  if (hash !== capSha256) {
-    throw new CodedError("PACKAGE_FILE", `Cannot use package ${path}: its SHA-256 is not applet.capSha256`, {
-      path,
-    });
-  }
-  const cap = readCap(bytes);
-  if (toHex(cap.packageAid) !== batch.profile.aids.appletPackage) {
-    throw new CodedError("PACKAGE_FILE", `Cannot use package ${path}: its AID is not aids.appletPackage`, {
-      path,
-    });
-  }
-  return { cap, packageSha256: hash };
+/**
+ * Reads the package of the profile and its signature, and decides whether it may be loaded.
+ * @throws {CodedError} `PACKAGE_FILE`, those of `readCap`, `parseSignedPackage` and `planLoad`.
+ */
+async function readPackage(batch: BatchFile, batchPath: string): Promise<LoadPlan | undefined> {
+  const { capPath, signedPath } = batch.profile.applet;
+  if (capPath === null) return undefined;
+  const at = (path: string) => isAbsolute(path) ? path : join(dirname(batchPath), path);
+  const cap = await readCapFile(at(capPath));
+  const signed = signedPath ? await readSignedPackageFile(at(signedPath)) : undefined;
+  return planLoad(batch.profile, cap, signed);
 }
 
 /** The service's own view of the batch must be the file's. It also opens the first connection before a card waits for it. */

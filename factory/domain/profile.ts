@@ -70,6 +70,11 @@ export const Profile = z.strictObject({
     state: z.enum(["instance", "package", "load"]),
     capPath: z.string().min(1).max(1024).nullable().default(null),
     capSha256: hex(32).nullable().default(null),
+    // No defaults: a profile that was written before packages were signed keeps its hash, so its batches go on.
+    signedPath: z.string().min(1).max(1024).nullable().optional(),
+    releaseKey: hex(65).nullable().optional(),
+    dapDomain: Aid.nullable().optional(),
+    unsigned: z.boolean().optional(),
   }),
   appletChannel: z.enum(["isd", "ssd"]),
   personalizeThrough: z.enum(["isd", "ssd"]),
@@ -170,6 +175,40 @@ export const CONTRADICTIONS: readonly Contradiction[] = [
       (applet.state === "load") !== (applet.capPath !== null) ||
       (applet.capPath === null) !== (applet.capSha256 === null),
     because: "a package that is loaded needs its file and hash, and one that is on the card has none",
+  },
+  {
+    fields: "applet.signedPath and applet.releaseKey",
+    when: ({ applet }) => (applet.signedPath ?? null) === null !== ((applet.releaseKey ?? null) === null),
+    because: "a signed package needs the key that must have signed it, and a key needs something to verify",
+  },
+  {
+    fields: "applet.state, applet.signedPath and applet.unsigned",
+    when: ({ applet }) =>
+      Number((applet.signedPath ?? null) !== null) + Number(applet.unsigned === true) !==
+        Number(applet.state === "load"),
+    because:
+      "a package is loaded signed, or on a test card with unsigned = true, and nothing is signed without a load",
+  },
+  {
+    fields: "applet.unsigned and isdKeys.source",
+    when: ({ applet, isdKeys }) => applet.unsigned === true && isdKeys.source !== "given",
+    because: "only test cards, whose keys stand in the profile, are ever loaded with an unsigned package",
+  },
+  {
+    fields: "applet.unsigned and secure",
+    when: ({ applet, secure }) => applet.unsigned === true && (secure.setSecured || secure.replaceIsdKeys),
+    because: "a card that is locked for good leaves the factory, and none leaves with unsigned code",
+  },
+  {
+    fields: "applet.dapDomain and applet.signedPath",
+    when: ({ applet }) => (applet.dapDomain ?? null) !== null && (applet.signedPath ?? null) === null,
+    because: "a domain that verifies signatures refuses a package without one",
+  },
+  {
+    fields: "applet.dapDomain and isdKeys.source",
+    when: ({ applet, isdKeys }) =>
+      applet.state === "load" && isdKeys.source !== "given" && (applet.dapDomain ?? null) === null,
+    because: "every card but a test card verifies what is loaded, so the domain that does it is named",
   },
   {
     fields: "applet.state and ssd",

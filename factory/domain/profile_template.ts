@@ -47,6 +47,14 @@ const EXPLANATIONS: Readonly<Record<string, string>> = {
   "applet.capPath":
     "With state load: the CAP file; a relative path counts from the folder of the batch file. Else null.",
   "applet.capSha256": "With state load: SHA-256 of the CAP file, hex. Another file is refused. Else null.",
+  "applet.signedPath":
+    "With state load: the file that `rk package sign` wrote for the CAP file; a relative path counts as with capPath. Else null.",
+  "applet.releaseKey":
+    "With signedPath: public key (P-256, 65 bytes, hex) that must have signed; `rk hsm keys` prints it. Else null.",
+  "applet.dapDomain":
+    "Domain of the card that verifies the signature (Mandated DAP), hex; the load carries the signature for it. null: a test card that verifies none.",
+  "applet.unsigned":
+    "true: load without a signature, on test cards alone (isdKeys.source = given, signedPath and releaseKey null). The station warns at every start.",
   "appletChannel": "Whose keys the applet's own secure channel uses: isd or ssd.",
   "personalizeThrough":
     "Domain that passes STORE DATA to the applet: isd or ssd, the one that the applet belongs to.",
@@ -107,7 +115,15 @@ const TEMPLATES: Readonly<Record<TemplateName, Readonly<Record<string, unknown>>
     },
     ssd: "none",
     ssdKeys: null,
-    applet: { state: "instance", capPath: null, capSha256: null },
+    applet: {
+      state: "instance",
+      capPath: null,
+      capSha256: null,
+      signedPath: null,
+      releaseKey: null,
+      dapDomain: null,
+      unsigned: false,
+    },
     appletChannel: "isd",
     personalizeThrough: "isd",
     secure: { setSecured: false, replaceIsdKeys: false, newKeyVersion: null },
@@ -123,7 +139,15 @@ const TEMPLATES: Readonly<Record<TemplateName, Readonly<Record<string, unknown>>
     isdKeys: { version: 48, lengthBytes: 32, source: "diversified", given: null },
     ssd: "install",
     ssdKeys: { version: 49, enc: TEST_KEY, mac: TEST_KEY, dek: TEST_KEY },
-    applet: { state: "load", capPath: "recovery_key.cap", capSha256: "00".repeat(32) },
+    applet: {
+      state: "load",
+      capPath: "recovery_key.cap",
+      capSha256: "00".repeat(32),
+      signedPath: "recovery_key.signed.json",
+      releaseKey: "00".repeat(65),
+      dapDomain: COMMON_AIDS.isd,
+      unsigned: false,
+    },
     appletChannel: "ssd",
     personalizeThrough: "ssd",
     secure: { setSecured: true, replaceIsdKeys: true, newKeyVersion: 1 },
@@ -157,7 +181,8 @@ function explain(value: Readonly<Record<string, unknown>>, path: string): Record
 
 /**
  * A profile to begin with, as JSON text in which every field is explained. `recovery-key` holds the published test keys
- * as wallet channel keys and a hash of zeros for the package: both must be replaced, and the hash is refused as it is.
+ * as wallet channel keys, and zeros for the package's hash and for the release key: all must be replaced, and the zeros are
+ * refused as they are.
  * @throws {CodedError} `PROFILE_TEMPLATE_UNKNOWN`.
  */
 export function profileTemplate(name: string): string {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { CodedError } from "shared/base/errors.ts";
 import { checkProfile, CONTRADICTIONS, parseProfile, type Profile, withoutExplanations } from "./profile.ts";
 import { encodeBatchFile, parseBatchFile } from "./profile_batch.ts";
-import { canonicalJson, profileHash } from "./profile_hash.ts";
+import { canonicalJson } from "shared/base/canonical_json.ts";
+import { profileHash } from "./profile_hash.ts";
 import { profileTemplate, TEMPLATE_NAMES } from "./profile_template.ts";
 
 type Json = Record<string, unknown>;
@@ -96,6 +97,27 @@ Deno.test("checkProfile() every contradiction is found and names its fields", ()
     ["secure.replaceIsdKeys and secure.newKeyVersion", "recovery-key", { "secure.newKeyVersion": null }],
     ["secure.newKeyVersion and isdKeys.version", "recovery-key", { "secure.newKeyVersion": 48 }],
     ["applet.state and applet.capPath", "recovery-key", { "applet.capPath": null, "applet.capSha256": null }],
+    ["applet.signedPath and applet.releaseKey", "recovery-key", { "applet.releaseKey": null }],
+    ["applet.state, applet.signedPath and applet.unsigned", "recovery-key", {
+      "applet.signedPath": null,
+      "applet.releaseKey": null,
+      "applet.dapDomain": null,
+    }],
+    ["applet.unsigned and isdKeys.source", "recovery-key", {
+      "applet.signedPath": null,
+      "applet.releaseKey": null,
+      "applet.dapDomain": null,
+      "applet.unsigned": true,
+    }],
+    ["applet.unsigned and secure", "test-card", {
+      "applet.state": "load",
+      "applet.capPath": "a.cap",
+      "applet.capSha256": "11".repeat(32),
+      "applet.unsigned": true,
+      "secure.setSecured": true,
+    }],
+    ["applet.dapDomain and applet.signedPath", "test-card", { "applet.dapDomain": "A000000151000000" }],
+    ["applet.dapDomain and isdKeys.source", "recovery-key", { "applet.dapDomain": null }],
     ["applet.state and ssd", "recovery-key", { applet: { state: "instance" } }],
     ["aids.ssdInstance", "test-card", { "aids.appletInstance": "A000000151000000" }],
     ["aids.appletPackage", "test-card", {
@@ -114,6 +136,26 @@ Deno.test("checkProfile() every contradiction is found and names its fields", ()
     );
   }
   assert.equal(cases.length, CONTRADICTIONS.length);
+});
+
+Deno.test("checkProfile() a package is loaded unsigned on a test card that says so, and on no other", () => {
+  const load = {
+    "applet.state": "load",
+    "applet.capPath": "a.cap",
+    "applet.capSha256": "11".repeat(32),
+  };
+  assert.ok(checkProfile(changed("test-card", { ...load, "applet.unsigned": true })).applet.unsigned);
+  const words = /applet\.(signedPath|unsigned)/;
+  assert.throws(() => checkProfile(changed("test-card", load)), refused("PROFILE_CONTRADICTION", words));
+  const both = { "applet.unsigned": true };
+  assert.throws(() => checkProfile(changed("recovery-key", both)), refused("PROFILE_CONTRADICTION", words));
+});
+
+Deno.test("profileHash() of a profile from before packages were signed stays what it was", () => {
+  const value = withoutExplanations(template("test-card")) as Json;
+  value.applet = { state: "instance", capPath: null, capSha256: null };
+  const old = "0C346B2DDBD27E88E26FCD16DA587EBB350A9FC43AA68367E398656EDD0DA35D";
+  assert.equal(profileHash(checkProfile(value)), old);
 });
 
 Deno.test("checkProfile() what a foreign card lacks may be left out", () => {

@@ -15,7 +15,7 @@ export const CRYPTO_ERRORS = defineErrors({
     fault: "configuration",
     retry: false,
     http: 500,
-    next: "Give a secp256k1 private key: 32 bytes.",
+    next: "Give a private key of the curve: 32 bytes.",
   },
   CRYPTO_POINT: {
     fault: "peer",

@@ -5,24 +5,40 @@
 
 import { defineErrors } from "../base/errors.ts";
 
+/** Curves of signing keys: secp256k1 for everything that a card or wallet verifies, P-256 for load files (GPC 2.3.1, B.4.3). */
+export const CURVES = ["secp256k1", "p256"] as const;
+/** One of {@link CURVES}. */
+export type Curve = (typeof CURVES)[number];
+
+/** A key as a listing shows it. */
+export interface HsmKey {
+  readonly label: string;
+  readonly kind: "signing" | "master";
+  /** Of a signing key. */
+  readonly curve?: Curve;
+}
+
 /** What the services need from a token. */
 export interface Hsm {
   /** `software` is not for production, and says so at every start. */
   readonly kind: "pkcs11" | "software";
   /** Model and serial of the token, for logs and `rk hsm status`. */
   describe(): Promise<{ kind: string; model: string; serial: string; label: string }>;
-  /** Makes a secp256k1 signing key pair. Returns the public key (65). @throws {CodedError} `HSM_KEY_EXISTS`. */
-  generateSigningKey(label: string): Promise<Uint8Array>;
+  /**
+   * Makes a signing key pair, on secp256k1 unless told otherwise. Returns the public key (65).
+   * @throws {CodedError} `HSM_KEY_EXISTS`.
+   */
+  generateSigningKey(label: string, curve?: Curve): Promise<Uint8Array>;
   /** Makes an AES-256 master key for `cmac`. @throws {CodedError} `HSM_KEY_EXISTS`. */
   generateMasterKey(label: string): Promise<void>;
-  /** Uncompressed public key (65). @throws {CodedError} `HSM_KEY_MISSING`. */
+  /** Uncompressed public key (65), on the key's own curve. @throws {CodedError} `HSM_KEY_MISSING`. */
   publicKey(label: string): Promise<Uint8Array>;
-  /** ECDSA with SHA-256 over `message`: DER, low-S, verified with the public key before it is returned. */
+  /** ECDSA with SHA-256 over `message`, on the key's own curve: DER, low-S, verified with the public key before it is returned. */
   sign(label: string, message: Uint8Array): Promise<Uint8Array>;
   /** AES-CMAC (16) of `message` under a master key. */
   cmac(label: string, message: Uint8Array): Promise<Uint8Array>;
-  /** Labels and kinds of the keys that exist. */
-  keys(): Promise<{ label: string; kind: "signing" | "master" }[]>;
+  /** Labels, kinds and curves of the keys that exist. */
+  keys(): Promise<HsmKey[]>;
   /** Closes sessions and forgets the PIN. */
   close(): Promise<void>;
 }

@@ -1,8 +1,10 @@
 /** What every adapter of the HSM port must do. Each adapter's test runs this suite over its own tokens. */
 
 import assert from "node:assert/strict";
+import { p256 } from "@noble/curves/nist.js";
 import { toUtf8 } from "shared/base/bytes.ts";
-import { codeOf } from "shared/base/errors.ts";
+import { codeOf, errorRow } from "shared/base/errors.ts";
+import { isP256PublicKey, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 
@@ -15,6 +17,7 @@ export interface HsmUnderTest extends AsyncDisposable {
 export async function refusesWith(code: string, work: Promise<unknown>): Promise<void> {
   await assert.rejects(work, (error) => {
     assert.equal(codeOf(error), code, String(error));
+    assert.notEqual(errorRow(code), errorRow("INTERNAL"), `${code} is in no table`);
     return true;
   });
 }
@@ -50,7 +53,7 @@ export function testHsmConformance(name: string, prepare: () => Promise<HsmUnder
       }
       await using again = closing(await under.open());
       assert.deepEqual(await again.keys(), [
-        { label: "issuer", kind: "signing" },
+        { label: "issuer", kind: "signing", curve: "secp256k1" },
         { label: "transport", kind: "master" },
         { label: "upgrade", kind: "master" },
       ]);
@@ -85,6 +88,32 @@ export function testHsmConformance(name: string, prepare: () => Promise<HsmUnder
       }
       const empty = await hsm.sign("issuer", new Uint8Array());
       assert.ok(ecdsaVerify(publicKey, new Uint8Array(), empty));
+    });
+
+    await t.step("a P-256 key is made, found, and signs on its own curve", async () => {
+      let release: Uint8Array;
+      {
+        await using hsm = closing(await under.open());
+        release = Uint8Array.from(await hsm.generateSigningKey("release", "p256"));
+        assert.ok(isP256PublicKey(release));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("release", "p256"));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("release"));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("issuer", "p256"));
+      }
+      await using hsm = closing(await under.open());
+      assert.deepEqual(Uint8Array.from(await hsm.publicKey("release")), release);
+      const listed = (await hsm.keys()).find(({ label }) => label === "release");
+      assert.deepEqual(listed, { label: "release", kind: "signing", curve: "p256" });
+      for (let i = 0; i < 50; i++) {
+        const message = toUtf8(`load file ${i}`);
+        const signature = await hsm.sign("release", message);
+        assert.ok(p256Verify(release, message, signature));
+        assert.ok(!p256Verify(release, toUtf8("another"), signature));
+        assert.ok(!ecdsaVerify(publicKey, message, signature));
+        const raw = p256.Signature.fromBytes(signature, "der");
+        assert.ok(!raw.hasHighS());
+      }
+      await refusesWith("HSM_KEY_MISSING", hsm.cmac("release", new Uint8Array(1)));
     });
 
     await t.step("CMAC depends on key and message alone", async () => {

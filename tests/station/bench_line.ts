@@ -3,14 +3,17 @@
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { readCap } from "shared/protocol/cap/reader.ts";
 import { writeTestCap } from "shared/protocol/cap/writer.ts";
+import { generateP256PrivateKey, p256PublicKeyOf, p256Sign } from "shared/crypto/p256.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { type OpenCardOptions, VirtualCard } from "device/card/virtual_card.ts";
 import { openInProcessChannel } from "device/card/in_process_channel.ts";
 import type { FaultPlan } from "device/card/fault_plan.ts";
+import { planLoad } from "factory/domain/package/load_plan.ts";
 import { checkProfile, type Profile } from "factory/domain/profile.ts";
 import { profileHash } from "factory/domain/profile_hash.ts";
 import { profileTemplate } from "factory/domain/profile_template.ts";
+import { signPackage } from "factory/service/package/sign.ts";
 import { ChipLocks } from "factory/service/station/chip_locks.ts";
 import type { StationContext } from "factory/service/station/context.ts";
 import { personalizeCard } from "factory/service/station/engine.ts";
@@ -22,7 +25,24 @@ import { AttestationDouble } from "./attestation_double.ts";
 
 export const TEST_KEY = "404142434445464748494A4B4C4D4E4F";
 /** A package that virtual cards load. */
-export const CAP = readCap(writeTestCap({ payloadBytes: 700 }));
+export const CAP_BYTES = writeTestCap({ payloadBytes: 700 });
+/** The same, read. */
+export const CAP = readCap(CAP_BYTES);
+
+const RELEASE_KEY = generateP256PrivateKey(SYSTEM_RANDOM);
+/** A release key in this process, for tests. */
+export const RELEASE: Parameters<typeof signPackage>[0]["hsm"] = {
+  publicKey: () => Promise.resolve(p256PublicKeyOf(RELEASE_KEY)),
+  sign: (_label, message) => Promise.resolve(p256Sign(RELEASE_KEY, message)),
+};
+/** The package, signed for the issuer domain. */
+export const SIGNED = await signPackage({
+  hsm: RELEASE,
+  keyLabel: "release",
+  cap: CAP_BYTES,
+  securityDomainAid: fromHex("A000000151000000"),
+  clock: SYSTEM_CLOCK,
+});
 
 /** A profile as JSON, with what tests change in it. */
 export type ProfileJson = Record<string, unknown> & {
@@ -40,6 +60,7 @@ export function profileOf(
   if (template === "recovery-key") {
     value.isdKeys.lengthBytes = 16;
     value.applet.capSha256 = toHex(CAP.fileSha256);
+    value.applet.releaseKey = SIGNED.signatures[0]!.publicKey;
   }
   change(value);
   return checkProfile(value);
@@ -80,7 +101,9 @@ export async function makeLine(
   const events: StationEvent[] = [];
   const context: StationContext = {
     batch,
-    cap: CAP,
+    loadPlan: profile.applet.state === "load"
+      ? planLoad(profile, CAP, profile.applet.unsigned ? undefined : SIGNED)
+      : undefined,
     packageSha256: null,
     attestation,
     journal,

@@ -7,12 +7,16 @@ import { startSpine } from "cli/spine/spine.ts";
 import { main as walletMain } from "device/app/wallet_main.ts";
 import { attachToVpcd } from "device/card/vpcd.ts";
 import { VirtualCard } from "device/card/virtual_card.ts";
+import { RELEASE_LABEL } from "factory/domain/factory_keys.ts";
 import { checkProfile } from "factory/domain/profile.ts";
 import { encodeBatchFile } from "factory/domain/profile_batch.ts";
 import { profileTemplate } from "factory/domain/profile_template.ts";
 import { runStationCommand } from "factory/app/station_run.ts";
-import { sha256 } from "@noble/hashes/sha2.js";
+import { signPackage } from "factory/service/package/sign.ts";
+import { fromHex } from "shared/base/bytes.ts";
 import { writeTestCap } from "shared/protocol/cap/writer.ts";
+import { encodeSignedPackage } from "shared/protocol/signed_package/document.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 
 /**
@@ -24,9 +28,18 @@ Deno.test("runStationCommand() cards through the real services, one gateway kill
   const spine = await startSpine({ folder });
   try {
     const cap = writeTestCap({ payloadBytes: 600 });
-    await Deno.writeFile(`${folder}/recovery_key.cap`, cap);
     const template = JSON.parse(profileTemplate("recovery-key"));
-    template.applet.capSha256 = sha256(cap).toHex();
+    const signed = await signPackage({
+      hsm: spine.token.hsm,
+      keyLabel: RELEASE_LABEL,
+      cap,
+      securityDomainAid: fromHex(template.applet.dapDomain),
+      clock: SYSTEM_CLOCK,
+    });
+    await Deno.writeFile(`${folder}/recovery_key.cap`, cap);
+    await Deno.writeTextFile(`${folder}/recovery_key.signed.json`, encodeSignedPackage(signed));
+    template.applet.capSha256 = signed.capSha256;
+    template.applet.releaseKey = signed.signatures[0]!.publicKey;
     const profile = checkProfile(template);
     const batch = await createBatch(spine.descriptor.batchManagerFile, profile, 20);
     const batchPath = `${folder}/batch.json`;

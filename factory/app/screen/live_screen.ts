@@ -2,6 +2,7 @@
 
 import process from "node:process";
 import type { EventSink, StationEvent } from "../../service/station/events.ts";
+import { packageLine } from "../../service/station/package_announcement.ts";
 import { afterEvent, EMPTY_VIEW } from "./model.ts";
 import { footer, printable, renderStation } from "./render.ts";
 
@@ -56,6 +57,8 @@ function lineOf(event: StationEvent): string | undefined {
   switch (event.event) {
     case "ready":
       return `batch ${event.batch}: ready, readers: ${event.readers.join(", ") || "none yet"}`;
+    case "package":
+      return packageLine(event.package);
     case "unfinished":
       return `${event.cards.length} cards of earlier runs are unfinished: present them again`;
     case "card": {

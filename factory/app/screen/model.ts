@@ -25,6 +25,8 @@ export interface StationView {
   /** Milliseconds (monotonic) at which the last cards were attested, for the rate. */
   readonly attestedAt: readonly number[];
   readonly notice: string;
+  /** What is loaded, in a few words; empty when nothing is. */
+  readonly package: string;
   readonly serviceLost: boolean;
 }
 
@@ -41,6 +43,7 @@ export const EMPTY_VIEW: StationView = {
   repeated: 0,
   attestedAt: [],
   notice: "",
+  package: "",
   serviceLost: false,
 };
 
@@ -91,6 +94,11 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
         ...view,
         batch: event.batch,
       });
+    case "package": {
+      const { name, aid, version, loadFileDataBlockHash: hash, signedBy } = event.package;
+      const words = `${name ?? aid} ${version} ${hash.slice(0, 8)}`;
+      return { ...view, package: signedBy === null ? `UNSIGNED ${words}` : words };
+    }
     case "reader-added":
       return change(view, event.reader, {});
     case "reader-removed":

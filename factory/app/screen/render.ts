@@ -110,7 +110,9 @@ export function footer(view: StationView): string {
   if (good !== undefined) parts.push(`yield ${good.toFixed(1)} %`);
   const rate = cardsPerMinute(view);
   if (rate !== undefined) parts.push(`${rate.toFixed(1)} a minute`);
-  return [...parts, `batch ${view.batch}`].join(" · ");
+  parts.push(`batch ${view.batch}`);
+  if (view.package) parts.push(`package ${view.package}`);
+  return parts.join(" · ");
 }
 
 /** The whole screen. Blocks are large as long as all of them fit. */

@@ -15,6 +15,7 @@ import { installForExtradition, installForInstall, installForLoad } from "shared
 import { loadBlocks } from "shared/protocol/gp/load.ts";
 import { putKeyCommand, verifyPutKeyAnswer } from "shared/protocol/gp/put_key.ts";
 import type { StaticKeys } from "shared/protocol/scp03/keys.ts";
+import { requireLoadable } from "../package/load_plan.ts";
 import type { Profile } from "../profile.ts";
 import { type Exchange, type Exchanges, known } from "./exchange.ts";
 import type { CardContent, CardFacts } from "./facts.ts";
@@ -86,10 +87,14 @@ export const installSsd: Exchanges = (_facts, { aids }) => [{
   check: (_answer, facts) => change(facts, { ssdInstalled: true }),
 }];
 
-/** INSTALL [for load] and every LOAD block. The package belongs to the domain of the applet, and the applet with it. */
+/**
+ * INSTALL [for load] and every LOAD block; a signed package comes with its hash and its DAP (GPC 2.3.1, 11.5.2.3.1, C.3).
+ * The package belongs to the domain of the applet, and the applet with it.
+ */
 export const loadPackage: Exchanges = (facts, profile) => {
-  const cap = known(facts.cap, "the package");
-  const blocks = loadBlocks(cap.loadFileDataBlock, profile.loadBlockSize);
+  const plan = known(facts.loadPlan, "the package");
+  requireLoadable(plan, profile);
+  const blocks = loadBlocks(plan.cap.loadFileDataBlock, profile.loadBlockSize, plan.dapBlocks);
   return [
     {
       name: "begin to load the package",
@@ -98,6 +103,7 @@ export const loadPackage: Exchanges = (facts, profile) => {
         securityDomainAid: fromHex(
           profile.personalizeThrough === "ssd" ? profile.aids.ssdInstance : profile.aids.isd,
         ),
+        ...(plan.signer === null ? {} : { hash: plan.cap.sha256 }),
       }),
     },
     ...blocks.map((command, i): Exchange => ({

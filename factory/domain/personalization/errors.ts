@@ -98,11 +98,6 @@ export const PERSONALIZATION_ERRORS = defineErrors({
     retry: false,
     next: "The service's issuer key is not the batch's: use the batch file of this factory.",
   },
-  PACKAGE_FILE: {
-    fault: "configuration",
-    retry: false,
-    next: "Put the CAP file of the profile where applet.capPath says; its SHA-256 must be applet.capSha256.",
-  },
   STATION_STOPPED: {
     fault: "usage",
     retry: true,

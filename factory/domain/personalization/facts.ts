@@ -2,10 +2,10 @@
 
 import { toHex } from "shared/base/bytes.ts";
 import type { Secret } from "shared/base/secret.ts";
-import type { CapFile } from "shared/protocol/cap/reader.ts";
 import type { AppletStatus } from "shared/protocol/recovery_key/status.ts";
 import type { StaticKeys } from "shared/protocol/scp03/keys.ts";
 import type { Chip } from "shared/protocol/wire/attestation.ts";
+import type { LoadPlan } from "../package/load_plan.ts";
 
 /** What the registry of the card says about what the profile wants there. */
 export interface CardContent {
@@ -33,8 +33,8 @@ export interface CardFacts {
   cardLifeCycle?: number;
   /** Whether the ISD's keys are the thrown-away ones. */
   isdKeysReplaced: boolean;
-  /** The package to load, when the profile has one. */
-  cap?: CapFile;
+  /** The package to load and its signature, when the profile has one. */
+  loadPlan?: LoadPlan;
   /** Reservation ID and serial (4 bytes). */
   reservation?: string;
   serial?: Uint8Array;

@@ -4,7 +4,10 @@
  */
 
 import { toHex } from "shared/base/bytes.ts";
+import { CodedError } from "shared/base/errors.ts";
+import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
+import "shared/transport/hsm.ts";
 import { buildCardCertificateBody, finishCardCertificate } from "shared/protocol/recovery_key/certificate.ts";
 import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 
@@ -28,7 +31,18 @@ export function certificateSigner(
   let known: Uint8Array | undefined;
   return {
     async issuerPublicKey() {
-      return known ??= await hsm.publicKey(issuerLabel);
+      if (known === undefined) {
+        const key = await hsm.publicKey(issuerLabel);
+        // A token may hold keys of other curves: one of those under the issuer's label signs nothing that a card accepts.
+        if (!isPublicKey(key)) {
+          throw new CodedError(
+            "HSM_KEY_MISSING",
+            `Cannot use issuer key ${issuerLabel}: it is not on secp256k1`,
+          );
+        }
+        known = key;
+      }
+      return known;
     },
     async cardCertificate(fields) {
       const body = buildCardCertificateBody(fields);

@@ -1,9 +1,9 @@
 /** What the work on every card of a station shares. */
 
-import type { CapFile } from "shared/protocol/cap/reader.ts";
 import type { HostIdentity } from "shared/protocol/recovery_key/mutual_authentication.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
+import type { LoadPlan } from "../../domain/package/load_plan.ts";
 import type { BatchFile } from "../../domain/profile_batch.ts";
 import type { AttestationPort } from "./attestation_client.ts";
 import type { Journal } from "../../transport/journal/port.ts";
@@ -13,8 +13,8 @@ import type { EventSink } from "./events.ts";
 /** The context of a run. */
 export interface StationContext {
   readonly batch: BatchFile;
-  /** The package, when the profile loads one. */
-  readonly cap: CapFile | undefined;
+  /** The package that was found fit to load, when the profile loads one. */
+  readonly loadPlan: LoadPlan | undefined;
   /** SHA-256 (hex) of the package's file, for the record. */
   readonly packageSha256: string | null;
   readonly attestation: AttestationPort;

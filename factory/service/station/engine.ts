@@ -64,7 +64,7 @@ class CardRun {
   #step = "look";
 
   constructor({ context, reader, channel }: CardRunOptions) {
-    const { clock, random, stop, batch, cap } = context;
+    const { clock, random, stop, batch, loadPlan } = context;
     this.#context = context;
     this.#reader = reader;
     this.#link = new CardLink({ channel, clock, random, stop });
@@ -76,7 +76,7 @@ class CardRun {
       isdKeysReplaced: false,
       issuerPublicKey: fromHex(batch.issuerPublicKey),
       cardMilliseconds: 0,
-      ...(cap === undefined ? {} : { cap }),
+      ...(loadPlan === undefined ? {} : { loadPlan }),
     };
   }
 

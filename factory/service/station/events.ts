@@ -26,6 +26,24 @@ export interface CardReport {
   readonly step: string | null;
 }
 
+/** The package that a run loads; told before any card. */
+export interface PackageReport {
+  readonly name: string | null;
+  readonly aid: string;
+  /** `MAJOR.MINOR`. */
+  readonly version: string;
+  /** SHA-256 (hex) of what is loaded, and of the CAP file. */
+  readonly loadFileDataBlockHash: string;
+  readonly capSha256: string;
+  /** Who signed it; null: nobody. */
+  readonly signedBy: string | null;
+  /** Public key (hex) that signed, and when the signer says that it was. */
+  readonly releaseKey: string | null;
+  readonly signedAt: string | null;
+  /** AIDs of the domains that verify it on the card. */
+  readonly verifiedBy: readonly string[];
+}
+
 /** An event. */
 export type StationEvent =
   | { readonly event: "ready"; readonly batch: string; readonly readers: readonly string[] }
@@ -33,6 +51,7 @@ export type StationEvent =
     readonly event: "unfinished";
     readonly cards: readonly { serial: string | null; step: string | null }[];
   }
+  | { readonly event: "package"; readonly package: PackageReport }
   | { readonly event: "reader-added" | "reader-removed"; readonly reader: string }
   | { readonly event: "card-inserted" | "card-removed"; readonly reader: string }
   | {

@@ -8,6 +8,7 @@ import type { ReaderService } from "shared/transport/card_channel.ts";
 import { closeRecord } from "./actions.ts";
 import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
+import { announcePackage } from "./package_announcement.ts";
 import type { CardReport } from "./events.ts";
 import "shared/transport/card_channel.ts";
 
@@ -118,6 +119,7 @@ class Station {
     }
     for (const reader of used) this.#slot(reader);
     context.emit({ event: "ready", batch: context.batch.batch, readers: used });
+    if (context.loadPlan !== undefined) announcePackage(context.loadPlan, context.emit);
     const open = context.journal.unfinished();
     if (open.length > 0) {
       context.emit({ event: "unfinished", cards: open.map(({ serial, step }) => ({ serial, step })) });

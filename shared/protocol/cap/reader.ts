@@ -1,7 +1,7 @@
 /** Reads CAP files as the Java Card converter writes them: a zip archive with one file for each component. */
 
 import { createHash } from "node:crypto";
-import { concat } from "../../base/bytes.ts";
+import { concat, fromUtf8 } from "../../base/bytes.ts";
 import { CodedError } from "../../base/errors.ts";
 import { isAid } from "../gp/aid.ts";
 import {
@@ -36,6 +36,11 @@ export interface CapImport {
 /** A CAP file. */
 export interface CapFile {
   readonly packageAid: Uint8Array;
+  /**
+   * Java name with dots: of the header (format 2.2 and later), else of the folder that the components are in. Of
+   * printable characters; absent when there is none.
+   */
+  readonly packageName?: string;
   readonly version: CapVersion;
   /** Of the CAP format, `2.1` to `2.3`. */
   readonly format: CapVersion;
@@ -59,6 +64,10 @@ export interface CapOptions {
   /** Refuse a file with irregularities (`CAP_COMPONENT`). Default `false`. */
   readonly strict?: boolean;
 }
+
+/** First minor format version whose header names the package. Section 6.4. */
+const NAME_FORMAT_MINOR = 2;
+const NO_NAME = new Uint8Array(0);
 
 const COMPONENT_FILE = /(?:^|\/)javacard\/([^/]+)\.cap$/i;
 
@@ -99,6 +108,9 @@ class Cursor {
   byte(): number {
     return this.take(1)[0]!;
   }
+  get ended(): boolean {
+    return this.#offset >= this.bytes.length;
+  }
   /** Minor comes first. */
   version(): CapVersion {
     const minor = this.byte();
@@ -117,7 +129,9 @@ class Cursor {
 }
 
 /** Section 6.4. */
-function readHeader(bytes: Uint8Array): { format: CapVersion; version: CapVersion; packageAid: Uint8Array } {
+function readHeader(
+  bytes: Uint8Array,
+): { format: CapVersion; version: CapVersion; packageAid: Uint8Array; name: Uint8Array } {
   const cursor = new Cursor("Header", bytes);
   const magic = new DataView(cursor.take(4).buffer).getUint32(0);
   if (bytes[0] !== 1 || magic !== HEADER_MAGIC) {
@@ -132,7 +146,24 @@ function readHeader(bytes: Uint8Array): { format: CapVersion; version: CapVersio
     );
   }
   const version = cursor.version();
-  return { format, version, packageAid: cursor.aid() };
+  const packageAid = cursor.aid();
+  const name = format.minor >= NAME_FORMAT_MINOR && !cursor.ended ? cursor.take(cursor.byte()) : NO_NAME;
+  return { format, version, packageAid, name };
+}
+
+/** The package's name; see {@link CapFile.packageName}. */
+function packageName(inHeader: Uint8Array, headerFile: string): string | undefined {
+  const folder = /^(.*?)\/?javacard\/[^/]+$/i.exec(headerFile)?.[1] ?? "";
+  let name = folder.replaceAll("/", ".");
+  if (inHeader.length > 0) {
+    try {
+      name = fromUtf8(inHeader).replaceAll("/", ".");
+    } catch {
+      return undefined;
+    }
+  }
+  // It is shown to people: nothing that a terminal could take for a command.
+  return /^[\x21-\x7e]{1,255}$/.test(name) ? name : undefined;
 }
 
 /** Section 6.6. */
@@ -180,7 +211,8 @@ export function readCap(bytes: Uint8Array, options: CapOptions = {}): CapFile {
     components.push({ name: kind.name, bytes: content });
   }
   const component = (name: ComponentName) => components.find((c) => c.name === name)?.bytes;
-  const header = readHeader(component("Header")!);
+  const { name, ...header } = readHeader(component("Header")!);
+  const named = packageName(name, files.get("Header")!.name);
   if (options.strict && irregularities.length > 0) {
     throw new CodedError(
       "CAP_COMPONENT",
@@ -190,6 +222,7 @@ export function readCap(bytes: Uint8Array, options: CapOptions = {}): CapFile {
   const loadFileDataBlock = concat(...components.map((c) => c.bytes));
   return {
     ...header,
+    ...(named === undefined ? {} : { packageName: named }),
     applets: readApplets(component("Applet")),
     imports: readImports(component("Import")!),
     components,

@@ -76,3 +76,16 @@ export const CKR = {
 
 /** DER of the object identifier 1.3.132.0.10, secp256k1 (SEC 2, section 2.4.1). */
 export const SECP256K1_PARAMETERS: Uint8Array = Uint8Array.of(0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a);
+/** DER of the object identifier 1.2.840.10045.3.1.7, P-256 (RFC 5480, section 2.1.1.1). */
+export const P256_PARAMETERS: Uint8Array = Uint8Array.of(
+  0x06,
+  0x08,
+  0x2a,
+  0x86,
+  0x48,
+  0xce,
+  0x3d,
+  0x03,
+  0x01,
+  0x07,
+);

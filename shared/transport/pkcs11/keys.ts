@@ -4,8 +4,10 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Handle, Template } from "pkcs11js";
 import { CodedError } from "shared/base/errors.ts";
+import { isP256PublicKey } from "shared/crypto/p256.ts";
 import { isPublicKey } from "shared/crypto/secp256k1.ts";
-import { CKA, CKK, CKM, CKO, SECP256K1_PARAMETERS } from "./constants.ts";
+import type { Curve, HsmKey } from "../hsm.ts";
+import { CKA, CKK, CKM, CKO, P256_PARAMETERS, SECP256K1_PARAMETERS } from "./constants.ts";
 import type { SessionContext } from "./token.ts";
 import "../hsm.ts";
 import "./failure.ts";
@@ -24,15 +26,27 @@ export interface SigningKey {
   readonly privateHandle: Handle;
   /** 65 bytes, uncompressed. */
   readonly publicKey: Uint8Array;
+  readonly curve: Curve;
 }
+
+/** CKA_EC_PARAMS of each curve, and the check of a point on it. */
+const CURVE_FACTS: Readonly<
+  Record<Curve, { readonly parameters: Uint8Array; readonly isPoint: (point: Uint8Array) => boolean }>
+> = {
+  secp256k1: { parameters: SECP256K1_PARAMETERS, isPoint: isPublicKey },
+  p256: { parameters: P256_PARAMETERS, isPoint: isP256PublicKey },
+};
 
 /** CKA_ID of a key: both halves of a pair share it, and other tools can name the key by it. */
 export function keyId(label: string): Buffer {
   return createHash("sha256").update(label).digest().subarray(0, 16);
 }
 
-/** Templates of a secp256k1 pair: made on the token, of no use but to sign, never to leave. */
-export function signingKeyTemplates(label: string): { publicKey: Template; privateKey: Template } {
+/** Templates of a pair: made on the token, of no use but to sign, never to leave. */
+export function signingKeyTemplates(
+  label: string,
+  curve: Curve,
+): { publicKey: Template; privateKey: Template } {
   const common = [
     { type: CKA.TOKEN, value: true },
     { type: CKA.LABEL, value: label },
@@ -46,7 +60,7 @@ export function signingKeyTemplates(label: string): { publicKey: Template; priva
       { type: CKA.VERIFY, value: true },
       { type: CKA.ENCRYPT, value: false },
       { type: CKA.WRAP, value: false },
-      { type: CKA.EC_PARAMS, value: Buffer.from(SECP256K1_PARAMETERS) },
+      { type: CKA.EC_PARAMS, value: Buffer.from(CURVE_FACTS[curve].parameters) },
     ],
     privateKey: [
       ...common,
@@ -134,7 +148,7 @@ export function signingKey(context: SessionContext, label: string): SigningKey {
     const privateHandle = oneKey(context, label, CKO.PRIVATE_KEY, CKK.EC);
     requireUnreadable(context, privateHandle, label);
     const publicHandle = oneKey(context, label, CKO.PUBLIC_KEY, CKK.EC);
-    return { privateHandle, publicKey: publicPoint(context, publicHandle, label) };
+    return { privateHandle, ...publicPoint(context, publicHandle, label) };
   });
 }
 
@@ -151,8 +165,8 @@ export function masterKey(context: SessionContext, label: string): Handle {
 }
 
 /** Labels of the keys that this adapter can use. */
-export function listKeys(context: SessionContext): { label: string; kind: "signing" | "master" }[] {
-  const listed: { label: string; kind: "signing" | "master" }[] = [];
+export function listKeys(context: SessionContext): HsmKey[] {
+  const listed: HsmKey[] = [];
   for (
     const [kind, keyClass, keyType] of [
       ["signing", CKO.PRIVATE_KEY, CKK.EC],
@@ -162,8 +176,12 @@ export function listKeys(context: SessionContext): { label: string; kind: "signi
     const template = [{ type: CKA.CLASS, value: keyClass }, { type: CKA.KEY_TYPE, value: keyType }];
     for (const handle of findObjects(context, template)) {
       const label = attribute(context, handle, CKA.LABEL).toString("utf8");
-      if (kind === "signing" && !isSecp256k1(context, handle)) continue;
-      listed.push({ label, kind });
+      if (kind === "master") {
+        listed.push({ label, kind });
+        continue;
+      }
+      const curve = curveOf(context, handle);
+      if (curve !== undefined) listed.push({ label, kind, curve });
     }
   }
   return listed.sort((a, b) => a.label < b.label ? -1 : a.label > b.label ? 1 : 0);
@@ -218,19 +236,30 @@ function attribute({ binding, session }: SessionContext, handle: Handle, type: n
   return Buffer.isBuffer(value) ? value : Buffer.alloc(0);
 }
 
-function isSecp256k1(context: SessionContext, handle: Handle): boolean {
-  return attribute(context, handle, CKA.EC_PARAMS).equals(SECP256K1_PARAMETERS);
+/** The curve of a key; undefined for one that is not ours. */
+function curveOf(context: SessionContext, handle: Handle): Curve | undefined {
+  const parameters = attribute(context, handle, CKA.EC_PARAMS);
+  return (Object.keys(CURVE_FACTS) as Curve[]).find((curve) =>
+    parameters.equals(CURVE_FACTS[curve].parameters)
+  );
 }
 
 /** CKA_EC_POINT is a DER octet string around the point; some tokens give the bare point. */
-function publicPoint(context: SessionContext, handle: Handle, label: string): Uint8Array {
+function publicPoint(
+  context: SessionContext,
+  handle: Handle,
+  label: string,
+): { publicKey: Uint8Array; curve: Curve } {
   const value = attribute(context, handle, CKA.EC_POINT);
   const wrapped = value.length === POINT_BYTES + 2 && value[0] === 0x04 && value[1] === POINT_BYTES;
   const point = new Uint8Array(wrapped ? value.subarray(2) : value);
-  if (!isSecp256k1(context, handle) || !isPublicKey(point)) {
-    throw new CodedError("HSM_KEY_MISSING", `Cannot use signing key ${label}: it is not on secp256k1`, {
-      label,
-    });
+  const curve = curveOf(context, handle);
+  if (curve === undefined || !CURVE_FACTS[curve].isPoint(point)) {
+    throw new CodedError(
+      "HSM_KEY_MISSING",
+      `Cannot use signing key ${label}: it is neither on secp256k1 nor on P-256`,
+      { label },
+    );
   }
-  return point;
+  return { publicKey: point, curve };
 }

@@ -1,7 +1,7 @@
 /**
  * The HSM port over PKCS#11, with any vendor's library.
  *
- * What the token must offer: CKM_EC_KEY_PAIR_GEN and CKM_ECDSA on secp256k1, CKM_AES_KEY_GEN and CKM_AES_CMAC; a token
+ * What the token must offer: CKM_EC_KEY_PAIR_GEN and CKM_ECDSA on secp256k1 and P-256, CKM_AES_KEY_GEN and CKM_AES_CMAC; a token
  * that lacks one says so when it is needed (`HSM_MECHANISM`). Permissions of the process: read and ffi of the folder of
  * the `pkcs11js` package (its native part), ffi of the library, read of the PIN file. SoftHSM reads its configuration
  * from the environment variable SOFTHSM2_CONF of the process, which must be set before the library is loaded.
@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
-import type { Hsm } from "../hsm.ts";
+import type { Curve, Hsm, HsmKey } from "../hsm.ts";
 import { finishSignature } from "./signature.ts";
 import { CKM } from "./constants.ts";
 import {
@@ -113,14 +113,14 @@ class Pkcs11Hsm implements Hsm {
     );
   }
 
-  async generateSigningKey(label: string): Promise<Uint8Array> {
+  async generateSigningKey(label: string, curve: Curve = "secp256k1"): Promise<Uint8Array> {
     checkLabel(label);
     return await this.#queue.run(() =>
       this.#token.run("make signing key", false, async (context) => {
         requireMechanism(context, "EC_KEY_PAIR_GEN");
         requireMechanism(context, "ECDSA");
         if (hasKey(context, label)) throw keyExists(label);
-        const { publicKey, privateKey } = signingKeyTemplates(label);
+        const { publicKey, privateKey } = signingKeyTemplates(label, curve);
         await context.binding.C_GenerateKeyPairAsync(
           context.session,
           { mechanism: CKM.EC_KEY_PAIR_GEN },
@@ -160,7 +160,7 @@ class Pkcs11Hsm implements Hsm {
     checkLabel(label);
     const digest = createHash("sha256").update(message).digest();
     return await this.#queue.run(async () => {
-      const { raw, publicKey } = await this.#token.run("sign", true, async (context) => {
+      const { raw, publicKey, curve } = await this.#token.run("sign", true, async (context) => {
         requireMechanism(context, "ECDSA");
         const key = signingKey(context, label);
         context.binding.C_SignInit(context.session, { mechanism: CKM.ECDSA }, key.privateHandle);
@@ -169,9 +169,9 @@ class Pkcs11Hsm implements Hsm {
           digest,
           Buffer.alloc(RAW_SIGNATURE_BYTES),
         );
-        return { raw, publicKey: key.publicKey };
+        return { raw, publicKey: key.publicKey, curve: key.curve };
       });
-      return finishSignature(raw, publicKey, message, label);
+      return finishSignature(raw, publicKey, message, label, curve);
     });
   }
 
@@ -211,7 +211,7 @@ class Pkcs11Hsm implements Hsm {
     }
   }
 
-  keys(): Promise<{ label: string; kind: "signing" | "master" }[]> {
+  keys(): Promise<HsmKey[]> {
     return this.#queue.run(() => this.#token.run("list keys", true, listKeys));
   }
 

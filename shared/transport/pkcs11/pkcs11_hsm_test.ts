@@ -91,14 +91,23 @@ Deno.test("keys made here cannot be read out: pkcs11-tool sees it, and the publi
   const hsm = await softHsm.open();
   const publicKey = await hsm.generateSigningKey("issuer");
   await hsm.generateMasterKey("transport");
+  const releaseKey = await hsm.generateSigningKey("release", "p256");
   await hsm.close();
 
   const listing = await pkcs11Tool(softHsm, ["--list-objects"]);
   const objects = listing.split(/\n(?=\S)/);
   const secretKey = objects.find((text) => text.startsWith("Secret Key Object"))!;
-  const privateKey = objects.find((text) => text.startsWith("Private Key Object"))!;
-  const publicObject = objects.find((text) => text.startsWith("Public Key Object"))!;
-  for (const [text, label] of [[secretKey, "transport"], [privateKey, "issuer"]] as const) {
+  const find = (kind: string, label: string) =>
+    objects.find((text) => text.startsWith(kind) && text.includes(label))!;
+  const privateKey = find("Private Key Object", "issuer");
+  const releasePrivateKey = find("Private Key Object", "release");
+  for (
+    const [text, label] of [
+      [secretKey, "transport"],
+      [privateKey, "issuer"],
+      [releasePrivateKey, "release"],
+    ] as const
+  ) {
     assert.ok(text.includes(label));
     assert.match(text, /Access:.*sensitive/);
     assert.match(text, /Access:.*always sensitive/);
@@ -106,8 +115,12 @@ Deno.test("keys made here cannot be read out: pkcs11-tool sees it, and the publi
     assert.match(text, /Access:.*local/);
   }
   assert.match(privateKey, /Usage:\s+sign\s*$/m);
+  assert.match(releasePrivateKey, /Usage:\s+sign\s*$/m);
   assert.match(secretKey, /Usage:\s+(sign|verify|sign, verify)\s*$/m);
-  assert.ok(publicObject.toLowerCase().includes(publicKey.toHex()), publicObject);
+  for (const [label, key] of [["issuer", publicKey], ["release", releaseKey]] as const) {
+    const publicObject = find("Public Key Object", label);
+    assert.ok(publicObject.toLowerCase().includes(key.toHex()), publicObject);
+  }
 });
 
 Deno.test("openPkcs11Hsm() refuses a key that can be read out", async () => {

@@ -2,7 +2,9 @@
 
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { CodedError } from "shared/base/errors.ts";
+import { p256RawToLowSDer, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
+import type { Curve } from "../hsm.ts";
 import "../hsm.ts";
 
 /**
@@ -17,9 +19,11 @@ export function finishSignature(
   publicKey: Uint8Array,
   message: Uint8Array,
   label: string,
+  curve: Curve = "secp256k1",
 ): Uint8Array {
-  const der = toDer(raw);
-  if (!der || !ecdsaVerify(publicKey, message, der)) {
+  const der = toDer(raw, curve);
+  const verify = curve === "p256" ? p256Verify : ecdsaVerify;
+  if (!der || !verify(publicKey, message, der)) {
     throw new CodedError("HSM_BAD_SIGNATURE", `Cannot use signature by key ${label}: it does not verify`, {
       label,
     });
@@ -27,8 +31,9 @@ export function finishSignature(
   return der;
 }
 
-function toDer(raw: Uint8Array): Uint8Array | undefined {
+function toDer(raw: Uint8Array, curve: Curve): Uint8Array | undefined {
   try {
+    if (curve === "p256") return p256RawToLowSDer(new Uint8Array(raw));
     return normalizeLowS(secp256k1.Signature.fromBytes(new Uint8Array(raw), "compact").toBytes("der"));
   } catch {
     return undefined;

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { toUtf8 } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { Secret } from "shared/base/secret.ts";
+import type { Curve } from "../hsm.ts";
 import { SYSTEM_RANDOM } from "../random.ts";
 import "../hsm.ts";
 
@@ -39,6 +40,8 @@ const FILE = z.strictObject({
   keys: z.array(z.strictObject({
     label: z.string(),
     kind: z.enum(["signing", "master"]),
+    // Absent on secp256k1: files and their seals are as they were before there was another curve.
+    curve: z.literal("p256").optional(),
     publicKey: BASE64.optional(),
     key: SEALED,
   })).max(4096),
@@ -94,12 +97,13 @@ export function requirePassphrase(file: KeyFile, sealingKey: Secret, path: strin
 export function sealEntry(
   sealingKey: Secret,
   file: KeyFile,
-  entry: { label: string; kind: "signing" | "master"; publicKey?: Uint8Array },
+  entry: { label: string; kind: "signing" | "master"; curve?: Curve; publicKey?: Uint8Array },
   key: Secret,
 ): KeyEntry {
   const open = {
     label: entry.label,
     kind: entry.kind,
+    ...(entry.curve === "p256" ? { curve: entry.curve } : {}),
     ...(entry.publicKey ? { publicKey: entry.publicKey.toBase64() } : {}),
   };
   return { ...open, key: seal(sealingKey, key.reveal(), entryContext(file, open)) };
@@ -129,9 +133,8 @@ function checkContext(file: KeyFile): Uint8Array {
 }
 
 function entryContext(file: KeyFile, entry: Omit<KeyEntry, "key">): Uint8Array {
-  return toUtf8(
-    JSON.stringify(["key", file.version, file.serial, entry.label, entry.kind, entry.publicKey ?? null]),
-  );
+  const context = ["key", file.version, file.serial, entry.label, entry.kind, entry.publicKey ?? null];
+  return toUtf8(JSON.stringify(entry.curve === undefined ? context : [...context, entry.curve]));
 }
 
 function damaged(path: string): CodedError {

@@ -9,8 +9,9 @@ import { CodedError } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { Secret } from "shared/base/secret.ts";
 import { aesCmac } from "shared/crypto/aes.ts";
+import { generateP256PrivateKey, p256PublicKeyOf, p256Sign, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaSign, ecdsaVerify, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
-import type { Hsm } from "../hsm.ts";
+import type { Curve, Hsm, HsmKey } from "../hsm.ts";
 import { checkLabel } from "../pkcs11/keys.ts";
 import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_LIMIT } from "../pkcs11/pkcs11_hsm.ts";
 import { WorkQueue } from "../pkcs11/work_queue.ts";
@@ -33,6 +34,22 @@ export interface SoftwareHsmOptions {
   /** For waiting and work of one request, in milliseconds. */
   readonly deadlineMs?: number;
 }
+
+/** What each curve needs here. */
+const ECDSA = {
+  secp256k1: {
+    generate: generatePrivateKey,
+    publicKeyOf: (key: Secret) => publicKeyOf(key),
+    sign: (key: Secret, message: Uint8Array) => ecdsaSign(key, message),
+    verify: ecdsaVerify,
+  },
+  p256: {
+    generate: generateP256PrivateKey,
+    publicKeyOf: p256PublicKeyOf,
+    sign: p256Sign,
+    verify: p256Verify,
+  },
+} as const;
 
 /**
  * Opens the key file, several processes may, and warns.
@@ -86,12 +103,12 @@ class SoftwareHsm implements Hsm {
     );
   }
 
-  async generateSigningKey(label: string): Promise<Uint8Array> {
+  async generateSigningKey(label: string, curve: Curve = "secp256k1"): Promise<Uint8Array> {
     checkLabel(label);
     return await this.#queue.run(async () => {
-      using key = generatePrivateKey(SYSTEM_RANDOM);
-      const publicKey = publicKeyOf(key);
-      await this.#add({ label, kind: "signing", publicKey }, key);
+      using key = ECDSA[curve].generate(SYSTEM_RANDOM);
+      const publicKey = ECDSA[curve].publicKeyOf(key);
+      await this.#add({ label, kind: "signing", curve, publicKey }, key);
       return publicKey;
     });
   }
@@ -116,8 +133,9 @@ class SoftwareHsm implements Hsm {
       await setImmediate(); // a row of signatures must not keep timers and sockets waiting
       const entry = await this.#entry(label, "signing");
       using key = openEntry(this.#sealingKey, this.#file, entry, this.#path);
-      const signature = ecdsaSign(key, copy);
-      if (!ecdsaVerify(publicKeyBytes(entry), copy, signature)) {
+      const { sign, verify } = ECDSA[curveOf(entry)];
+      const signature = sign(key, copy);
+      if (!verify(publicKeyBytes(entry), copy, signature)) {
         throw new CodedError("HSM_BAD_SIGNATURE", `Cannot use signature by key ${label}: it does not verify`);
       }
       return signature;
@@ -138,10 +156,15 @@ class SoftwareHsm implements Hsm {
     }
   }
 
-  keys(): Promise<{ label: string; kind: "signing" | "master" }[]> {
+  keys(): Promise<HsmKey[]> {
     return this.#queue.run(async () => {
       await this.#refresh();
-      return this.#file.keys.map(({ label, kind }) => ({ label, kind }))
+      return this.#file.keys
+        .map((entry): HsmKey => ({
+          label: entry.label,
+          kind: entry.kind,
+          ...(entry.kind === "signing" ? { curve: curveOf(entry) } : {}),
+        }))
         .sort((a, b) => a.label < b.label ? -1 : a.label > b.label ? 1 : 0);
     });
   }
@@ -152,7 +175,7 @@ class SoftwareHsm implements Hsm {
   }
 
   async #add(
-    entry: { label: string; kind: "signing" | "master"; publicKey?: Uint8Array },
+    entry: { label: string; kind: "signing" | "master"; curve?: Curve; publicKey?: Uint8Array },
     key: Secret,
   ): Promise<void> {
     this.#file = await changeKeyFile(this.#path, (file) => {
@@ -191,6 +214,10 @@ class SoftwareHsm implements Hsm {
     requirePassphrase(file, this.#sealingKey, this.#path);
     this.#file = file;
   }
+}
+
+function curveOf(entry: KeyEntry): Curve {
+  return entry.curve ?? "secp256k1";
 }
 
 function publicKeyBytes(entry: KeyEntry): Uint8Array {

@@ -50,6 +50,7 @@ Deno.test("the key file is 0600, holds no key in the clear, and refuses every ch
     const open = await hsm.open();
     await open.generateSigningKey("issuer");
     await open.generateMasterKey("master");
+    await open.generateSigningKey("release", "p256");
     await open.close();
   }
   assert.equal((await Deno.stat(hsm.file)).mode! & 0o777, 0o600);
@@ -59,6 +60,11 @@ Deno.test("the key file is 0600, holds no key in the clear, and refuses every ch
 
   const changes: [string, string, (file: ReturnType<typeof JSON.parse>) => void][] = [
     ["label", "SOFTWARE_HSM_FILE", (file) => file.keys[0].label = "renamed"],
+    ["curve", "SOFTWARE_HSM_FILE", (file) => file.keys[0].curve = "p256"],
+    ["curve taken away", "SOFTWARE_HSM_FILE", (file) => {
+      file.keys.reverse();
+      delete file.keys[0].curve;
+    }],
     ["public key", "SOFTWARE_HSM_FILE", (file) => file.keys[0].publicKey = file.keys[0].key.nonce],
     ["nonce", "SOFTWARE_HSM_FILE", (file) => file.keys[0].key.nonce = file.keys[1].key.nonce],
     ["sealed", "SOFTWARE_HSM_FILE", (file) => file.keys[0].key.sealed = file.keys[1].key.sealed],
