@@ -62,7 +62,8 @@ export function aftermath(intent: Intent, observed: Observed): Aftermath {
           ...old,
           `package ${intent.packageAid} is not on the card; the blocks that it took are dropped at the next selection`,
         ],
-        cleanUp: [["load", intent.file]],
+        // What was deleted can only come back by loading; otherwise the card is as it was.
+        cleanUp: intent.deletedOld ? [["load", intent.file]] : [],
       };
     }
     case "install": {
