@@ -37,7 +37,7 @@ Deno.test("install, list, lock, unlock, delete: an application's life", async ()
   assert.deepEqual([locked.json.before, locked.json.after], ["SELECTABLE", "LOCKED (SELECTABLE)"]);
   assert.equal((await b.json("lock", instance)).json.error.code, "CARDTOOL_STATE");
   assert.ok(
-    (await b.json("diagnose")).json.findings.some((text: string) => text.includes(`unlock ${instance}`)),
+    (await b.json("diagnose")).json.findings.some((text) => text.includes(`unlock ${instance}`)),
   );
   assert.equal((await b.json("unlock", instance)).json.after, "SELECTABLE");
   const refused = await b.json("delete", packageAid);
@@ -91,7 +91,7 @@ Deno.test("keys are added and replaced, their check values compared; the new one
   );
   assert.equal(replaced.code, 0, replaced.err);
   assert.equal((await b.run("list", "--keys", longer)).code, 0);
-  const versions = (await b.run("keys", "--json")).json.keys.map((key: { version: number }) => key.version);
+  const versions = (await b.run("keys", "--json")).json.keys.map((key) => key.version);
   assert.deepEqual([...new Set(versions)].sort(), [0x31, 0x32]);
 });
 
@@ -124,7 +124,7 @@ Deno.test("a dry run of every command sends nothing that changes, and shows no s
       const { code, json, err } = await b.json(...args, "--dry-run");
       assert.equal(code, 0, err);
       assert.equal(json.dryRun, true);
-      for (const row of json.commands as { sent: boolean; command: string; apdu: string }[]) {
+      for (const row of json.commands) {
         if (row.sent) assert.match(row.command, /^(SELECT|GET DATA)$/);
         assert.ok(!row.apdu.includes(NEW_KEY) && !row.apdu.includes("4041424344454F"));
       }
@@ -132,8 +132,8 @@ Deno.test("a dry run of every command sends nothing that changes, and shows no s
     });
   }
   const { json } = await b.json("load", CAP, "--dry-run");
-  assert.ok(json.commands.some((row: { apdu: string }) => row.apdu.startsWith("80E60200")));
-  assert.ok(json.commands.some((row: { apdu: string }) => row.apdu.startsWith("80E880")));
+  assert.ok(json.commands.some((row) => row.apdu.startsWith("80E60200")));
+  assert.ok(json.commands.some((row) => row.apdu.startsWith("80E880")));
 });
 
 Deno.test("a card pulled at any APDU of an install: the state is told, the clean-up command works, then it installs", async (t) => {
@@ -151,13 +151,13 @@ Deno.test("a card pulled at any APDU of an install: the state is told, the clean
         assert.equal(torn.code, 5, torn.err);
         assert.equal(torn.json.error.code, "CARD_REMOVED");
         if (torn.json.left !== undefined) {
-          assert.match(torn.json.left.cleanUp[0], /^rk card list --reader 'Reader 1' --test-keys$/);
+          assert.match(torn.json.left!.cleanUp[0]!, /^rk card list --reader 'Reader 1' --test-keys$/);
         }
         // Pulled inside the handshake: whether the keys were tried is not known, and a person has to say so.
         const retry = /did not finish/.test((await b.json("list")).err) ? ["--retry-authentication"] : [];
         const { json } = await b.json("list", ...retry);
         assert.equal(json.complete, true);
-        const left = json.packages.map((row: { aid: string }) => row.aid);
+        const left = json.packages.map((row) => row.aid);
         for (const aid of left) assert.equal((await b.json("delete", aid, "--related")).code, 0);
         const again = await b.json("install", CAP);
         assert.equal(again.code, 0, again.err);
@@ -173,8 +173,8 @@ Deno.test("a refused install names what this command loaded, and the command tha
   const { code, json } = await b.json("install", CAP, "--aid", "A000000151000000");
   assert.equal(code, 5);
   assert.equal(json.error.code, "CARDTOOL_REFUSED");
-  assert.match(json.left.state.join(), /loaded by this command/);
-  const [command] = json.left.cleanUp as string[];
+  assert.match(json.left!.state.join(), /loaded by this command/);
+  const [command] = json.left!.cleanUp;
   assert.match(command!, /^rk card delete [0-9A-F]+ --related --reader 'Reader 1' --test-keys$/);
   const words = command!.split(" ").slice(2, 5);
   assert.equal((await b.json(...words)).code, 0);
@@ -186,7 +186,7 @@ Deno.test("refused keys leave the old ones in force, and the tool says so", asyn
   const same = b.file("same.json", JSON.stringify({ version: "30", key: NEW_KEY }));
   const { code, json } = await b.json("keys", "put", "--new-keys", same, "--replace-version", "2F");
   assert.equal(code, 5);
-  assert.match(json.left.state[0], /key versions on the card: 30/);
+  assert.match(json.left!.state[0]!, /key versions on the card: 30/);
 });
 
 Deno.test("a DAP goes in front of the load file, and needs to be one", async () => {
@@ -196,13 +196,13 @@ Deno.test("a DAP goes in front of the load file, and needs to be one", async () 
     JSON.stringify({ securityDomainAid: "A000000151000000", signature: "A5".repeat(70) }),
   );
   const { json } = await b.json("load", LIBRARY, "--dap", dap, "--dry-run");
-  const load = json.commands.find((row: { apdu: string }) => row.apdu.startsWith("80E8"));
-  assert.match(load.apdu, /^80E80000..E2524F08A000000151000000C346(A5){70}C4/);
+  const load = json.commands.find((row) => row.apdu.startsWith("80E8"));
+  assert.match(load!.apdu, /^80E80000..E2524F08A000000151000000C346(A5){70}C4/);
   const raw = b.file("dap.bin", new Uint8Array(70).fill(0xa5));
   assert.equal((await b.json("load", LIBRARY, "--dap", raw, "--dry-run")).json.error.code, "CARDTOOL_DAP");
   const named = await b.json("load", LIBRARY, "--dap", raw, "--dap-domain", "A000000151000000", "--dry-run");
   assert.equal(
-    named.json.commands.find((row: { apdu: string }) => row.apdu.startsWith("80E8")).apdu,
-    load.apdu,
+    named.json.commands.find((row) => row.apdu.startsWith("80E8"))!.apdu,
+    load!.apdu,
   );
 });

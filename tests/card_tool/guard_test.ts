@@ -20,8 +20,8 @@ Deno.test("after a failure no second key set is tried without --retry-authentica
   }
   assert.equal(b.memory(), before, "the card was asked nothing that counts");
   const diagnosis = await b.run("diagnose", "--json");
-  assert.match(diagnosis.json.findings[0], /authentication failed at .*SCP03_CARD_CRYPTOGRAM/);
-  assert.equal((await b.run("info", "--json")).json.authenticationFailure.outcome, "SCP03_CARD_CRYPTOGRAM");
+  assert.match(diagnosis.json.findings[0]!, /authentication failed at .*SCP03_CARD_CRYPTOGRAM/);
+  assert.equal((await b.run("info", "--json")).json.authenticationFailure!.outcome, "SCP03_CARD_CRYPTOGRAM");
   assert.equal((await b.json("list", "--retry-authentication")).code, 0);
   assert.equal((await b.json("list")).code, 0, "a success clears the record");
 });
@@ -64,6 +64,6 @@ Deno.test("a wrong EXTERNAL AUTHENTICATE by hand is put on record", async () => 
   await using b = await bench();
   const raw = await b.run("apdu", "80503000080102030405060708", "8482000010" + "00".repeat(16), "--json");
   assert.equal(raw.code, 0);
-  assert.notEqual(raw.json.answers[1].sw, "9000");
+  assert.notEqual(raw.json.answers[1]!.sw, "9000");
   assert.equal((await b.json("list")).json.error.code, "CARDTOOL_GUARD");
 });

@@ -7,6 +7,53 @@ import type { FaultPlan } from "device/card/fault_plan.ts";
 import { VirtualCard } from "device/card/virtual_card.ts";
 import type { CardChannel, ReaderService } from "shared/transport/card_channel.ts";
 
+/** One row of a registry. */
+export interface Row {
+  readonly aid: string;
+  readonly lifeCycle: string;
+  readonly privileges: readonly string[];
+  readonly modules: readonly string[];
+}
+
+/** Fields of all reports: each command has some of them, and each test reads those of its command. */
+export interface Report {
+  readonly error: { readonly code: string; readonly message: string };
+  readonly left?: { readonly state: readonly string[]; readonly cleanUp: readonly string[] };
+  readonly apdus: number;
+  readonly complete: boolean;
+  readonly reason: string;
+  readonly issuerDomain: Row;
+  readonly domains: readonly Row[];
+  readonly applications: readonly Row[];
+  readonly packages: readonly Row[];
+  readonly domain: string;
+  readonly chip: string;
+  readonly globalPlatform: string;
+  readonly secureChannels: readonly string[];
+  readonly keyDiversificationData: string;
+  readonly authenticationFailure: { readonly outcome: string } | null;
+  readonly cplc: { readonly hex: string };
+  readonly unanswered: readonly unknown[];
+  readonly authenticated: boolean;
+  readonly lifeCycle: string;
+  readonly findings: readonly string[];
+  readonly keys: readonly { readonly id: number; readonly version: number }[];
+  readonly given: Readonly<Record<string, string>>;
+  readonly version: number;
+  readonly package: { readonly packageAid: string };
+  readonly packageAid: string;
+  readonly deleted: readonly string[];
+  readonly instance: string;
+  readonly before: string;
+  readonly after: string;
+  readonly dryRun: boolean;
+  readonly commands: readonly { readonly sent: boolean; readonly command: string; readonly apdu: string }[];
+  readonly answers: readonly { readonly data: string; readonly sw: string }[];
+  readonly rows: readonly { readonly outcome: string; readonly why: string | null }[];
+  readonly equal: number;
+  readonly differing: number;
+}
+
 /** What one command came to. */
 export interface Ran {
   readonly code: number;
@@ -15,8 +62,7 @@ export interface Ran {
   /** Standard error. */
   readonly err: string;
   /** Last line of standard output, when `--json` was given. */
-  // deno-lint-ignore no-explicit-any -- the shape differs by command, and each test names the fields that it reads.
-  readonly json: any;
+  readonly json: Report;
 }
 
 /** A card, a folder and the tool. */
@@ -83,7 +129,7 @@ export async function runOn(readers: ReaderService, folder: string, args: readon
     complain: (line) => err.push(line),
     readers,
   });
-  const json = args.includes("--json") ? JSON.parse(out.at(-1) ?? "null") : undefined;
+  const json = (args.includes("--json") ? JSON.parse(out.at(-1) ?? "null") : undefined) as Report;
   return { code, out: out.join("\n"), err: err.join("\n"), json };
 }
 

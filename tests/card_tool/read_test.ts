@@ -34,12 +34,12 @@ Deno.test("rk card list shows domains, applications, packages, privileges and li
   assert.equal(code, 0);
   assert.equal(json.complete, true);
   assert.equal(json.issuerDomain.lifeCycle, "SECURED");
-  assert.deepEqual(json.domains.map((row: { aid: string }) => row.aid), ["5353445F4C4544474552"]);
-  assert.ok(json.domains[0].privileges.includes("TRUSTED_PATH"));
-  assert.deepEqual(json.applications.map((row: { aid: string }) => row.aid), ["A0000000624C45444745523031"]);
-  assert.equal(json.applications[0].lifeCycle, "SELECTABLE");
-  assert.equal(json.packages[0].aid, "A0000000624C4544474552303100");
-  assert.deepEqual(json.packages[0].modules, ["A0000000624C45444745523031"]);
+  assert.deepEqual(json.domains.map((row) => row.aid), ["5353445F4C4544474552"]);
+  assert.ok(json.domains[0]!.privileges.includes("TRUSTED_PATH"));
+  assert.deepEqual(json.applications.map((row) => row.aid), ["A0000000624C45444745523031"]);
+  assert.equal(json.applications[0]!.lifeCycle, "SELECTABLE");
+  assert.equal(json.packages[0]!.aid, "A0000000624C4544474552303100");
+  assert.deepEqual(json.packages[0]!.modules, ["A0000000624C45444745523031"]);
   // Seven APDUs: selection, CPLC for the guard, the handshake, three listings.
   assert.equal(json.apdus, 7);
   const words = await b.run("list", "--test-keys");
@@ -63,14 +63,14 @@ Deno.test("rk card diagnose tells the state, with keys also what is behind the c
   const { code, json } = await b.json("diagnose");
   assert.equal(code, 0);
   assert.equal(json.lifeCycle, "OP_READY");
-  assert.ok(json.findings.some((text: string) => /not yet SECURED/.test(text)));
+  assert.ok(json.findings.some((text) => /not yet SECURED/.test(text)));
 });
 
 Deno.test("rk card keys lists versions, types and lengths, and check values of the given keys", async () => {
   await using b = await bench();
   const before = b.memory();
   const { json } = await b.json("keys", "list");
-  assert.deepEqual(json.keys.map((key: { id: number }) => key.id), [1, 2, 3]);
+  assert.deepEqual(json.keys.map((key) => key.id), [1, 2, 3]);
   assert.deepEqual(json.keys[0], { id: 1, version: 0x30, type: "AES", lengthBytes: 16 });
   assert.deepEqual(json.given, { enc: "504A77", mac: "504A77", dek: "504A77" });
   assert.equal(b.memory(), before);
@@ -170,8 +170,8 @@ Deno.test("a card with SCP02 is named as such: no key is tried, info and list st
     assert.deepEqual([list.code, list.json.complete], [0, false]);
     assert.match(list.json.reason, /SCP02/);
     const diagnosis = await runOn(readers, folder, ["diagnose", "--json"]);
-    assert.ok(diagnosis.json.findings.some((text: string) => /SCP02/.test(text)));
-    assert.ok(diagnosis.json.findings.some((text: string) => /never replaced/.test(text)));
+    assert.ok(diagnosis.json.findings.some((text) => /SCP02/.test(text)));
+    assert.ok(diagnosis.json.findings.some((text) => /never replaced/.test(text)));
     const load = await runOn(readers, folder, ["delete", "A000000151AA", "--json", "--test-keys"]);
     assert.deepEqual([load.code, load.json.error.code], [5, "CARDTOOL_SCP"]);
     assert.ok(seen.every((command) => !/^8[04](50|82)/.test(command)), "no handshake was begun");

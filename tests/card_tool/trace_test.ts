@@ -80,9 +80,9 @@ Deno.test("apdu sends commands as they are, or through the channel, and explains
   const plain = await b.run("apdu", "80CA9F7F00");
   assert.match(plain.out, /^9F7F2A/);
   assert.match(plain.out, /9000: success/);
-  assert.equal((await b.run("apdu", "80F28002024F00", "--json")).json.answers[0].sw, "6982");
+  assert.equal((await b.run("apdu", "80F28002024F00", "--json")).json.answers[0]!.sw, "6982");
   const secure = await b.json("apdu", "80F28002024F00", "--secure");
-  assert.match(secure.json.answers[0].data, /^E3/);
+  assert.match(secure.json.answers[0]!.data, /^E3/);
 });
 
 Deno.test("a trace replays on the same card equal, and tells what differs on another one", async () => {
@@ -98,7 +98,7 @@ Deno.test("a trace replays on the same card equal, and tells what differs on ano
   assert.ok(same.json.equal >= 5);
   const without = await b.run("replay", trace, "--json");
   assert.equal(without.code, 0);
-  assert.ok(without.json.rows.some((row: { why: string | null }) => /needs --keys/.test(row.why ?? "")));
+  assert.ok(without.json.rows.some((row) => /needs --keys/.test(row.why ?? "")));
   await using other = await bench({ lifeCycle: "SECURED" });
   const differs = await other.json("replay", trace);
   assert.deepEqual([differs.code, differs.json.error.code], [5, "CARDTOOL_REPLAY_DIFFERS"]);
