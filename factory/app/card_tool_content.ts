@@ -4,6 +4,7 @@ import { toHex } from "shared/base/bytes.ts";
 import { type CapFile, readCap } from "shared/protocol/cap/reader.ts";
 import { DAP_SIGNATURE_BYTES_MAX, parseDapFile } from "../domain/card_tool/dap_file.ts";
 import { parsePrivileges } from "../domain/card_tool/names.ts";
+import { packageName } from "../domain/card_tool/package_name.ts";
 import { rowsOf } from "../domain/card_tool/registry.ts";
 import {
   chooseModule,
@@ -25,7 +26,7 @@ const CAP_BYTES_MAX = 1024 * 1024;
 export function capReport(path: string, cap: CapFile) {
   return {
     file: path,
-    name: path.replace(/^.*\//, "").replace(/\.cap$/i, ""),
+    name: packageName(cap) ?? path.replace(/^.*\//, "").replace(/\.cap$/i, ""),
     packageAid: toHex(cap.packageAid),
     version: `${cap.version.major}.${cap.version.minor}`,
     format: `${cap.format.major}.${cap.format.minor}`,

@@ -16,7 +16,7 @@ import type { PlannedCommand } from "../service/card_tool/session.ts";
 
 /** Longest hex shown on one line, in characters; the whole is in the trace file. */
 const HEX_SHOWN = 96;
-/** Longest line of a table, in characters. */
+/** Longest line of a table where there is no terminal that says its own, in characters. */
 const LINE_WIDTH = 110;
 /** The last column gets so much however wide the others are. */
 const LAST_COLUMN_MIN = 32;
@@ -24,13 +24,22 @@ const LAST_COLUMN_MIN = 32;
 /** Columns as wide as their widest cell; the last one is broken at its commas. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const last = head.length - 1;
+  const lineWidth = terminalWidth() ?? LINE_WIDTH;
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
   const indent = widths.slice(0, last).reduce((sum, width) => sum + width + 2, 0);
   return [head, ...rows].flatMap((cells) => {
     const start = cells.slice(0, last).map((cell, i) => cell.padEnd(widths[i]! + 2)).join("");
-    return broken(cells[last]!, Math.max(LINE_WIDTH - indent, LAST_COLUMN_MIN))
+    return broken(cells[last]!, Math.max(lineWidth - indent, LAST_COLUMN_MIN))
       .map((part, i) => `${i === 0 ? start : " ".repeat(indent)}${part}`.trimEnd());
   });
+}
+
+function terminalWidth(): number | undefined {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A list joined by commas in lines of at most a width, where its items allow it. */

@@ -56,6 +56,10 @@ export interface CardToolResult {
   readonly failure?: CodedError;
 }
 
+/** Commands that are there to change a card. */
+const CHANGING = /^(load|install|delete|lock|unlock|keys put|keys delete)\b/;
+const UNCHANGED: Aftermath = { state: ["nothing on the card was changed"], cleanUp: [] };
+
 /** Longest wait for a card on a virtual reader, which attaches itself. */
 const VIRTUAL_CARD_WAIT_MS = 10_000;
 
@@ -168,7 +172,8 @@ export async function runOnCard(
       if (options.json) write(JSON.stringify({ ...result.report, ...counted }));
       return EXIT_CODES.ok;
     } catch (error) {
-      const left = await lookAfterFailure(session, intent, wish);
+      const left = await lookAfterFailure(session, intent, wish) ??
+        (CHANGING.test(words.join(" ")) && !session.changed ? UNCHANGED : undefined);
       return explain(error, options, surroundings, {}, left);
     } finally {
       await session.close();

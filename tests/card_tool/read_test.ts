@@ -1,6 +1,7 @@
 /** What reads: info, list, diagnose, keys list; channels of every key size; cards that speak something else. */
 
 import assert from "node:assert/strict";
+import { unzipSync, zipSync } from "fflate";
 import { concat, fromHex, toHex } from "shared/base/bytes.ts";
 import { Secret } from "shared/base/secret.ts";
 import { diversifyDes } from "shared/protocol/gp/des_diversification.ts";
@@ -196,6 +197,15 @@ Deno.test("CAP files of others, broken archives and wrong versions are refused w
       assert.match(json.error.code, /^CAP_/);
     });
   }
+  await t.step("a format of another Java Card", async () => {
+    const files = unzipSync(cap);
+    for (const [name, content] of Object.entries(files)) {
+      // Major version of the format, after tag, size, magic and minor version.
+      if (name.endsWith("Header.cap")) content[8] = 3;
+    }
+    const { code, json } = await b.json("load", b.file("version3.cap", zipSync(files)));
+    assert.deepEqual([code, json.error.code], [3, "CAP_FORMAT"]);
+  });
   await t.step("no file", async () => {
     assert.equal((await b.json("load", "/nowhere.cap")).json.error.code, "CARDTOOL_FILE");
   });

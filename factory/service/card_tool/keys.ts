@@ -2,6 +2,7 @@
 
 import { toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
+import { SHORT_LE_MAX } from "shared/protocol/apdu/command.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
 import { deleteKeyVersionCommand } from "shared/protocol/gp/delete.ts";
 import {
@@ -102,7 +103,10 @@ export async function putKeys(
       encryptWithDek: session.encryptWithDek,
       ...(replaceVersion === undefined ? {} : { replaceVersion }),
     });
-    const answer = requireOk("put keys", await session.send("put keys", apdu, { changes: true }));
+    const answer = requireOk(
+      "put keys",
+      await session.send("put keys", { ...apdu, le: SHORT_LE_MAX }, { changes: true }),
+    );
     if (!session.dryRun) verifyPutKeyAnswer(answer.data, newVersion, keys);
     return { version: newVersion, checkValues: checkValues(keys) };
   } finally {

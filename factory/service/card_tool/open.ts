@@ -2,6 +2,7 @@
 
 import { toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
+import { SHORT_DATA_MAX } from "shared/protocol/apdu/command.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
 import { type CardData, getCardDataCommand, parseCardData } from "shared/protocol/gp/card_data.ts";
 import {
@@ -29,6 +30,9 @@ export interface ChannelWish {
   /** Absent: what the card says. */
   readonly mode?: Scp03Mode;
 }
+
+/** Least bound of command data that is believed, in bytes. */
+const COMMAND_DATA_MIN = 64;
 
 /** An open channel. */
 export interface OpenedDomain {
@@ -95,8 +99,9 @@ export async function openDomain(session: ToolSession, wish: ChannelWish): Promi
     mode,
   });
   const macLength = mode === "S16" ? 16 : 8;
-  const fits = (level & 0x01) === 0 ? 255 : plainDataMax((level & 0x02) !== 0, macLength);
-  // A card that names its own bound counts what the channel adds.
-  const own = selected.maxCommandData ?? 255;
-  return { selected, chip, level, dataMax: Math.min(fits, own - (255 - fits)) };
+  const fits = (level & 0x01) === 0 ? SHORT_DATA_MAX : plainDataMax((level & 0x02) !== 0, macLength);
+  // A card that names its own bound counts what the channel adds; a bound that holds no block is none.
+  const told = selected.maxCommandData ?? SHORT_DATA_MAX;
+  const own = told < COMMAND_DATA_MIN ? SHORT_DATA_MAX : told;
+  return { selected, chip, level, dataMax: Math.min(fits, own - (SHORT_DATA_MAX - fits)) };
 }

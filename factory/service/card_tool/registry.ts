@@ -2,6 +2,7 @@
 
 import { CodedError } from "shared/base/errors.ts";
 import { toHex } from "shared/base/bytes.ts";
+import { SHORT_LE_MAX } from "shared/protocol/apdu/command.ts";
 import { response } from "shared/protocol/apdu/response.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
 import {
@@ -35,7 +36,11 @@ const NAMES: Readonly<Record<StatusScope, string>> = {
 };
 
 async function readWith(sendNamed: (step: string) => Send): Promise<Registry> {
-  const list = (scope: StatusScope) => listStatus(sendNamed(NAMES[scope]), scope);
+  // Cards on T=1 want Le where an answer comes, although ours does not.
+  const list = (scope: StatusScope) => {
+    const send = sendNamed(NAMES[scope]);
+    return listStatus((apdu) => send({ ...apdu, le: SHORT_LE_MAX }), scope);
+  };
   const issuer = await list(STATUS_SCOPE.ISSUER_SECURITY_DOMAIN);
   const applications = await list(STATUS_SCOPE.APPLICATIONS);
   let packages: RegistryEntry[];
