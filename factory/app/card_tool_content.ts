@@ -5,13 +5,15 @@ import { type CapFile, readCap } from "shared/protocol/cap/reader.ts";
 import { DAP_SIGNATURE_BYTES_MAX, parseDapFile } from "../domain/card_tool/dap_file.ts";
 import { parsePrivileges } from "../domain/card_tool/names.ts";
 import { packageName } from "../domain/card_tool/package_name.ts";
-import { rowsOf } from "../domain/card_tool/registry.ts";
+import { instancesOf, rowsOf } from "../domain/card_tool/registry.ts";
 import {
   chooseModule,
   deleteContent,
+  installCommand,
   installInstance,
   loadPackage,
   type LoadWish,
+  requireFree,
 } from "../service/card_tool/content.ts";
 import { openDomain } from "../service/card_tool/open.ts";
 import { readRegistry } from "../service/card_tool/registry.ts";
@@ -112,33 +114,33 @@ export async function runInstall(run: CardToolRun): Promise<CardToolResult> {
     if (packageAid === undefined || module === undefined) {
       throw usage("Cannot install: give a CAP file, or --package and --module");
     }
+    const instanceWish = { packageAid, moduleAid: module, instanceAid: aid ?? module, ...common };
+    installCommand(instanceWish);
     await openDomain(session, run.wish);
-    const instance = await installInstance(session, {
-      packageAid,
-      moduleAid: module,
-      instanceAid: aid ?? module,
-      loadedHere: false,
-      ...common,
-    }, run.begin);
+    requireFree(await readRegistry(session), instanceWish.instanceAid);
+    const instance = await installInstance(session, { ...instanceWish, loadedHere: false }, run.begin);
     return { report: { instance, loaded: null }, lines: [`installed ${instance}`] };
   }
   const cap = readCap(readFile(path, "CAP file", CAP_BYTES_MAX));
   const moduleAid = chooseModule(cap, module);
   const wish = loadWishOf(options, path, cap);
   const report = showCap(run, path, cap);
+  const instanceWish = { packageAid: cap.packageAid, moduleAid, instanceAid: aid ?? moduleAid, ...common };
+  installCommand(instanceWish);
   const opened = await openDomain(session, run.wish);
   const registry = await readRegistry(session);
+  // What --replace takes away with the old package makes room.
+  const replaced = wish.replace ? instancesOf(registry, report.packageAid) : [];
+  if (!replaced.includes(toHex(instanceWish.instanceAid))) requireFree(registry, instanceWish.instanceAid);
   const there = rowsOf(registry).some((row) => row.aid === report.packageAid);
   const loaded = there && !wish.replace
     ? null
     : await loadPackage(session, opened, wish, run.begin, registry);
-  const instance = await installInstance(session, {
-    packageAid: cap.packageAid,
-    moduleAid,
-    instanceAid: aid ?? moduleAid,
-    loadedHere: loaded !== null,
-    ...common,
-  }, run.begin);
+  const instance = await installInstance(
+    session,
+    { ...instanceWish, loadedHere: loaded !== null },
+    run.begin,
+  );
   return {
     report: { package: report, loaded, instance },
     lines: [

@@ -170,8 +170,8 @@ Deno.test("a card pulled at any APDU of an install: the state is told, the clean
 
 Deno.test("a refused install names what this command loaded, and the command that takes it away", async () => {
   await using b = await bench();
-  // The instance's AID is the issuer domain's: the load succeeds, the installation is refused.
-  const { code, json } = await b.json("install", CAP, "--aid", "A000000151000000");
+  // The instance's AID is that of the package: the load succeeds, the installation is refused.
+  const { code, json } = await b.json("install", CAP, "--aid", "A00000015141434C");
   assert.equal(code, 5);
   assert.equal(json.error.code, "CARDTOOL_REFUSED");
   assert.match(json.left!.state.join(), /loaded by this command/);
@@ -182,9 +182,25 @@ Deno.test("a refused install names what this command loaded, and the command tha
   assert.deepEqual((await b.json("list")).json.packages, []);
 });
 
+Deno.test("what was on the card before is never named for clean-up: its AID is refused before anything is loaded", async () => {
+  await using b = await bench();
+  const taken = await b.json("install", CAP, "--aid", "A000000151000000");
+  assert.deepEqual([taken.code, taken.json.error.code], [5, "CARDTOOL_INSTALLED"]);
+  assert.deepEqual(taken.json.left!.cleanUp, []);
+  assert.deepEqual((await b.json("list")).json.packages, []);
+  const { instance } = await installed(b);
+  assert.equal((await b.json("install", CAP, "--aid", instance)).json.error.code, "CARDTOOL_INSTALLED");
+  assert.equal((await b.json("install", CAP, "--replace")).code, 0);
+  const long = await b.json("install", CAP, "--replace", "--parameters", "00".repeat(250));
+  assert.equal(long.json.error.code, "GP_FIELD_LENGTH");
+  assert.equal((await b.json("list")).json.applications.length, 1, "nothing was deleted for it");
+  const same = b.file("same.json", JSON.stringify({ version: "30", key: NEW_KEY }));
+  assert.equal((await b.json("keys", "put", "--new-keys", same)).json.error.code, "CARDTOOL_STATE");
+});
+
 Deno.test("refused keys leave the old ones in force, and the tool says so", async () => {
   await using b = await bench();
-  const same = b.file("same.json", JSON.stringify({ version: "30", key: NEW_KEY }));
+  const same = b.file("same.json", JSON.stringify({ version: "2E", key: NEW_KEY }));
   const { code, json } = await b.json("keys", "put", "--new-keys", same, "--replace-version", "2F");
   assert.equal(code, 5);
   assert.match(json.left!.state[0]!, /key versions on the card: 30/);

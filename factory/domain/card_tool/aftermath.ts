@@ -1,6 +1,9 @@
 /** After a failure: in which state the card was left, and the exact command that cleans up. Pure; the looking is the service's. */
 
-/** What a command was about when it failed. */
+/**
+ * What a command was about when it failed. Of an installation or a load: what was there before it began is not its own, and the
+ * command refuses to begin on it; so what is there afterwards is its own.
+ */
 export type Intent =
   | {
     readonly kind: "load";
@@ -16,7 +19,12 @@ export type Intent =
     readonly loadedHere: boolean;
   }
   | { readonly kind: "delete"; readonly aid: string; readonly related: boolean }
-  | { readonly kind: "put-keys"; readonly newVersion: number; readonly replaced: number | undefined }
+  | {
+    readonly kind: "put-keys";
+    readonly newVersion: number;
+    /** Versions on the card before; undefined: the card did not tell. */
+    readonly before: readonly number[] | undefined;
+  }
   | { readonly kind: "delete-keys"; readonly version: number }
   | {
     readonly kind: "set-status";
@@ -90,13 +98,24 @@ export function aftermath(intent: Intent, observed: Observed): Aftermath {
       return has(intent.aid)
         ? {
           state: [`${intent.aid} is still on the card`],
-          cleanUp: [["delete", intent.aid, "--related"]],
+          cleanUp: [["delete", intent.aid, ...(intent.related ? ["--related"] : [])]],
         }
         : { state: [`${intent.aid} is not on the card any more`], cleanUp: [] };
     }
     case "put-keys": {
       if (keyVersions === undefined) return { state: [UNSEEN], cleanUp: [["keys", "list"]] };
       const there = keyVersions.map(hex).join(", ") || "none";
+      if (keyVersions.includes(intent.newVersion) && (intent.before?.includes(intent.newVersion) ?? true)) {
+        return {
+          state: [
+            `key versions on the card: ${there}; version ${
+              hex(intent.newVersion)
+            } was there before, or may have been: ` +
+            "the card does not tell whether its keys are the old or the new ones",
+          ],
+          cleanUp: [["keys", "list"]],
+        };
+      }
       return keyVersions.includes(intent.newVersion)
         ? {
           state: [

@@ -10,7 +10,7 @@ const INTENTS: readonly Intent[] = [
   { kind: "install", packageAid: P, instanceAid: I, loadedHere: true },
   { kind: "install", packageAid: P, instanceAid: I, loadedHere: false },
   { kind: "delete", aid: P, related: false },
-  { kind: "put-keys", newVersion: 0x31, replaced: 0x30 },
+  { kind: "put-keys", newVersion: 0x31, before: [0x30] },
   { kind: "delete-keys", version: 0x31 },
   { kind: "set-status", what: I, lock: true, aid: I },
   { kind: "set-status", what: "the card", lock: false, aid: undefined },
@@ -43,6 +43,9 @@ Deno.test("aftermath() names the exact command for what was left behind", () => 
   assert.deepEqual(of(INTENTS[3]!, { registry: [P] }), []);
   assert.deepEqual(of(INTENTS[3]!, { registry: [P, I] }), [["delete", I]]);
   assert.deepEqual(of(INTENTS[5]!, { keyVersions: [0x31] }), [["keys", "list", "--key-version", "31"]]);
+  const again: Intent = { kind: "put-keys", newVersion: 0x30, before: [0x30] };
+  assert.match(aftermath(again, { keyVersions: [0x30] }).state[0]!, /old or the new/);
+  assert.deepEqual(of(INTENTS[4]!, { registry: [P] }), [["delete", P]]);
   assert.deepEqual(of(INTENTS[7]!, { lifeCycle: "LOCKED (SELECTABLE)" }), [["unlock", I]]);
   assert.deepEqual(of(INTENTS[8]!, { lifeCycle: "CARD_LOCKED" }), []);
 });

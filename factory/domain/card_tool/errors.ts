@@ -44,6 +44,11 @@ export const CARD_TOOL_ERRORS = defineErrors({
     retry: false,
     next: "The package is on the card: --replace deletes it with its applications and loads this one.",
   },
+  CARDTOOL_INSTALLED: {
+    fault: "card",
+    retry: false,
+    next: "Something on the card has this AID: give another one with --aid, or delete what is there.",
+  },
   CARDTOOL_NOT_THERE: { fault: "card", retry: false, next: "`rk card list` tells what is on the card." },
   CARDTOOL_STATE: {
     fault: "card",

@@ -72,3 +72,9 @@ export function rowsOf(registry: Registry): RegistryRow[] {
     ...registry.packages,
   ];
 }
+
+/** AIDs of the applications and domains that come from a package, where the card tells. */
+export function instancesOf(registry: Registry, packageAid: string): string[] {
+  return [...registry.domains, ...registry.applications].filter((row) => row.package === packageAid)
+    .map((row) => row.aid);
+}

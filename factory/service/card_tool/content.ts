@@ -2,12 +2,13 @@
 
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
+import type { CommandApdu } from "shared/protocol/apdu/command.ts";
 import type { CapFile } from "shared/protocol/cap/reader.ts";
 import { deleteCommand } from "shared/protocol/gp/delete.ts";
 import { installForInstall, installForLoad } from "shared/protocol/gp/install.ts";
 import { type DapBlock, loadBlocks } from "shared/protocol/gp/load.ts";
 import type { Intent } from "../../domain/card_tool/aftermath.ts";
-import { type Registry, type RegistryRow, rowsOf } from "../../domain/card_tool/registry.ts";
+import { instancesOf, type Registry, type RegistryRow, rowsOf } from "../../domain/card_tool/registry.ts";
 import type { OpenedDomain } from "./open.ts";
 import { readRegistry } from "./registry.ts";
 import { requireOk, type ToolSession } from "./session.ts";
@@ -69,7 +70,7 @@ export async function loadPackage(
     );
   }
   if (there !== undefined || (session.dryRun && wish.replace)) {
-    begin(intent(false));
+    begin({ kind: "delete", aid: packageAid, related: true });
     const step = session.dryRun ? "delete the old package, if it is there" : "delete the old package";
     requireOk(
       step,
@@ -107,13 +108,41 @@ export interface InstallWish {
   readonly loadedHere: boolean;
 }
 
-/** Installs and makes selectable through the open channel. @throws {CodedError} `CARDTOOL_REFUSED`, `CARDTOOL_LOADED`. */
+/** The command of an installation, so that one that cannot be written is found before anything is loaded. @throws {CodedError} `GP_*`. */
+export function installCommand(wish: Omit<InstallWish, "loadedHere">): CommandApdu {
+  return installForInstall({
+    packageAid: wish.packageAid,
+    moduleAid: wish.moduleAid,
+    instanceAid: wish.instanceAid,
+    privileges: wish.privileges,
+    ...(wish.parameters === undefined ? {} : { applicationParameters: wish.parameters }),
+  });
+}
+
+/** Refuses an AID that something on the card has. @throws {CodedError} `CARDTOOL_INSTALLED`. */
+export function requireFree(registry: Registry, aid: Uint8Array): void {
+  const there = present(registry, aid);
+  if (there === undefined) return;
+  throw new CodedError(
+    "CARDTOOL_INSTALLED",
+    `Cannot install ${there.aid}: it is on the card, ${there.lifeCycle}`,
+    {
+      aid: there.aid,
+    },
+  );
+}
+
+/**
+ * Installs and makes selectable through the open channel. The caller has asked `requireFree`.
+ * @throws {CodedError} `CARDTOOL_REFUSED`.
+ */
 export async function installInstance(
   session: ToolSession,
   wish: InstallWish,
   begin: Begin,
 ): Promise<string> {
   const instanceAid = toHex(wish.instanceAid);
+  const apdu = installCommand(wish);
   begin({
     kind: "install",
     packageAid: toHex(wish.packageAid),
@@ -121,13 +150,6 @@ export async function installInstance(
     loadedHere: wish.loadedHere,
   });
   const step = `install ${instanceAid}`;
-  const apdu = installForInstall({
-    packageAid: wish.packageAid,
-    moduleAid: wish.moduleAid,
-    instanceAid: wish.instanceAid,
-    privileges: wish.privileges,
-    ...(wish.parameters === undefined ? {} : { applicationParameters: wish.parameters }),
-  });
   requireOk(step, await session.send(step, apdu, { changes: true }));
   return instanceAid;
 }
@@ -160,7 +182,7 @@ export async function deleteContent(
       aid: name,
     });
   }
-  const children = registry.applications.filter((row) => row.package === name).map((row) => row.aid);
+  const children = instancesOf(registry, name);
   if (children.length > 0 && !related) {
     throw new CodedError(
       "CARDTOOL_STATE",

@@ -3,6 +3,7 @@
 import { type Aftermath, aftermath, type Intent, type Observed } from "../../domain/card_tool/aftermath.ts";
 import { readKeyVersions } from "./keys.ts";
 import { lifeCycleOf } from "./lock.ts";
+import { selectDomain } from "./look.ts";
 import { type ChannelWish, openDomain } from "./open.ts";
 import { aidsOf, readRegistry } from "./registry.ts";
 import type { ToolSession } from "./session.ts";
@@ -11,6 +12,7 @@ import { fromHex } from "shared/base/bytes.ts";
 async function observe(session: ToolSession, intent: Intent, wish: ChannelWish): Promise<Observed> {
   try {
     if (intent.kind === "put-keys" || intent.kind === "delete-keys") {
+      if (session.secureChannel === undefined) await selectDomain(session, wish.domain);
       const versions = await readKeyVersions(session);
       return versions === undefined ? {} : { keyVersions: versions };
     }

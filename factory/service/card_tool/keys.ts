@@ -14,7 +14,7 @@ import { putKeyCommand, verifyPutKeyAnswer } from "shared/protocol/gp/put_key.ts
 import { keyCheckValue } from "shared/protocol/scp03/key_check_value.ts";
 import type { StaticKeys } from "shared/protocol/scp03/keys.ts";
 import { keysFor, type KeySource, wipeKeys } from "../../domain/card_tool/key_file.ts";
-import { keyTypeWord } from "../../domain/card_tool/names.ts";
+import { hexByte, keyTypeWord } from "../../domain/card_tool/names.ts";
 import type { Begin } from "./content.ts";
 import { lookAt } from "./look.ts";
 import { requireOk, type ToolSession } from "./session.ts";
@@ -66,9 +66,12 @@ export async function listKeys(
   };
 }
 
-/** Key versions through no channel, for a look after a failure; undefined when the card does not tell. */
+/** Key versions of the selected domain, through the channel where one is open; undefined when the card does not tell. */
 export async function readKeyVersions(session: ToolSession): Promise<number[] | undefined> {
-  const answer = await session.read("read key information", getKeyInformationCommand());
+  const step = "read key information";
+  const answer = session.secureChannel === undefined
+    ? await session.read(step, getKeyInformationCommand())
+    : await session.send(step, getKeyInformationCommand(), { changes: false });
   return answer.sw === SW.OK ? keyVersions(parseKeyInformation(answer.data)) : undefined;
 }
 
@@ -96,7 +99,16 @@ export async function putKeys(
   }
   const keys = await keysFor(source, wish.kdd ?? new Uint8Array(10));
   try {
-    begin({ kind: "put-keys", newVersion, replaced: replaceVersion });
+    const before = session.dryRun ? undefined : await readKeyVersions(session);
+    if (before?.includes(newVersion) && replaceVersion !== newVersion) {
+      throw new CodedError(
+        "CARDTOOL_STATE",
+        `Cannot put keys: the card has key version ${
+          hexByte(newVersion)
+        }; replace it, or give another --new-version`,
+      );
+    }
+    begin({ kind: "put-keys", newVersion, before });
     const apdu = putKeyCommand({
       newVersion,
       keys,
