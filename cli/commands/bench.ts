@@ -1,6 +1,7 @@
 /** `rk bench ...`: performance, measured beside its physical limit. */
 
 import { type Command, InvalidArgumentError } from "commander";
+import { benchCard, type CardToolBench } from "../bench/card.ts";
 import { benchStation } from "../bench/station.ts";
 import { HOME } from "../home.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
@@ -12,9 +13,14 @@ interface StationOptions extends CommonOptions {
   cards: number;
 }
 
+interface CardOptions extends CommonOptions {
+  rounds: number;
+}
+
 /** Registers the commands. */
 export function registerBench(program: Command): void {
   const bench = program.command("bench").description("performance, measured beside its physical limit");
+  registerCardBench(bench);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")
@@ -50,6 +56,39 @@ export function registerBench(program: Command): void {
         } finally {
           await spine.stop();
         }
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }));
+}
+
+function registerCardBench(bench: Command): void {
+  bench.command("card")
+    .description(
+      "APDUs and host milliseconds of list, install and delete, ours beside other tools on this machine",
+    )
+    .option("--rounds <n>", "measured rounds; medians are reported", wholeNumber, 3)
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: CardOptions) => {
+      await Deno.mkdir(HOME, { recursive: true });
+      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      try {
+        const tell = (line: string) => say(options, `  ${line}`);
+        const measured = await benchCard({ folder, rounds: Math.max(1, options.rounds), tell });
+        const words = (name: string, tool: CardToolBench) =>
+          (["list", "install", "delete"] as const)
+            .map((verb) => `${name} ${verb}: ${tool[verb].apdus} APDUs, ${tool[verb].ms} ms`).join("\n");
+        say(options, words("ours", measured.ours));
+        for (const [name, peer] of Object.entries(measured.peers)) {
+          if ("list" in peer) say(options, words(name, peer));
+          else {say(
+              options,
+              `${name}: ${"absent" in peer ? `absent, ${peer.absent}` : `failed, ${peer.failed}`}`,
+            );}
+        }
+        // Each tool stands beside ours under its own name.
+        const { peers, ...rest } = measured;
+        result(options, { ...rest, ...peers });
       } finally {
         await Deno.remove(folder, { recursive: true });
       }

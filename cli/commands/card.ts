@@ -1,10 +1,11 @@
-/** `rk card`: the virtual card on a real PC/SC reader (vpcd), or on a virtual one. */
+/** `rk card`: the tool for any GlobalPlatform card; without a verb, the virtual card on a reader that vpcd drives. */
 
 import type { Command } from "commander";
 import { DEFAULT_SPINE, STANDARD_FOLDER } from "../spine/layout.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
+import { registerCardTool } from "./card_tool.ts";
 
 interface CardOptions {
   vpcd: string;
@@ -17,9 +18,13 @@ interface CardOptions {
 /** Standard reader port of the permission set `card`. */
 export const STANDARD_READER = "127.0.0.1:35963";
 
-/** Registers the command. */
+/** Registers the commands. */
 export function registerCard(program: Command): void {
-  program.command("card")
+  const card = program.command("card").description(
+    "what any GlobalPlatform card holds, and changes to it; without a verb, a virtual card (--vpcd, --state)",
+  );
+  registerCardTool(card);
+  card.command("virtual", { isDefault: true })
     .description(
       "a virtual Recovery Key card on a reader that vpcd drives; it keeps its keys in a file, for tests only",
     )

@@ -38,6 +38,11 @@ export const GP_ERRORS = defineErrors({
     retry: false,
     next: "Give AES keys of 16, 24 or 32 bytes, all three of one length.",
   },
+  GP_DIVERSIFICATION: {
+    fault: "configuration",
+    retry: false,
+    next: "EMV and VISA2 take a master key of 16 bytes; for a longer one the scheme is kdf3.",
+  },
   GP_KEY_CHECK_VALUE: {
     fault: "card",
     retry: false,

@@ -1,6 +1,8 @@
 /** What a PC/SC result means, by what was asked: tables, so that each row can be read and tested. */
 
 import { CodedError, defineErrors } from "../../base/errors.ts";
+// For its error table: a type import alone would leave the codes of the port unknown.
+import "../card_channel.ts";
 import { RESULT, type ResultName, resultName } from "./constants.ts";
 
 /** Results after which the context is dead and the service has to be looked for again. */

@@ -3,6 +3,8 @@
 import { CodedError, defineErrors } from "../../base/errors.ts";
 import { createLogger, type Logger } from "../../base/log.ts";
 import type { CardChannel, ReaderEvent, ReaderService } from "../card_channel.ts";
+// For its error table: a type import alone would leave the codes of the port unknown.
+import "../card_channel.ts";
 import { changes, NOTHING, type Snapshot } from "../reader_service/changes.ts";
 import { eventStream } from "../reader_service/events.ts";
 import { VirtualReader } from "./reader.ts";
