@@ -35,8 +35,8 @@ export const BUILT_IN_TAGS: readonly number[] = [
 
 /** Memory that GET DATA FF21 tells of, in bytes: a virtual card has no flash that fills up. */
 const FREE_MEMORY_BYTES = 0x00020000;
-/** Most answer bytes. */
-const ANSWER_MAX = 255;
+/** Most answer bytes that always fit one wrapped APDU (level 33, S16). */
+const ANSWER_MAX = 223;
 
 /** Answers GET DATA; unknown tags are `6A88`. */
 export function getData(context: CardContext, domain: DomainState, command: CommandApdu): ResponseApdu {
@@ -79,9 +79,16 @@ export function getData(context: CardContext, domain: DomainState, command: Comm
     default: {
       const stored = domain.data.find((one) => one.tag === tag);
       if (stored === undefined) return response(SW.REFERENCED_DATA_NOT_FOUND);
-      return response(SW.OK, encodeBer(tag, stored.value));
+      // What came as a DGI may have a number that is no tag: then the value goes as it is.
+      return response(SW.OK, isTag(tag) ? encodeBer(tag, stored.value) : stored.value);
     }
   }
+}
+
+/** Whether a number of two bytes is a BER tag: of one byte, or of two whose first one says so. */
+function isTag(tag: number): boolean {
+  const several = (tag >> (tag > 0xff ? 8 : 0) & 0x1f) === 0x1f;
+  return tag > 0xff ? several && (tag & 0x80) === 0 : !several && tag > 0;
 }
 
 /** List of applications: `61 { 4F AID }` each. GPC 2.3.1, 11.3.3.2. */
@@ -89,11 +96,11 @@ function applications(context: CardContext, domain: DomainState): ResponseApdu {
   let answer = new Uint8Array(0);
   for (const { aid } of visibleEntries(context.state, domain).applications) {
     const next = concat(answer, encodeBer(0x61, encodeBer(0x4f, aid)));
-    if (next.length + 3 > ANSWER_MAX) break;
+    if (next.length > ANSWER_MAX) break;
     answer = next as Uint8Array<ArrayBuffer>;
   }
   if (answer.length === 0) return response(SW.REFERENCED_DATA_NOT_FOUND);
-  return response(SW.OK, encodeBer(TAG_APPLICATIONS, answer));
+  return response(SW.OK, answer);
 }
 
 /**

@@ -305,6 +305,8 @@ Deno.test("STORE DATA to domains is read back by GET DATA, all of a series or no
   assert.deepEqual([await get(0x42), await get(0x45)], ["4203AABBCC", "4504DEADBEEF"]);
   assert.equal(await store(0x88, 0, "007005" + "420311223312340201FF".slice(0, 10)), "9000");
   assert.equal(await get(0x42), "4203112233");
+  assert.equal(await store(0x88, 0, "123402CAFE"), "9000", "a DGI under its number");
+  assert.equal(await get(0x1234), "CAFE");
   // One object over two blocks; a block out of turn ends the series.
   assert.equal(await store(0x10, 0, "5F5004AA"), "9000");
   assert.equal(await get(0x5f50), "6A88");

@@ -12,12 +12,12 @@ import { APPLICATION_SELECTABLE, DOMAIN_PERSONALIZED } from "../constants.ts";
 import type { CardContext } from "../context.ts";
 import { issuerDomain, withDomain } from "../registry.ts";
 import type { DomainState } from "../state.ts";
-import { type NewKey, withKeys } from "./keys.ts";
+import { keyInformation, type NewKey, withKeys } from "./keys.ts";
 
 /** Bytes of one key that are gathered at most: more than an RSA key of 4096 bits needs. */
 const SERIES_BYTES_MAX = 1024;
-/** Keys of one domain at most. */
-const KEYS_MAX = 48;
+/** Longest key information that always fits one wrapped APDU (level 33, S16): so many keys a domain can have. */
+const INFORMATION_BYTES_MAX = 223;
 
 const STATUS_OF_CODE: ReadonlyMap<string, number> = new Map([
   ["GP_KEY_CHECK_VALUE", SW.INVALID_KEY_CHECK_VALUE],
@@ -59,7 +59,7 @@ export function putKey(context: CardContext, domain: DomainState, command: Comma
   const changed = withKeys(domain, p1, received.newVersion, keys);
   if (changed === "missing") return response(SW.REFERENCED_DATA_NOT_FOUND);
   if (changed === "exists") return response(SW.WRONG_DATA);
-  if (changed.keySets.length * 3 + changed.otherKeys.length > KEYS_MAX) return response(SW.NOT_ENOUGH_MEMORY);
+  if (keyInformation(changed).length > INFORMATION_BYTES_MAX) return response(SW.NOT_ENOUGH_MEMORY);
   // The life cycle of the ISD is the card's; only an SSD becomes personalized by its first keys.
   const isIssuer = equal(domain.aid, issuerDomain(context.state).aid);
   const lifeCycle = !isIssuer && domain.lifeCycle === APPLICATION_SELECTABLE

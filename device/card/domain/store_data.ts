@@ -22,7 +22,7 @@ const STRUCTURE = 0x18;
 /** Bytes of one series at most. */
 const SERIES_BYTES_MAX = 4096;
 /** Longest value: what one GET DATA gives back. */
-const VALUE_BYTES_MAX = 240;
+const VALUE_BYTES_MAX = 219;
 /** Data objects of one domain at most. */
 const OBJECTS_MAX = 32;
 /** DGI whose value is BER-TLV for the domain. */

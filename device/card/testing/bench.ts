@@ -115,7 +115,7 @@ export async function loadCap(
   })));
   if (announced !== "9000") return announced;
   let last = announced;
-  for (const block of loadBlocks(options.content ?? loadFileDataBlock, 200, options.dap ?? [])) {
+  for (const block of loadBlocks(options.content ?? loadFileDataBlock, 223, options.dap ?? [])) {
     last = await statusOf(channel.send(block));
     if (last !== "9000") return last;
   }
