@@ -226,7 +226,6 @@ Deno.test("EXTERNAL AUTHENTICATE with any byte changed opens nothing and is coun
     const before = failures();
     const { changed, at } = [...changesOf(await authenticate())][index]!;
     const sw = formatStatus(decodeResponse(await bench.card.process(changed)).sw);
-    const level = changed[2]!;
     const known = [0x00, 0x01, 0x03, 0x11, 0x13, 0x33].includes(changed[2]!);
     const byOffset = [
       (changed[0]! & 0x43) !== 0 ? "6881" : "6E00",
