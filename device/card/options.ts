@@ -86,7 +86,7 @@ export const CardOptionsSchema = z.strictObject({
    * not carry its signature. Default: none, anything loads.
    */
   dapKey: z.strictObject({
-    /** AID of that domain. */
+    /** AID of that domain; the ISD's: the ISD checks. */
     aid: hex(5, 16).default(() => DAP_AID),
     /** Version of the key. 73 is GPC's number for DAP keys. */
     version: hex(1, 1).default(() => Uint8Array.of(0x73)),

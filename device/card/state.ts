@@ -223,14 +223,20 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
   }
   if (options.dapKey !== undefined) {
     const { aid, version, key } = options.dapKey;
-    domains.push({
-      ...isd,
-      aid,
-      lifeCycle: DOMAIN_PERSONALIZED,
-      privileges: DAP_PRIVILEGES,
-      keySets: [],
-      otherKeys: [{ version: version[0]!, id: 1, components: publicKeyComponents(key) }],
-    });
+    const otherKeys = [{ version: version[0]!, id: 1, components: publicKeyComponents(key) }];
+    if (equal(aid, isdAid)) {
+      const privileges = isd.privileges.map((byte, i) => byte | DAP_PRIVILEGES[i]!);
+      domains[0] = { ...isd, privileges, otherKeys };
+    } else {
+      domains.push({
+        ...isd,
+        aid,
+        lifeCycle: DOMAIN_PERSONALIZED,
+        privileges: DAP_PRIVILEGES,
+        keySets: [],
+        otherKeys,
+      });
+    }
   }
   const [major = 1, minor = 0] = (preloaded.package?.version ?? "1.0").split(".").map(Number);
   const packages: PackageState[] = preloaded.package === undefined ? [] : [{

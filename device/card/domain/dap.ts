@@ -30,7 +30,7 @@ export function checkingDomains(state: CardState, target: Uint8Array): DomainSta
 /**
  * Checks the DAP blocks of a load file whose hash is right.
  * @returns the status word to refuse with: `6985` a signature that must be there is not, or its domain has no key or is
- * locked; `6A88` a block names a domain that checks nothing; `6982` a signature is wrong.
+ * locked; `6A88` a block names a domain that is not there; `6982` a signature is wrong.
  */
 export function dapRefusal(
   state: CardState,
@@ -42,9 +42,9 @@ export function dapRefusal(
   if (checking.some((domain) => dapFor(file, domain.aid) === undefined)) return SW.CONDITIONS_NOT_SATISFIED;
   for (const { securityDomainAid, signature } of file.dapBlocks) {
     const domain = findDomain(state, securityDomainAid);
-    if (domain === undefined || !isPrivileged(domain, PRIVILEGE.DAP_VERIFICATION)) {
-      return SW.REFERENCED_DATA_NOT_FOUND;
-    }
+    if (domain === undefined) return SW.REFERENCED_DATA_NOT_FOUND;
+    // A domain without the privilege is not asked; whoever must sign was looked for above.
+    if (!isPrivileged(domain, PRIVILEGE.DAP_VERIFICATION)) continue;
     const keys = dapKeys(domain);
     const able = keys.length > 0 && hash.length === SHA256_LENGTH && !isLockedDomain(state, domain);
     if (!able) return SW.CONDITIONS_NOT_SATISFIED;

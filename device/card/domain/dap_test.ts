@@ -6,11 +6,18 @@ import { readCap } from "shared/protocol/cap/reader.ts";
 import { writeTestCap } from "shared/protocol/cap/writer.ts";
 import { deleteCommand } from "shared/protocol/gp/delete.ts";
 import { PRIVILEGE } from "shared/protocol/gp/constants.ts";
+import { getStatusCommand } from "shared/protocol/gp/get_status.ts";
 import { installForInstall, installForLoad } from "shared/protocol/gp/install.ts";
 import type { DapBlock } from "shared/protocol/gp/load.ts";
 import { type PublicKey, putPublicKeyCommands } from "shared/protocol/gp/public_key.ts";
 import { setStatusCommand } from "shared/protocol/gp/set_status.ts";
-import { DAP_AID, RECOVERY_KEY_MODULE_AID, RECOVERY_KEY_PACKAGE_AID, SSD_AID } from "../constants.ts";
+import {
+  DAP_AID,
+  ISD_AID,
+  RECOVERY_KEY_MODULE_AID,
+  RECOVERY_KEY_PACKAGE_AID,
+  SSD_AID,
+} from "../constants.ts";
 import { type CardBench, cardBench, installDomain, loadCap, ok, statusOf } from "../testing/bench.ts";
 
 const CAP = writeTestCap();
@@ -140,6 +147,23 @@ Deno.test("DAP without mandate checks only what is loaded for its domain", async
     await loadCap(channel, CAP, { domain: DAP_AID, hash: HASH, dap: [dap(signer!.sign(HASH))] }),
     "9000",
   );
+});
+
+Deno.test("the issuer domain checks load files itself when the key is its own", async () => {
+  for (const signer of SIGNERS) {
+    const bench = await cardBench({ dapKey: { aid: toHex(ISD_AID), key: optionsFor(signer.key) } });
+    const channel = await bench.issuer();
+    assert.equal(await loadCap(channel, CAP, { hash: HASH }), "6985", signer.name);
+    assert.equal(
+      await loadCap(channel, CAP, { hash: HASH, dap: [dap(new Uint8Array(64), ISD_AID)] }),
+      "6982",
+    );
+    assert.equal(await loadCap(channel, CAP, { hash: HASH, dap: [dap(signer.sign(HASH), ISD_AID)] }), "9000");
+    assert.equal(toHex(await ok(channel.send(getStatusCommand(0x80)))).includes("C503DFFE80"), true);
+  }
+  // Without a key and the privilege it is not asked.
+  const channel = await (await cardBench()).issuer();
+  assert.equal(await loadCap(channel, CAP, { hash: HASH, dap: [dap(new Uint8Array(64), ISD_AID)] }), "9000");
 });
 
 Deno.test("Mandated DAP of a domain that is locked or has no key lets nothing through", async () => {
