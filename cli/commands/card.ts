@@ -12,6 +12,7 @@ interface CardOptions {
   state: string;
   options?: string;
   apduDelayMs: string;
+  timing?: string;
   fault: string[];
 }
 
@@ -32,6 +33,7 @@ export function registerCard(program: Command): void {
     .requiredOption("--state <file>", "the card's memory; made when it is not there")
     .option("--options <file>", "JSON of what a new card is (device/card/options.ts); - reads standard input")
     .option("--apdu-delay-ms <n>", "time that the chip takes for each APDU", "0")
+    .option("--timing <p71|json>", "the chip's time by instruction and byte (device/card/timing.ts)")
     .option(
       "--fault <kind:index...>",
       "pull the card: before, after-execution or after-answer, at an APDU's index",
@@ -64,6 +66,7 @@ export function registerCard(program: Command): void {
           ...(file ? ["--options", file] : []),
           "--apdu-delay-ms",
           options.apduDelayMs,
+          ...(options.timing ? ["--timing", options.timing] : []),
           ...options.fault.flatMap((fault) => ["--fault", fault]),
         ],
       });

@@ -5,7 +5,7 @@
  *
  * Commands are JSON lines on standard input, events JSON lines on standard output:
  *
- *     {"insert":{"slot":0,"state":"path","options":{...},"apduDelayMs":30,"faults":["before:7"],"awayMs":1500}}
+ *     {"insert":{"slot":0,"state":"path","options":{...},"apduDelayMs":30,"timing":"p71","faults":["before:7"],"awayMs":1500}}
  *         -> {"event":"inserted","slot":0,"state":"path","isNew":true}; without "state" the card lives in memory
  *     {"remove":{"slot":0}} -> {"event":"removed","slot":0,"apdus":57,"cardMs":812.5}
  *     {"stats":{"slot":0}}  -> {"event":"apdus","slot":0,"apdus":57,"cardMs":812.5}
@@ -21,6 +21,7 @@ import { z } from "zod";
 import { CodedError } from "shared/base/errors.ts";
 import { parseFault } from "../card/fault_plan.ts";
 import type { CardOptions } from "../card/options.ts";
+import { parseTiming } from "../card/timing.ts";
 import { VirtualCard } from "../card/virtual_card.ts";
 import { attachToVpcd, type VpcdAttachment } from "../card/vpcd.ts";
 import { parseAddress, parseDelay, printError, printEvent } from "./events.ts";
@@ -34,6 +35,8 @@ const Command = z.union([
       /** Checked by `VirtualCard.open`. */
       options: z.record(z.string(), z.unknown()).optional(),
       apduDelayMs: z.number().min(0).max(60_000).optional(),
+      /** Checked by `parseTiming`. */
+      timing: z.unknown().optional(),
       faults: z.array(z.string()).max(1000).optional(),
       awayMs: z.int().min(0).max(60_000).optional(),
     }),
@@ -82,6 +85,7 @@ class Feeder {
       throw new CodedError("VCARD_SLOT", `Cannot insert card: slot ${order.slot} is occupied`);
     }
     const faultPlan = (order.faults ?? []).map(parseFault);
+    const timing = order.timing === undefined ? undefined : parseTiming(order.timing);
     const card = await VirtualCard.open({
       ...order.options as CardOptions | undefined,
       ...(order.state === undefined ? {} : { stateFile: order.state }),
@@ -93,6 +97,7 @@ class Feeder {
       signal: stop.signal,
       faultPlan,
       apduDelayMs: order.apduDelayMs ?? this.#apduDelayMs,
+      ...(timing === undefined ? {} : { timing }),
       ...(order.awayMs === undefined ? {} : { awayMs: order.awayMs }),
       // Events of single APDUs would cost more than the APDUs: `stats` sums them up.
       onEvent: (event) => event.event !== "apdu" && printEvent({ ...event, slot: order.slot }),

@@ -1,7 +1,7 @@
 /**
  * The virtual card as a process on a vpcd reader.
  *
- *     card_main.ts --vpcd HOST:PORT --state FILE [--options FILE|-] [--apdu-delay-ms N] [--fault KIND:INDEX]...
+ *     card_main.ts --vpcd HOST:PORT --state FILE [--options FILE|-] [--apdu-delay-ms N] [--timing p71|JSON] [--fault KIND:INDEX]...
  *
  * `--options` is the JSON of `CardOptions`; `-` reads it from standard input. It matters when FILE does not exist
  * yet. Prints events as JSON lines; ends on SIGTERM or SIGINT with exit code 0.
@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { CodedError } from "shared/base/errors.ts";
 import { parseFault } from "../card/fault_plan.ts";
 import { parseCardOptions } from "../card/options.ts";
+import { type ChipTiming, parseTiming } from "../card/timing.ts";
 import { VirtualCard } from "../card/virtual_card.ts";
 import { attachToVpcd } from "../card/vpcd.ts";
 import { parseAddress, parseDelay, printError, printEvent } from "./events.ts";
@@ -37,6 +38,18 @@ async function readOptions(path: string | undefined) {
   return parseCardOptions(text);
 }
 
+/** `p71`, or a JSON object. */
+function readTiming(text: string): ChipTiming {
+  if (!text.startsWith("{")) return parseTiming(text);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new CodedError("VCARD_TIMING", "Cannot set timing: it is not JSON");
+  }
+  return parseTiming(json);
+}
+
 function readArguments(args: readonly string[]) {
   let values;
   try {
@@ -47,6 +60,7 @@ function readArguments(args: readonly string[]) {
         state: { type: "string" },
         options: { type: "string" },
         "apdu-delay-ms": { type: "string", default: "0" },
+        timing: { type: "string" },
         fault: { type: "string", multiple: true, default: [] },
       },
     }));
@@ -63,6 +77,7 @@ function readArguments(args: readonly string[]) {
     optionsFile: values.options,
     apduDelayMs: parseDelay(values["apdu-delay-ms"]),
     faultPlan: values.fault.map(parseFault),
+    timing: values.timing === undefined ? undefined : readTiming(values.timing),
   };
 }
 
@@ -74,7 +89,7 @@ export async function main(args: readonly string[]): Promise<number> {
   Deno.addSignalListener("SIGTERM", abort);
   Deno.addSignalListener("SIGINT", abort);
   try {
-    const { address, stateFile, optionsFile, apduDelayMs, faultPlan } = readArguments(args);
+    const { address, stateFile, optionsFile, apduDelayMs, faultPlan, timing } = readArguments(args);
     card = await VirtualCard.open({ ...await readOptions(optionsFile), stateFile });
     printEvent({
       event: "card",
@@ -94,6 +109,7 @@ export async function main(args: readonly string[]): Promise<number> {
       signal: stop.signal,
       faultPlan,
       apduDelayMs,
+      ...(timing === undefined ? {} : { timing }),
       onEvent: printEvent,
     }).done;
     printEvent({ event: "stopped" });

@@ -19,8 +19,10 @@ export const RECOVERY_KEY_MODULE_AID = fromHex("A0000000624C45444745523031");
 export const ISD_PRIVILEGES = fromHex("9EFE80");
 /** Privileges of the SSD: Security Domain, Trusted Path. GPC 2.3.1, tables 11-7 to 11-9. */
 export const SSD_PRIVILEGES = fromHex("808000");
-/** First privilege byte: Security Domain. */
-export const PRIVILEGE_SECURITY_DOMAIN = 0x80;
+/** Default AID of the domain that checks load files ("SSD_DAP"). */
+export const DAP_AID = fromHex("5353445F444150");
+/** Its privileges: Security Domain, DAP Verification, Mandated DAP Verification. */
+export const DAP_PRIVILEGES = fromHex("C10000");
 
 /** Recognition data inside tag 66, as recorded: GP 2.3, SCP03 with i=70. The last two bytes are SCP and i. */
 export const CARD_DATA = fromHex(
@@ -52,6 +54,8 @@ export const PACKAGE_LOADED = 0x01;
 export const APPLICATION_INSTALLED = 0x03;
 /** Life cycle of a selectable application. */
 export const APPLICATION_SELECTABLE = 0x07;
+/** Bit of the life cycle of an application or domain that is locked. Tables 11-4 and 11-5. */
+export const LOCKED_BIT = 0x80;
 /** Life cycle of a security domain that has its own keys. Table 11-5. */
 export const DOMAIN_PERSONALIZED = 0x0f;
 

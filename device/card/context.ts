@@ -16,17 +16,37 @@ export interface LoadInProgress {
   readonly progress: LoadProgress;
 }
 
+/** What several commands do together. Never persistent, and ended by any other command. */
+export type CommandSeries =
+  | { readonly kind: "load"; readonly load: LoadInProgress }
+  /** Target of INSTALL [for personalization]: STORE DATA goes there. */
+  | { readonly kind: "personalize"; readonly aid: Uint8Array }
+  /** STORE DATA to the domain itself. */
+  | {
+    readonly kind: "store-data";
+    readonly structure: number;
+    readonly next: number;
+    readonly bytes: Uint8Array;
+  }
+  /** PUT KEY whose key needs more than one command. */
+  | { readonly kind: "put-key"; readonly p1: number; readonly p2: number; readonly bytes: Uint8Array };
+
+/** How far a listing is. */
+export interface RegistryPosition {
+  readonly scope: number;
+  /** Entries already given. */
+  readonly next: number;
+}
+
 /** State of the card since power-on. */
 export interface VolatileState {
   /** AID of the selected domain or instance. */
   selected: Uint8Array;
   /** SCP03 of the selected application. */
   channel: CardSecureChannel;
-  /** Target of INSTALL [for personalization] in this session. */
-  personalizing: Uint8Array | null;
-  load: LoadInProgress | null;
-  /** Where GET STATUS "get next" goes on: scope 0 means nowhere. */
-  registryPosition: { scope: number; next: number };
+  series: CommandSeries | null;
+  /** Where GET STATUS "get next" goes on; null: nowhere. */
+  registryPosition: RegistryPosition | null;
   /** Of the selected Recovery Key applet. */
   applet: AppletVolatile;
   /** Instance that a right PIN has allowed to be upgraded once; survives SELECT of a domain. */

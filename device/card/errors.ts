@@ -20,6 +20,11 @@ export const VIRTUAL_CARD_ERRORS = defineErrors({
     next: "Another process holds this card: a card is in one reader at a time.",
   },
   VCARD_NOT_POWERED: { fault: "bug", retry: false, next: "Power the card on before the first command." },
+  VCARD_TIMING: {
+    fault: "usage",
+    retry: false,
+    next: "Give p71, or JSON with defaultMs, byInsMs and perByteMs (device/card/timing.ts).",
+  },
   VCARD_FAULT_PLAN: {
     fault: "usage",
     retry: false,

@@ -11,11 +11,13 @@ import {
   CARD_DATA,
   CARD_LIFE_CYCLE,
   type CardLifeCycleName,
+  DAP_AID,
   ISD_AID,
   JCOP_ATR,
   RECOVERY_KEY_MODULE_AID,
   SSD_AID,
 } from "./constants.ts";
+import type { PublicKey } from "shared/protocol/gp/public_key.ts";
 import "./errors.ts";
 
 const hex = (from: number, to: number) =>
@@ -39,6 +41,13 @@ export const KeySetOptions = z.strictObject({
 }).refine((keys) => keys.enc.length === keys.mac.length && keys.mac.length === keys.dek.length, {
   message: "ENC, MAC and DEK have one length",
 });
+
+/** Public key that checks load files: a P-256 point (65), or an RSA modulus (128 to 512) and exponent. */
+const DapPublicKey = z.union([
+  z.strictObject({ point: hex(65, 65) }).transform(({ point }): PublicKey => ({ kind: "ec-p256", point })),
+  z.strictObject({ modulus: hex(128, 512), exponent: hex(1, 4).default(() => Uint8Array.of(1, 0, 1)) })
+    .transform(({ modulus, exponent }): PublicKey => ({ kind: "rsa", modulus, exponent })),
+]);
 
 /** The published test keys (GPC's and every vendor's samples): version 30, `404142...4F` three times. */
 export const PUBLISHED_TEST_KEYS = {
@@ -72,6 +81,17 @@ export const CardOptionsSchema = z.strictObject({
   failedAuthenticationsMax: z.int().min(1).max(65535).default(64),
   /** Target ID (4) that the applet reports. */
   targetId: hex(4, 4).default(() => fromHex("33400004")),
+  /**
+   * Mandated DAP: the card has a security domain that checks every load file with this key, and refuses what does
+   * not carry its signature. Default: none, anything loads.
+   */
+  dapKey: z.strictObject({
+    /** AID of that domain; the ISD's: the ISD checks. */
+    aid: hex(5, 16).default(() => DAP_AID),
+    /** Version of the key. 73 is GPC's number for DAP keys. */
+    version: hex(1, 1).default(() => Uint8Array.of(0x73)),
+    key: DapPublicKey,
+  }).optional(),
   /** What is on the card already. Default: nothing but the ISD. */
   preloaded: z.strictObject({
     /** The SSD is installed; without `keys` it uses the ISD's. */
@@ -124,6 +144,6 @@ export function parseCardOptions(text: string): CardOptions {
 }
 
 /** Whether a key set is the published one, which any reader of the GlobalPlatform specification knows. */
-export function isPublishedTestKeySet(keys: { readonly enc: Uint8Array }): boolean {
-  return toHex(keys.enc) === PUBLISHED_TEST_KEYS.enc;
+export function isPublishedTestKeySet(keys: { readonly enc: Uint8Array | null }): boolean {
+  return keys.enc !== null && toHex(keys.enc) === PUBLISHED_TEST_KEYS.enc;
 }

@@ -5,6 +5,7 @@
 
 import type { FaultKind, FaultPlan } from "./fault_plan.ts";
 import { faultAt, NO_FAULTS } from "./fault_plan.ts";
+import { chipTimeMs, type ChipTiming } from "./timing.ts";
 import type { VirtualCard } from "./virtual_card.ts";
 
 /** How a card behaves on a reader. */
@@ -16,6 +17,8 @@ export interface PresentationOptions {
    * Default 0.
    */
   readonly apduDelayMs?: number;
+  /** The chip's time by instruction and bytes, on top of which `apduDelayMs` is the least. Default: none. */
+  readonly timing?: ChipTiming;
 }
 
 /** What a presentation has seen. */
@@ -36,6 +39,7 @@ export class Presentation {
   readonly card: VirtualCard;
   readonly #faultPlan: FaultPlan;
   readonly #apduDelayMs: number;
+  readonly #timing: ChipTiming | undefined;
   /** Counters; they go on over power cycles. */
   readonly stats: PresentationStats = { apdus: 0, cardMs: 0 };
 
@@ -43,6 +47,7 @@ export class Presentation {
     this.card = card;
     this.#faultPlan = options.faultPlan ?? NO_FAULTS;
     this.#apduDelayMs = options.apduDelayMs ?? 0;
+    this.#timing = options.timing;
   }
 
   /** Runs one command. A removed card has lost its power and everything volatile. */
@@ -52,7 +57,8 @@ export class Presentation {
     this.stats.apdus++;
     if (fault === "before") return this.#remove(fault);
     const answer = await this.card.process(command);
-    const rest = this.#apduDelayMs - (performance.now() - arrived);
+    const chipMs = this.#timing === undefined ? 0 : chipTimeMs(this.#timing, command, answer);
+    const rest = Math.max(this.#apduDelayMs, chipMs) - (performance.now() - arrived);
     if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
     this.stats.cardMs += performance.now() - arrived;
     if (fault === "after-execution") return this.#remove(fault);

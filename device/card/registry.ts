@@ -1,6 +1,8 @@
 /** Finding and replacing what the card holds, by AID. GPC 2.3.1, chapter 6 (OPEN and registry). */
 
 import { equal } from "shared/base/bytes.ts";
+import { hasPrivilege } from "shared/protocol/gp/constants.ts";
+import { decodePrivileges } from "shared/protocol/gp/privileges.ts";
 import type { CardState, DomainState, InstanceState, KeySetState, PackageState } from "./state.ts";
 
 /** What can be selected. */
@@ -52,18 +54,58 @@ export function findSelectable(state: CardState, aid: Uint8Array): Selectable | 
   return selectables(state).find((selectable) => equal(selectableAid(selectable), aid));
 }
 
+/** Whether something on the card has a privilege (`PRIVILEGE`). */
+export function isPrivileged(entry: { readonly privileges: Uint8Array }, privilege: number): boolean {
+  return hasPrivilege(decodePrivileges(entry.privileges), privilege);
+}
+
+/** Whether a domain, instance or package belongs to a domain, directly or through others. GPC 2.3.1, 7.2. */
+export function belongsTo(
+  state: CardState,
+  entry: { readonly aid: Uint8Array; readonly domain: Uint8Array },
+  ancestor: Uint8Array,
+): boolean {
+  let at = entry;
+  // Every step goes to another domain, so there are at most as many as domains.
+  for (let step = 0; step <= state.domains.length; step++) {
+    if (equal(at.domain, ancestor)) return true;
+    const parent = findDomain(state, at.domain);
+    if (parent === undefined || equal(parent.aid, at.aid)) return false;
+    at = parent;
+  }
+  return false;
+}
+
+/** A key set that can open a channel: three keys of one length. */
+export interface ChannelKeySet extends KeySetState {
+  readonly enc: Uint8Array;
+  readonly mac: Uint8Array;
+  readonly dek: Uint8Array;
+}
+
+/** Whether a key set is whole. */
+export function isWhole(keys: KeySetState): keys is ChannelKeySet {
+  return keys.enc !== null && keys.mac !== null && keys.dek !== null && keys.mac.length === keys.enc.length &&
+    keys.dek.length === keys.enc.length;
+}
+
 /**
- * The domain whose keys open a channel to an application: its own, or the ISD's when it has none.
+ * The domain whose keys open a channel to an application: its own, or the next one above that has keys.
  * GPC 2.3.1, 7.3: a domain without keys uses those of the domain that it belongs to.
  */
 export function keyDomain(state: CardState, selected: Selectable): DomainState {
-  const domain = selected.kind === "domain" ? selected.domain : findDomain(state, selected.instance.domain);
-  return domain !== undefined && domain.keySets.length > 0 ? domain : issuerDomain(state);
+  let domain = selected.kind === "domain" ? selected.domain : findDomain(state, selected.instance.domain);
+  for (let step = 0; step < state.domains.length && domain !== undefined; step++) {
+    if (domain.keySets.length > 0) return domain;
+    domain = findDomain(state, domain.domain);
+  }
+  return issuerDomain(state);
 }
 
-/** A key set by version; version 0 names the first. */
-export function findKeySet(domain: DomainState, version: number): KeySetState | undefined {
-  return version === 0 ? domain.keySets[0] : domain.keySets.find((keys) => keys.version === version);
+/** A whole key set by version; version 0 names the first. */
+export function findKeySet(domain: DomainState, version: number): ChannelKeySet | undefined {
+  const whole = domain.keySets.filter(isWhole);
+  return version === 0 ? whole[0] : whole.find((keys) => keys.version === version);
 }
 
 /** State with one domain replaced. */
@@ -88,4 +130,9 @@ export function withInstance(state: CardState, changed: InstanceState): CardStat
     ...state,
     instances: state.instances.map((instance) => equal(instance.aid, changed.aid) ? changed : instance),
   };
+}
+
+/** State with one package replaced. */
+export function withPackage(state: CardState, changed: PackageState): CardState {
+  return { ...state, packages: state.packages.map((one) => equal(one.aid, changed.aid) ? changed : one) };
 }

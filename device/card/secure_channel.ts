@@ -24,7 +24,7 @@ const COUNTER_MAX = 0xffffff;
 export type ChannelPhase = "none" | "initialized" | "open" | "dead";
 
 /** What EXTERNAL AUTHENTICATE came to; each application has its own status words for it. */
-export type AuthenticationOutcome = "authenticated" | "not-initialized" | "failed";
+export type AuthenticationOutcome = "authenticated" | "not-initialized" | "level-unknown" | "failed";
 
 /** The channel of one selection. */
 export class CardSecureChannel {
@@ -35,6 +35,11 @@ export class CardSecureChannel {
   /** Where the channel stands. */
   get phase(): ChannelPhase {
     return this.#phase;
+  }
+
+  /** Whether the host is authenticated, at whatever level. */
+  get isOpen(): boolean {
+    return this.#phase === "open";
   }
 
   /** Security level, 0 unless open. */
@@ -106,8 +111,13 @@ export class CardSecureChannel {
   externalAuthenticate(context: CardContext, command: CommandApdu): AuthenticationOutcome {
     if (this.#session === null || this.#keys === null) return "not-initialized";
     const level = command.p1;
-    const offered = isSecurityLevel(level) && this.#offersLevel(context.state.i, level);
-    const good = offered && this.#session.verifyExternalAuthenticate(command);
+    if (!isSecurityLevel(level) || !this.#offersLevel(context.state.i, level)) {
+      // No cryptogram was looked at, so nothing is counted; the challenge is used up.
+      this.#session.kill();
+      this.#phase = "initialized";
+      return "level-unknown";
+    }
+    const good = this.#session.verifyExternalAuthenticate(command);
     const domain = findDomain(context.state, this.#keys.domainAid);
     const keySet = domain === undefined ? undefined : findKeySet(domain, this.#keys.version);
     const failedAuthentications = good ? 0 : (keySet?.failedAuthentications ?? 0) + 1;

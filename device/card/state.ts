@@ -11,6 +11,7 @@ import {
   CARD_LIFE_CYCLE,
   CPLC_SERIAL_OFFSET,
   CPLC_TEMPLATE,
+  DAP_PRIVILEGES,
   DOMAIN_PERSONALIZED,
   ISD_PRIVILEGES,
   PACKAGE_LOADED,
@@ -21,22 +22,35 @@ import {
   SSD_PRIVILEGES,
 } from "./constants.ts";
 import type { CompleteCardOptions } from "./options.ts";
+import { publicKeyComponents } from "shared/protocol/gp/public_key.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import "./errors.ts";
 
 const bytes = z.string().regex(/^([0-9A-F]{2})*$/).transform((text) => fromHex(text));
 const version = z.strictObject({ major: z.int(), minor: z.int() });
 
+/** AES keys with identifiers 1, 2, 3 under one version. PUT KEY may bring them one by one. */
 const KeySet = z.strictObject({
   version: z.int(),
-  enc: bytes,
-  mac: bytes,
-  dek: bytes,
+  enc: bytes.nullable(),
+  mac: bytes.nullable(),
+  dek: bytes.nullable(),
   /** Counter of accepted INITIALIZE UPDATEs, 3 bytes on the wire. */
   sequenceCounter: z.int(),
   /** Failed EXTERNAL AUTHENTICATEs since the last good one. */
   failedAuthentications: z.int(),
 });
+
+/** A key that opens no channel: public keys of DAP verification, AES keys with other identifiers. */
+const OtherKey = z.strictObject({
+  version: z.int(),
+  id: z.int(),
+  /** Key components by type. GPC 2.3.1, table 11-16. */
+  components: z.array(z.strictObject({ type: z.int(), value: bytes })),
+});
+
+/** What STORE DATA left in a domain, for GET DATA. */
+const StoredData = z.strictObject({ tag: z.int(), value: bytes });
 
 const Domain = z.strictObject({
   aid: bytes,
@@ -48,6 +62,8 @@ const Domain = z.strictObject({
   lifeCycle: z.int(),
   privileges: bytes,
   keySets: z.array(KeySet),
+  otherKeys: z.array(OtherKey).default([]),
+  data: z.array(StoredData).default([]),
 });
 
 const Package = z.strictObject({
@@ -55,6 +71,8 @@ const Package = z.strictObject({
   domain: bytes,
   version,
   modules: z.array(bytes),
+  /** Packages that it uses. */
+  imports: z.array(bytes).default([]),
   lifeCycle: z.int(),
   /** Length of the load file data block in bytes, and its SHA-256. */
   size: z.int(),
@@ -112,6 +130,8 @@ type DeepReadonly<T> = T extends Uint8Array ? T
 
 /** One key set of a domain. */
 export type KeySetState = DeepReadonly<z.output<typeof KeySet>>;
+/** A key that opens no channel. */
+export type OtherKeyState = DeepReadonly<z.output<typeof OtherKey>>;
 /** A security domain. */
 export type DomainState = DeepReadonly<z.output<typeof Domain>>;
 /** A loaded package. */
@@ -188,6 +208,8 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
     lifeCycle: CARD_LIFE_CYCLE[options.lifeCycle],
     privileges: ISD_PRIVILEGES,
     keySets: [keySetOf(options.isdKeys)],
+    otherKeys: [],
+    data: [],
   };
   const domains = [isd];
   if (preloaded.ssd !== undefined) {
@@ -199,12 +221,30 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
       keySets: preloaded.ssd.keys === undefined ? [] : [keySetOf(preloaded.ssd.keys)],
     });
   }
+  if (options.dapKey !== undefined) {
+    const { aid, version, key } = options.dapKey;
+    const otherKeys = [{ version: version[0]!, id: 1, components: publicKeyComponents(key) }];
+    if (equal(aid, isdAid)) {
+      const privileges = isd.privileges.map((byte, i) => byte | DAP_PRIVILEGES[i]!);
+      domains[0] = { ...isd, privileges, otherKeys };
+    } else {
+      domains.push({
+        ...isd,
+        aid,
+        lifeCycle: DOMAIN_PERSONALIZED,
+        privileges: DAP_PRIVILEGES,
+        keySets: [],
+        otherKeys,
+      });
+    }
+  }
   const [major = 1, minor = 0] = (preloaded.package?.version ?? "1.0").split(".").map(Number);
   const packages: PackageState[] = preloaded.package === undefined ? [] : [{
     aid: RECOVERY_KEY_PACKAGE_AID,
     domain: isdAid,
     version: { major, minor },
     modules: [RECOVERY_KEY_MODULE_AID],
+    imports: [],
     lifeCycle: PACKAGE_LOADED,
     size: 0,
     sha256: new Uint8Array(0),

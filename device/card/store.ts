@@ -29,6 +29,17 @@ export function memoryStore(): CardStore {
   };
 }
 
+/** Moments of a save at which power can fail, in order. */
+export const SAVE_STAGES = ["created", "half-written", "written", "synced", "renamed", "saved"] as const;
+/** One of `SAVE_STAGES`. */
+export type SaveStage = (typeof SAVE_STAGES)[number];
+
+/** How a file store is opened. */
+export interface FileStoreOptions {
+  /** Told of each moment of a save; what it throws cuts the save there, as a loss of power would. For tests. */
+  readonly onStage?: (stage: SaveStage) => void;
+}
+
 /**
  * A store in one file of mode 0600. `save` writes a temporary file beside it, syncs it, renames it and syncs the
  * folder. The calls are synchronous on purpose: they take half a millisecond, less than their way through the
@@ -36,7 +47,7 @@ export function memoryStore(): CardStore {
  * the process ends, however it ends.
  * @throws {CodedError} `VCARD_STATE_LOCKED`.
  */
-export function fileStore(path: string): CardStore {
+export function fileStore(path: string, { onStage = () => {} }: FileStoreOptions = {}): CardStore {
   const folder = folderOf(path);
   const temporary = `${path}.new`;
   const lock = Deno.openSync(`${path}.lock`, { write: true, create: true, mode: 0o600 });
@@ -48,6 +59,8 @@ export function fileStore(path: string): CardStore {
   }
   return {
     load() {
+      // What a cut save left: it holds keys and was never the card's memory.
+      removeIfThere(temporary);
       let text: string;
       try {
         text = Deno.readTextFileSync(path);
@@ -61,24 +74,42 @@ export function fileStore(path: string): CardStore {
       const content = new TextEncoder().encode(encodeCardState(state));
       const file = Deno.openSync(temporary, { write: true, create: true, truncate: true, mode: 0o600 });
       try {
-        for (let written = 0; written < content.length;) {
-          written += file.writeSync(content.subarray(written));
-        }
+        onStage("created");
+        const half = content.length >> 1;
+        writeAll(file, content.subarray(0, half));
+        onStage("half-written");
+        writeAll(file, content.subarray(half));
+        onStage("written");
         file.syncSync();
+        onStage("synced");
       } finally {
         file.close();
         content.fill(0);
       }
       Deno.renameSync(temporary, path);
+      onStage("renamed");
       const directory = Deno.openSync(folder, { read: true });
       try {
         directory.syncSync();
       } finally {
         directory.close();
       }
+      onStage("saved");
     },
     close: () => lock.close(),
   };
+}
+
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function folderOf(path: string): string {

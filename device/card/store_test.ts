@@ -16,6 +16,15 @@ Deno.test("encodeCardState() round-trips", () => {
   assert.deepEqual(decodeCardState(encodeCardState(state())), state());
 });
 
+Deno.test("decodeCardState() reads what was written before domains had other keys and data", () => {
+  const old = encodeCardState(state()).replaceAll(',"otherKeys":[],"data":[]', "").replaceAll(
+    '"imports":[],',
+    "",
+  );
+  assert.ok(!old.includes("otherKeys") && !old.includes("imports"));
+  assert.deepEqual(decodeCardState(old), state());
+});
+
 Deno.test("decodeCardState() refuses what is no card and repeats no content", () => {
   const text = encodeCardState(state());
   const broken = [

@@ -3,6 +3,7 @@
  * answer leaves. It speaks APDUs in bytes; vpcd.ts and in_process_channel.ts put it on a reader.
  */
 
+import { equal } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { type CommandApdu, decodeCommand } from "shared/protocol/apdu/command.ts";
 import { encodeResponse, response, type ResponseApdu } from "shared/protocol/apdu/response.ts";
@@ -15,7 +16,7 @@ import type { CardContext, VolatileState } from "./context.ts";
 import { type CardCrypto, softwareCardCrypto } from "./crypto.ts";
 import { domainCommand } from "./domain/security_domain.ts";
 import { type CardOptions, completeCardOptions, isPublishedTestKeySet } from "./options.ts";
-import { findSelectable, issuerDomain } from "./registry.ts";
+import { findSelectable, issuerDomain, selectableAid } from "./registry.ts";
 import { CardSecureChannel } from "./secure_channel.ts";
 import { isSelect, makeSelected, select } from "./select.ts";
 import { type CardState, newCardState } from "./state.ts";
@@ -26,6 +27,8 @@ import "./errors.ts";
 export interface OpenCardOptions extends CardOptions {
   /** File of its memory; absent: memory that dies with the process. */
   readonly stateFile?: string;
+  /** Its memory, in place of a file. */
+  readonly store?: CardStore;
   /** Randomness of the card. Default: the operating system's. */
   readonly random?: RandomSource;
   /** Coprocessor; default: software over `random`. */
@@ -33,6 +36,12 @@ export interface OpenCardOptions extends CardOptions {
 }
 
 const INS_GET_DATA = 0xca;
+const INS_MANAGE_CHANNEL = 0x70;
+const P1_CLOSE_CHANNEL = 0x80;
+/** Class bits of logical channels 1 to 3, and of 4 to 19. */
+const BASIC_CHANNELS = 0x03;
+const FURTHER_CHANNELS = 0x40;
+const CLA_INVALID = 0xff;
 const SHORT_HEADER = 5;
 
 /** One card. */
@@ -41,6 +50,8 @@ export class VirtualCard {
   readonly #crypto: CardCrypto;
   #state: CardState;
   #volatile: VolatileState | null = null;
+  /** A save was cut: only the store knows whether the state before or after it is in memory. */
+  #isTorn = false;
   #queue: Promise<unknown> = Promise.resolve();
   /** Whether the card was made by this `open`. */
   readonly isNew: boolean;
@@ -58,10 +69,10 @@ export class VirtualCard {
    */
   static open(options: OpenCardOptions = {}): Promise<VirtualCard> {
     return Promise.resolve().then(() => {
-      const { stateFile, random, crypto: given, ...cardOptions } = options;
+      const { stateFile, store: givenStore, random, crypto: given, ...cardOptions } = options;
       const cardCrypto = given ?? softwareCardCrypto(random);
       const complete = completeCardOptions(cardOptions);
-      const store = stateFile === undefined ? memoryStore() : fileStore(stateFile);
+      const store = givenStore ?? (stateFile === undefined ? memoryStore() : fileStore(stateFile));
       try {
         const stored = store.load();
         const state = stored ?? newCardState(complete, cardCrypto.random);
@@ -97,12 +108,15 @@ export class VirtualCard {
   /** Power on, or a reset: everything volatile is gone, the issuer domain is selected. */
   powerOn(): void {
     this.powerOff();
+    if (this.#isTorn) {
+      this.#state = this.#store.load() ?? this.#state;
+      this.#isTorn = false;
+    }
     this.#volatile = {
       selected: issuerDomain(this.#state).aid,
       channel: new CardSecureChannel(),
-      personalizing: null,
-      load: null,
-      registryPosition: { scope: 0, next: 0 },
+      series: null,
+      registryPosition: null,
       applet: volatileAfterSelect(null),
       upgradeGrant: null,
     };
@@ -142,6 +156,7 @@ export class VirtualCard {
         this.#store.save(context.state);
       } catch (error) {
         // A chip whose memory fails falls silent: what was computed must not be seen.
+        this.#isTorn = true;
         this.powerOff();
         throw error;
       }
@@ -176,10 +191,17 @@ function dispatch(context: CardContext, command: CommandApdu): ResponseApdu {
   if (issuer.lifeCycle === CARD_LIFE_CYCLE.TERMINATED && command.ins !== INS_GET_DATA) {
     return response(SW.CONDITIONS_NOT_SATISFIED);
   }
+  // The runtime looks at logical channels before any application does. GPC 2.3.1, 11.7 and 11.1.4.
+  if (command.cla === 0x00 && command.ins === INS_MANAGE_CHANNEL) {
+    const known = (command.p1 & ~P1_CLOSE_CHANNEL) === 0;
+    return response(known ? SW.LOGICAL_CHANNEL_NOT_SUPPORTED : SW.INCORRECT_P1P2);
+  }
+  if (namesLogicalChannel(command.cla)) return response(SW.LOGICAL_CHANNEL_NOT_SUPPORTED);
   if (isSelect(command)) return select(context, command);
   let selected = findSelectable(state, volatile.selected);
-  if (selected === undefined) {
-    // What was selected has been deleted.
+  const isCardLocked = issuer.lifeCycle === CARD_LIFE_CYCLE.LOCKED;
+  if (selected === undefined || (isCardLocked && !equal(selectableAid(selected), issuer.aid))) {
+    // What was selected has been deleted, or may not go on.
     selected = { kind: "domain", domain: issuer };
     makeSelected(context, selected);
   }
@@ -188,4 +210,10 @@ function dispatch(context: CardContext, command: CommandApdu): ResponseApdu {
   // An instance of foreign code is there and does nothing.
   if (recoveryKey === null) return response(SW.INS_NOT_SUPPORTED);
   return recoveryKeyCommand(context, selected.instance, recoveryKey, command);
+}
+
+/** Whether a class byte is of a logical channel but the basic one, the only one here. ISO/IEC 7816-4, 5.4.1. */
+function namesLogicalChannel(cla: number): boolean {
+  if (cla === CLA_INVALID) return false;
+  return (cla & FURTHER_CHANNELS) !== 0 || (cla & BASIC_CHANNELS) !== 0;
 }

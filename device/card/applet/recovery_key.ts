@@ -79,7 +79,7 @@ export function recoveryKeyCommand(
       const outcome = channel.externalAuthenticate(context, command);
       if (outcome === "authenticated") return response(SW.OK);
       return response(
-        outcome === "failed" ? SW.APPLET_AUTHENTICATION_FAILED : SW.CONDITIONS_NOT_SATISFIED,
+        outcome === "not-initialized" ? SW.CONDITIONS_NOT_SATISFIED : SW.APPLET_AUTHENTICATION_FAILED,
       );
     }
     return response(SW.INS_NOT_SUPPORTED);

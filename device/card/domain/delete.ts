@@ -1,46 +1,104 @@
-/** DELETE of an application, a domain or a package. GPC 2.3.1, 11.2. Keys are replaced by PUT KEY, not deleted. */
+/** DELETE of applications, domains, packages and keys. GPC 2.3.1, 11.2. */
 
 import { equal } from "shared/base/bytes.ts";
 import type { CommandApdu } from "shared/protocol/apdu/command.ts";
 import { response, type ResponseApdu } from "shared/protocol/apdu/response.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
-import { parseBer } from "shared/protocol/tlv/ber.ts";
+import { PRIVILEGE } from "shared/protocol/gp/constants.ts";
+import { type Deletion, P2_DELETE_RELATED, parseDelete } from "shared/protocol/gp/delete.ts";
 import type { CardContext } from "../context.ts";
-import { findDomain, findInstance, findPackage, issuerDomain } from "../registry.ts";
-import type { DomainState } from "../state.ts";
+import {
+  belongsTo,
+  findDomain,
+  findInstance,
+  findPackage,
+  isPrivileged,
+  issuerDomain,
+  withDomain,
+} from "../registry.ts";
+import type { CardState, DomainState } from "../state.ts";
+import { withoutKeys } from "./keys.ts";
+import { manages } from "./management.ts";
 
-const AND_RELATED = 0x80;
+/** The data of a success: no confirmation follows. Section 11.2.3.1. */
+const NO_CONFIRMATION = Uint8Array.of(0);
 
-/** Executes DELETE at the issuer domain. What is still used by something else stays (`6985`). */
+/** Executes DELETE. What is still used by something else stays (`6985`). */
 export function deleteObject(context: CardContext, domain: DomainState, command: CommandApdu): ResponseApdu {
-  const { state } = context;
-  const issuer = issuerDomain(state);
-  if (!equal(domain.aid, issuer.aid)) return response(SW.CONDITIONS_NOT_SATISFIED);
-  if (command.p1 !== 0 || (command.p2 & ~AND_RELATED) !== 0) return response(SW.INCORRECT_P1P2);
-  let aid: Uint8Array;
+  if (command.p1 !== 0 || (command.p2 & ~P2_DELETE_RELATED) !== 0) return response(SW.INCORRECT_P1P2);
+  let deletion: Deletion;
   try {
-    const [element] = parseBer(command.data);
-    if (element?.tag !== 0x4f) return response(SW.WRONG_DATA);
-    aid = element.value.slice();
+    deletion = parseDelete(command);
   } catch {
     return response(SW.WRONG_DATA);
   }
-  const done = () => response(SW.OK, Uint8Array.of(0));
+  const outcome = deletion.kind === "key"
+    ? withoutNamedKeys(context.state, domain, deletion)
+    : withoutContent(context.state, domain, deletion);
+  if (typeof outcome === "number") return response(outcome);
+  context.state = outcome;
+  return response(SW.OK, NO_CONFIRMATION);
+}
+
+/** DELETE [key]: any domain deletes its own. The last key set of the ISD stays: without it nobody could come back. */
+function withoutNamedKeys(
+  state: CardState,
+  domain: DomainState,
+  { id, version }: Extract<Deletion, { kind: "key" }>,
+): CardState | number {
+  const left = withoutKeys(domain, { id, version });
+  const count = (one: DomainState) =>
+    one.otherKeys.length +
+    one.keySets.flatMap(({ enc, mac, dek }) => [enc, mac, dek]).filter((key) => key !== null).length;
+  if (count(left) === count(domain)) return SW.REFERENCED_DATA_NOT_FOUND;
+  const isIssuer = equal(domain.aid, issuerDomain(state).aid);
+  if (isIssuer && left.keySets.length === 0) return SW.CONDITIONS_NOT_SATISFIED;
+  return withDomain(state, left);
+}
+
+function withoutContent(
+  state: CardState,
+  domain: DomainState,
+  { aid, related }: Extract<Deletion, { kind: "content" }>,
+): CardState | number {
+  const named = findInstance(state, aid) ?? findDomain(state, aid) ?? findPackage(state, aid);
+  if (named === undefined) return SW.REFERENCED_DATA_NOT_FOUND;
+  const may = isPrivileged(domain, PRIVILEGE.GLOBAL_DELETE) ||
+    (manages(domain) && belongsTo(state, named, domain.aid));
+  if (!may) return SW.CONDITIONS_NOT_SATISFIED;
   if (findInstance(state, aid) !== undefined) {
-    context.state = { ...state, instances: state.instances.filter((one) => !equal(one.aid, aid)) };
-    return done();
+    return { ...state, instances: state.instances.filter((one) => !equal(one.aid, aid)) };
   }
-  if (findDomain(state, aid) !== undefined) {
-    const used = [...state.instances, ...state.packages].some((one) => equal(one.domain, aid));
-    if (used || equal(aid, issuer.aid)) return response(SW.CONDITIONS_NOT_SATISFIED);
-    context.state = { ...state, domains: state.domains.filter((one) => !equal(one.aid, aid)) };
-    return done();
-  }
-  if (findPackage(state, aid) === undefined) return response(SW.REFERENCED_DATA_NOT_FOUND);
+  return findDomain(state, aid) !== undefined
+    ? withoutDomain(state, aid, related)
+    : withoutPackage(state, aid, related);
+}
+
+/** A domain goes when nothing belongs to it, or with all that does. Section 11.2.2.2. */
+function withoutDomain(state: CardState, aid: Uint8Array, related: boolean): CardState | number {
+  if (equal(aid, issuerDomain(state).aid)) return SW.CONDITIONS_NOT_SATISFIED;
+  const goes = (one: { aid: Uint8Array; domain: Uint8Array }) =>
+    equal(one.aid, aid) || belongsTo(state, one, aid);
+  const all = [...state.domains, ...state.instances, ...state.packages];
+  if (!related && all.some((one) => !equal(one.aid, aid) && goes(one))) return SW.CONDITIONS_NOT_SATISFIED;
+  const left = {
+    ...state,
+    domains: state.domains.filter((one) => !goes(one)),
+    instances: state.instances.filter((one) => !goes(one)),
+    packages: state.packages.filter((one) => !goes(one)),
+  };
+  // An instance of another domain may still run code of a package that would go.
+  const orphaned = left.instances.some((one) =>
+    findPackage(state, one.packageAid) !== undefined && findPackage(left, one.packageAid) === undefined
+  );
+  return orphaned ? SW.CONDITIONS_NOT_SATISFIED : left;
+}
+
+/** A package goes when it has no instance, or with its instances, and when no other package uses it. */
+function withoutPackage(state: CardState, aid: Uint8Array, related: boolean): CardState | number {
   const instances = state.instances.filter((one) => !equal(one.packageAid, aid));
-  if (instances.length < state.instances.length && (command.p2 & AND_RELATED) === 0) {
-    return response(SW.CONDITIONS_NOT_SATISFIED);
-  }
-  context.state = { ...state, instances, packages: state.packages.filter((one) => !equal(one.aid, aid)) };
-  return done();
+  if (instances.length < state.instances.length && !related) return SW.CONDITIONS_NOT_SATISFIED;
+  const packages = state.packages.filter((one) => !equal(one.aid, aid));
+  const used = packages.some((one) => one.imports.some((imported) => equal(imported, aid)));
+  return used ? SW.CONDITIONS_NOT_SATISFIED : { ...state, instances, packages };
 }

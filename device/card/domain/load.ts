@@ -7,6 +7,7 @@ import { SW } from "shared/protocol/apdu/status_words.ts";
 import { acceptLoadBlock } from "shared/protocol/gp/load_parser.ts";
 import { PACKAGE_LOADED } from "../constants.ts";
 import type { CardContext } from "../context.ts";
+import { dapRefusal } from "./dap.ts";
 import { loadFileHash, readPackage } from "./load_file.ts";
 
 /** The data of a success: no confirmation follows. GPC 2.3.1, 11.6.3.1. */
@@ -14,14 +15,15 @@ const NO_CONFIRMATION = Uint8Array.of(0);
 
 /** Executes LOAD; any refusal ends the load. */
 export function load(context: CardContext, command: CommandApdu): ResponseApdu {
-  const running = context.volatile.load;
-  if (running === null) return response(SW.CONDITIONS_NOT_SATISFIED);
+  const { series } = context.volatile;
+  if (series?.kind !== "load") return response(SW.CONDITIONS_NOT_SATISFIED);
+  const running = series.load;
   const { progress, step } = acceptLoadBlock(running.progress, command);
   if (step.kind === "more") {
-    context.volatile.load = { ...running, progress };
+    context.volatile.series = { kind: "load", load: { ...running, progress } };
     return response(SW.OK, NO_CONFIRMATION);
   }
-  context.volatile.load = null;
+  context.volatile.series = null;
   if (step.kind === "refuse") return response(step.sw);
 
   const content = step.file.loadFileDataBlock;
@@ -29,6 +31,8 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
   if (loaded === undefined || !equal(loaded.packageAid, running.packageAid)) return response(SW.WRONG_DATA);
   const { hash } = running;
   if (hash.length > 0 && !equal(loadFileHash(content, hash.length), hash)) return response(SW.WRONG_DATA);
+  const refused = dapRefusal(context.state, running.domain, step.file, hash);
+  if (refused !== undefined) return response(refused);
   context.state = {
     ...context.state,
     packages: [...context.state.packages, {
@@ -36,6 +40,7 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
       domain: running.domain,
       version: loaded.version,
       modules: loaded.modules,
+      imports: loaded.imports,
       lifeCycle: PACKAGE_LOADED,
       size: content.length,
       sha256: loadFileHash(content, 32),

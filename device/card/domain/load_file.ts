@@ -6,6 +6,7 @@ import { readUint } from "shared/base/bytes.ts";
 
 const COMPONENT_HEADER = 1;
 const COMPONENT_APPLET = 3;
+const COMPONENT_IMPORT = 4;
 const HEADER_MAGIC = 0xdecaffed;
 
 /** What a card keeps of a package. */
@@ -13,6 +14,8 @@ export interface LoadedPackage {
   readonly packageAid: Uint8Array;
   readonly version: { readonly major: number; readonly minor: number };
   readonly modules: Uint8Array[];
+  /** Packages that it uses. */
+  readonly imports: Uint8Array[];
 }
 
 /**
@@ -29,8 +32,9 @@ export function readPackage(content: Uint8Array): LoadedPackage | undefined {
   const packageAid = header.slice(10, 10 + aidLength);
   if (packageAid.length !== aidLength) return undefined;
   const modules = readModules(components.get(COMPONENT_APPLET));
-  if (modules === undefined) return undefined;
-  return { packageAid, version: { major: header[8]!, minor: header[7]! }, modules };
+  const imports = readImports(components.get(COMPONENT_IMPORT));
+  if (modules === undefined || imports === undefined) return undefined;
+  return { packageAid, version: { major: header[8]!, minor: header[7]! }, modules, imports };
 }
 
 function readComponents(content: Uint8Array): Map<number, Uint8Array> | undefined {
@@ -59,6 +63,21 @@ function readModules(component: Uint8Array | undefined): Uint8Array[] | undefine
     offset += 1 + length + 2;
   }
   return modules;
+}
+
+/** Import component: count, then for each package minor, major, AID length, AID. */
+function readImports(component: Uint8Array | undefined): Uint8Array[] | undefined {
+  if (component === undefined) return [];
+  const imports: Uint8Array[] = [];
+  let offset = 1;
+  for (let i = 0; i < (component[0] ?? 0); i++) {
+    const length = component[offset + 2] ?? 0;
+    const aid = component.slice(offset + 3, offset + 3 + length);
+    if (aid.length !== length || length < 5) return undefined;
+    imports.push(aid);
+    offset += 3 + length;
+  }
+  return imports;
 }
 
 /** The digest of a load file data block by the length of the announced one: SHA-1 (20) or SHA-256 (32). */

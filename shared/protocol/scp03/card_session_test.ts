@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { fromHex, toHex } from "shared/base/bytes.ts";
+import { concat, fromHex, toHex } from "shared/base/bytes.ts";
 import { Secret } from "shared/base/secret.ts";
 import { command, decodeCommand, encodeCommand } from "shared/protocol/apdu/command.ts";
 import { response } from "shared/protocol/apdu/response.ts";
@@ -8,12 +8,15 @@ import { loadVector } from "tests/vectors/load.ts";
 import { Scp03CardSession } from "./card_session.ts";
 import { SECURITY_LEVELS } from "./constants.ts";
 import { finishHandshake } from "./host_session.ts";
-import { plainDataMax } from "./secure_messaging.ts";
+import { parseInitializeUpdate } from "./initialize_update.ts";
+import { deriveSessionKeys } from "./keys.ts";
+import { commandMac, plainDataMax } from "./secure_messaging.ts";
 import {
   cardSession,
   mutations,
   type SessionVector,
   unauthenticatedCardSession,
+  vectorKeys,
   vectorLevel,
 } from "./testing/session_vector.ts";
 
@@ -64,6 +67,29 @@ Deno.test("verifyExternalAuthenticate() refuses every changed byte, and the sess
     }
     const card = cardSession(vector);
     assert.equal(card.verifyExternalAuthenticate(decodeCommand(good)), false, "once authenticated");
+  }
+});
+
+Deno.test("verifyExternalAuthenticate() refuses a wrong cryptogram under a right MAC, and a right one at a wrong level", () => {
+  for (const vector of scp03) {
+    const good = decodeCommand(fromHex(vector.external_authenticate.capdu));
+    const hostChallenge = fromHex(vector.host_challenge);
+    const { cardChallenge } = parseInitializeUpdate(fromHex(vector.initialize_update.rapdu_data));
+    const { mac } = deriveSessionKeys(vectorKeys(vector), hostChallenge, cardChallenge);
+    const length = hostChallenge.length;
+    const macked = (p1: number, cryptogram: Uint8Array) => {
+      const full = commandMac(mac, new Uint8Array(16), 0x84, { ...good, p1 }, cryptogram, length);
+      return { ...good, p1, data: concat(cryptogram, full.subarray(0, length)) };
+    };
+    const right = good.data.subarray(0, length);
+    assert.equal(unauthenticatedCardSession(vector).verifyExternalAuthenticate(macked(good.p1, right)), true);
+    for (const changed of mutations(right)) {
+      const card = unauthenticatedCardSession(vector);
+      assert.equal(card.verifyExternalAuthenticate(macked(good.p1, changed)), false, vector.id);
+    }
+    for (const p1 of [0x02, 0x10, 0x30, 0x32, 0x80]) {
+      assert.equal(unauthenticatedCardSession(vector).verifyExternalAuthenticate(macked(p1, right)), false);
+    }
   }
 });
 
