@@ -6,10 +6,18 @@ import { type ChildSpec, commandLine, environment } from "./child.ts";
 /**
  * Runs a process until it ends and returns its exit code. Signals that a terminal or a supervisor sends to `rk` are handed
  * on, so that the process can end in order.
+ * @param stdinFrom open descriptor (0 to 9) that becomes the process's standard input.
  */
-export async function runForeground(spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">): Promise<number> {
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
+export async function runForeground(
+  spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">,
+  { stdinFrom }: { readonly stdinFrom?: number } = {},
+): Promise<number> {
+  // The shell connects the descriptor: this process never reads what is in it.
+  const [program, ...first] = stdinFrom === undefined
+    ? [DENO]
+    : ["/bin/sh", "-c", `exec "$@" <&${stdinFrom}`, "sh", DENO];
+  const child = new Deno.Command(program!, {
+    args: [...first, ...commandLine(spec)],
     cwd: REPOSITORY,
     env: environment(spec),
     clearEnv: true,

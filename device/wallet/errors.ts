@@ -66,7 +66,8 @@ export const WALLET_ERRORS = defineErrors({
   WALLET_CONFIRM: {
     fault: "usage",
     retry: false,
-    next: "Answer the question at a terminal, or give --confirm with the word that the message names.",
+    next:
+      "Answer the question at a terminal, or give the option: --confirm with the word that the message names; --change-pin, --name TEXT or --wipe.",
   },
   // A card that is in the wrong state for what was asked.
   WALLET_CARD_NOT_EMPTY: {

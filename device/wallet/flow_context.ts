@@ -41,6 +41,8 @@ export class FlowContext {
   /** Whether the card holds the wallet's seed; null: not known. */
   matches: boolean | null = null;
   action: ManageAction | undefined;
+  /** Name that the card is to have. */
+  name: Uint8Array | undefined;
   /** PIN of the card that was typed. */
   cardPin: Secret | undefined;
   /** PIN that the card is to have. */
@@ -57,6 +59,7 @@ export class FlowContext {
   constructor(options: FlowOptions) {
     this.options = options;
     this.action = options.action;
+    this.name = options.name;
   }
 
   /** The open session. */

@@ -21,6 +21,8 @@ export type Notice =
   | { readonly kind: "card"; readonly tap: number; readonly card: CardFacts }
   /** Whether it holds the wallet's seed. */
   | { readonly kind: "match"; readonly matches: boolean }
+  /** What was typed is no PIN; it is asked again and no try is spent. */
+  | { readonly kind: "pin-rule" }
   | { readonly kind: "pin-wrong"; readonly whose: "wallet" | "card"; readonly triesLeft: number }
   /** A backup of an earlier run is gone on with. */
   | { readonly kind: "resumed"; readonly card: CardFacts };
@@ -47,4 +49,6 @@ export interface Person {
   confirm(what: Confirmation, about: About): Promise<boolean>;
   /** Asks which of several things to do. @throws {CodedError} `WALLET_CANCELLED`, `WALLET_CONFIRM`. */
   choose<T extends string>(question: string, options: readonly T[]): Promise<T>;
+  /** Asks for a text that is no secret. @throws {CodedError} `WALLET_CANCELLED`, `WALLET_CONFIRM`. */
+  text(question: string): Promise<string>;
 }

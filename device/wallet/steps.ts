@@ -8,7 +8,7 @@ import { identifierOf } from "./card_facts.ts";
 import type { FlowContext } from "./flow_context.ts";
 import { MANAGE_ACTIONS } from "./flow_context.ts";
 import type { FlowEvent, FlowState } from "./flows.ts";
-import { showCardName } from "./card_name.ts";
+import { encodeCardName, showCardName } from "./card_name.ts";
 import { askPin, unlockWallet } from "./unlock.ts";
 import { tries } from "./wallet.ts";
 
@@ -111,7 +111,7 @@ const verifyPin: Step = async (run) => {
 
 /** The note comes before the first write: from here on a torn card is gone on with. */
 const writing: Step = async (run) => {
-  const { wallet, name } = run.options;
+  const { name, options: { wallet } } = run;
   wallet.notePendingBackup(run.card!.serial);
   await run.session.writeBackup(run.newCardPin!, wallet.entropy);
   if (name !== undefined && name.length > 0) await run.session.writeName(name);
@@ -135,7 +135,7 @@ function doubtful(run: FlowContext, what: string): FlowEvent {
 const checkBackup: Step = async (run) => {
   const session = await run.reopen();
   run.card = await session.facts();
-  const { name, wallet } = run.options;
+  const { name, options: { wallet } } = run;
   const wanted = name === undefined || name.length === 0 ? null : showCardName(name);
   if (run.card.lifeCycle !== LIFE_CYCLE.USER_PERSONALIZED) return doubtful(run, "it is still empty");
   if (run.card.name !== wanted) return doubtful(run, "its name reads back otherwise");
@@ -148,7 +148,7 @@ const checkBackup: Step = async (run) => {
 
 /** A card whose backup was torn proves, with its PIN, that it holds the seed; its name is set if it is missing. */
 const provePending: Step = async (run) => {
-  const { name, wallet } = run.options;
+  const { name, options: { wallet } } = run;
   if (!await compareSeed(run)) return doubtful(run, "it holds another seed than this wallet");
   if (name !== undefined && name.length > 0) await run.session.writeName(name);
   run.card = await run.session.facts();
@@ -175,11 +175,11 @@ const storing: Step = async (run) => {
 };
 
 const choose: Step = async (run) => {
-  const { person, name } = run.options;
+  const { person } = run.options;
   const card = run.card!;
   run.action ??= await person.choose(`What shall be done with card ${identifierOf(card)}?`, MANAGE_ACTIONS);
-  if (run.action === "name" && name === undefined) {
-    throw new CodedError("WALLET_CONFIRM", "Cannot name card: no name was given (--name)");
+  if (run.action === "name" && run.name === undefined) {
+    run.name = encodeCardName(await person.text("New name, up to 32 bytes, empty for none"));
   }
   if (run.action === "wipe" && !await person.confirm("wipe", { card })) return cancel(run);
   if (run.action === "wipe" && card.pinTriesLeft === 0) return "noTriesWipe";
@@ -205,7 +205,7 @@ const confirmOther: Step = async (run) =>
 const acting: Step = async (run) => {
   const { action, session } = run;
   if (action === "pin") await session.changePin(run.newCardPin!);
-  else if (action === "name") await session.writeName(run.options.name!);
+  else if (action === "name") await session.writeName(run.name!);
   else await session.wipe();
   return "changed";
 };
@@ -232,7 +232,7 @@ const checkManaged: Step = async (run) => {
   if (wiped) return doubtful(run, "it is empty");
   if (run.action === "name") {
     const name = await session.readName() ?? new Uint8Array(0);
-    return equal(name, run.options.name!) ? "matches" : doubtful(run, "its name reads back otherwise");
+    return equal(name, run.name!) ? "matches" : doubtful(run, "its name reads back otherwise");
   }
   const outcome = await session.verifyPin(run.newCardPin!);
   return outcome.kind === "right" ? "matches" : doubtful(run, "it refuses its new PIN");

@@ -19,6 +19,7 @@ export async function askPin(
       return readPin(typed);
     } catch (error) {
       if (!person.canRetry || !(error instanceof CodedError) || error.code !== "WALLET_PIN_RULE") throw error;
+      person.tell({ kind: "pin-rule" });
     }
   }
 }

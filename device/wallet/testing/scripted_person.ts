@@ -11,6 +11,7 @@ export interface Script {
   readonly secrets?: Partial<Record<SecretName, string | readonly string[]>>;
   readonly confirm?: Partial<Record<Confirmation, boolean>>;
   readonly choice?: string;
+  readonly text?: string;
   readonly canRetry?: boolean;
   /** Runs at each notice, so that a test can move cards. */
   readonly onNotice?: (notice: Notice) => void;
@@ -66,5 +67,9 @@ export function scriptedPerson(script: Script): ScriptedPerson {
         ? Promise.reject(new CodedError("WALLET_CONFIRM", "Cannot choose: the script does not say"))
         : Promise.resolve(choice);
     },
+    text: () =>
+      script.text === undefined
+        ? Promise.reject(new CodedError("WALLET_CONFIRM", "Cannot answer: the script does not say"))
+        : Promise.resolve(script.text),
   };
 }
