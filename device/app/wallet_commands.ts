@@ -5,7 +5,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { drawEntropy, readWords, wordsOf } from "../wallet/mnemonic.ts";
 import { type FlowName, FLOWS } from "../wallet/flows.ts";
 import type { Person } from "../wallet/person.ts";
-import { runFlow } from "../wallet/run_flow.ts";
+import { type FlowOutcome, runFlow } from "../wallet/run_flow.ts";
 import { readTrustFile, wipeTrust } from "../wallet/trust.ts";
 import { unlockWallet } from "../wallet/unlock.ts";
 import type { Wallet } from "../wallet/wallet.ts";
@@ -121,7 +121,7 @@ const withCard: WalletRun = async (options, wallet, person, output) => {
       });
       output.result(flowResult(flow, outcome, wallet));
       if (outcome.end === "done") {
-        output.say(doneWords(flow, wallet));
+        output.say(doneWords(flow, outcome, wallet));
         return EXIT_CODES.ok;
       }
       const { message, next, exitCode } = failure(outcome.error);
@@ -136,10 +136,18 @@ const withCard: WalletRun = async (options, wallet, person, output) => {
   }
 };
 
-function doneWords(flow: FlowName, wallet: Wallet): string {
-  if (flow === "backup") return "DONE. The card holds the seed: written, read back and compared.";
-  if (flow === "restore") return `DONE. The wallet has the card's seed: ${walletResult(wallet).words} words.`;
-  return "DONE.";
+function doneWords(flow: FlowName, { card, matches }: FlowOutcome, wallet: Wallet): string {
+  const words = `Card ${cardWords(card!)}.`;
+  if (flow === "backup") return `DONE. The seed is written, read back and compared. ${words}`;
+  if (flow === "restore") {
+    return `DONE. The wallet has the card's seed of ${walletResult(wallet).words} words. ${words}`;
+  }
+  const seed = matches === null
+    ? ""
+    : matches
+    ? " It holds this wallet's seed."
+    : " It holds ANOTHER seed than this wallet.";
+  return `${flow === "manage" ? "DONE. " : ""}${words}${seed}`;
 }
 
 /** Commands by name; those of the flows are one. */

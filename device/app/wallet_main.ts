@@ -13,7 +13,7 @@
  * disk. With --json the last line is one object; genuine-check: `genuine` true or false, the others: `done` true or false.
  */
 
-import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { genuineCheck } from "../wallet/genuine_check.ts";
 import type { Person } from "../wallet/person.ts";
@@ -26,7 +26,7 @@ import { openReader } from "./wallet_readers.ts";
 import { failure } from "./wallet_results.ts";
 import { type GivenSecrets, readSecrets, scriptPerson, wipeSecrets } from "./wallet_secrets.ts";
 import { serveWallet } from "./wallet_serve.ts";
-import { terminalPerson, writeError } from "./wallet_terminal.ts";
+import { terminalPerson, withQuietTerminal, writeError } from "./wallet_terminal.ts";
 import { LIFE_CYCLE_WORDS } from "./wallet_words.ts";
 import "./wallet_errors.ts";
 
@@ -115,7 +115,22 @@ export async function main(args: readonly string[]): Promise<number> {
 async function withPerson<T>(options: WalletOptions, work: (person: Person) => Promise<T>): Promise<T> {
   const { confirmed } = options;
   if (!options.secretsGiven && Deno.stdin.isTerminal()) {
-    return await work(terminalPerson(Deno.stdin, writeError, confirmed));
+    const interrupted = () => {
+      Deno.stdin.setRaw(false);
+      writeError("\nwallet: Stopped.\n");
+      Deno.exit(EXIT_CODES[errorRow("WALLET_CANCELLED").fault]);
+    };
+    Deno.addSignalListener("SIGINT", interrupted);
+    Deno.addSignalListener("SIGTERM", interrupted);
+    try {
+      return await withQuietTerminal(
+        Deno.stdin,
+        () => work(terminalPerson(Deno.stdin, writeError, confirmed)),
+      );
+    } finally {
+      Deno.removeSignalListener("SIGINT", interrupted);
+      Deno.removeSignalListener("SIGTERM", interrupted);
+    }
   }
   let given: GivenSecrets | undefined;
   try {

@@ -4,11 +4,11 @@ import { equalConstantTime, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { Secret } from "shared/base/secret.ts";
 import type { Confirmation, Person, SecretName } from "../wallet/person.ts";
-import { confirmationWords, noticeWords, secretWords } from "./wallet_words.ts";
+import { ACTION_WORDS, confirmationWords, noticeWords, secretWords } from "./wallet_words.ts";
 
 /** What this needs of a terminal; `Deno.stdin` has it. */
 export interface Keyboard {
-  setRaw(mode: boolean): void;
+  setRaw(mode: boolean, options?: { cbreak: boolean }): void;
   read(buffer: Uint8Array): Promise<number | null>;
 }
 
@@ -23,7 +23,20 @@ const ERASE_LINE = 0x15;
 const FIRST_PRINTABLE = 0x20;
 const NEW_SECRETS: readonly SecretName[] = ["newWalletPin", "newCardPin"];
 
-/** Makes the person. @param confirmed answers that were given on the command line. */
+/**
+ * Keeps the terminal from echoing for a whole run, so that a PIN that is typed too early is not shown either. Ctrl-C stays a
+ * signal.
+ */
+export async function withQuietTerminal<T>(keyboard: Keyboard, work: () => Promise<T>): Promise<T> {
+  keyboard.setRaw(true, { cbreak: true });
+  try {
+    return await work();
+  } finally {
+    keyboard.setRaw(false);
+  }
+}
+
+/** Makes the person; the terminal is quiet already. @param confirmed answers that were given on the command line. */
 export function terminalPerson(
   keyboard: Keyboard,
   write: (text: string) => void,
@@ -38,12 +51,14 @@ export function terminalPerson(
     canRetry: true,
     tell: (notice) => write(`${noticeWords(notice)}\n`),
     async secret(name, about) {
-      const first = await lines.read(`${secretWords(name, about)}: `, false);
-      if (!NEW_SECRETS.includes(name)) return first;
-      using second = await lines.read("  The same once more: ", false);
-      if (equalConstantTime(first.reveal(), second.reveal())) return first;
-      first.wipe();
-      throw new CodedError("WALLET_PIN_REPEAT", "Cannot use new PIN: it was not typed the same twice");
+      for (;;) {
+        const first = await lines.read(`${secretWords(name, about)}: `, false);
+        if (!NEW_SECRETS.includes(name)) return first;
+        using second = await lines.read("  The same once more: ", false);
+        if (equalConstantTime(first.reveal(), second.reveal())) return first;
+        first.wipe();
+        write("  The two were not the same.\n");
+      }
     },
     async confirm(what, about) {
       if (confirmed.has(what)) return true;
@@ -51,7 +66,7 @@ export function terminalPerson(
     },
     async choose(question, options) {
       for (;;) {
-        const list = options.map((option, i) => `\n  ${i + 1}  ${option}`).join("");
+        const list = options.map((option, i) => `\n  ${i + 1}  ${ACTION_WORDS[option] ?? option}`).join("");
         const answer = await ask(`${question}${list}\nNumber:`);
         const chosen = options.find((option, i) => answer === option || answer === `${i + 1}`);
         if (chosen !== undefined) return chosen;
@@ -64,7 +79,7 @@ export function terminalPerson(
   };
 }
 
-/** Lines from a keyboard in raw mode. What was typed ahead is kept for the next question, and wiped as it is used. */
+/** Lines from a quiet keyboard. What was typed ahead is kept for the next question, and wiped as it is used. */
 class LineReader {
   readonly #keyboard: Keyboard;
   readonly #write: (text: string) => void;
@@ -79,7 +94,6 @@ class LineReader {
     this.#write(question);
     const line = new Uint8Array(LINE_MAX_BYTES);
     let length = 0;
-    this.#keyboard.setRaw(true);
     try {
       for (;;) {
         const byte = await this.#next();
@@ -99,7 +113,6 @@ class LineReader {
         }
       }
     } finally {
-      this.#keyboard.setRaw(false);
       this.#write("\n");
       line.fill(0);
     }

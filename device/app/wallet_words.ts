@@ -50,9 +50,16 @@ export function secretWords(name: SecretName, { triesLeft, card }: About): strin
   return words[name];
 }
 
+/** What can be done with a card, for a list to choose from. */
+export const ACTION_WORDS: Readonly<Record<string, string>> = {
+  pin: "pin   change its PIN",
+  name: "name  change its name",
+  wipe: "wipe  erase its seed, PIN and name",
+};
+
 /** The question that needs a yes. */
 export function confirmationWords(what: Confirmation, { card }: About): string {
-  const of = card === undefined ? "the card" : `card ${identifierOf(card)}`;
+  const of = card === undefined ? "this wallet" : `card ${identifierOf(card)}`;
   const words: Readonly<Record<Confirmation, string>> = {
     "last-try": `This is the last try: a wrong PIN ERASES ${of} with its seed. Go on?`,
     "wipe": `Erase ${of}? Its seed, PIN and name will be gone for ever.`,

@@ -19,7 +19,6 @@ export const WALLET_ERRORS = defineErrors({
     next: "The third wrong PIN erased the wallet. Set it up again: `rk wallet restore` with a backup card.",
   },
   WALLET_PIN_RULE: { fault: "usage", retry: false, next: "A PIN has 4 to 8 digits, and nothing else." },
-  WALLET_PIN_REPEAT: { fault: "usage", retry: true, next: "Type the same new PIN twice." },
   WALLET_WORDS: {
     fault: "usage",
     retry: true,

@@ -42,7 +42,7 @@ export interface Person {
   tell(notice: Notice): void;
   /**
    * Asks for a secret, as typed (UTF-8 bytes); the caller wipes it. A new PIN has been typed twice, or comes from a program.
-   * @throws {CodedError} `WALLET_CANCELLED`, `WALLET_SECRET_MISSING`, `WALLET_PIN_REPEAT`.
+   * @throws {CodedError} `WALLET_CANCELLED`, `WALLET_SECRET_MISSING`.
    */
   secret(name: SecretName, about: About): Promise<Secret>;
   /** Asks for a yes. @throws {CodedError} `WALLET_CANCELLED`, `WALLET_CONFIRM` when nobody can answer. */

@@ -90,6 +90,7 @@ Deno.test("the wallet's own PIN comes first in every flow, before any card is as
       "WALLET_CANCELLED",
     );
     await testFlow("identify", { wallet, trust, cards: [card], secrets: { walletPin: WALLET_PIN } });
+    assert.equal(wallet.triesLeft, 3);
   }
 });
 
@@ -254,4 +255,31 @@ Deno.test("cards of another issuer, and without strict certificates, are told ap
     "failed",
     "WALLET_OTHER_TARGET",
   );
+});
+
+Deno.test("the last try of the wallet's own PIN is confirmed, a person may try again, the third wrong one erases", async () => {
+  const card = await ISSUER.card("0000001C");
+  const run = { trust, cards: [card], canRetry: true };
+  const wallet = await testWallet();
+  wallet.lock();
+  const declined = await testFlow("backup", {
+    ...run,
+    wallet,
+    secrets: { walletPin: ["12", "0000", "0000"] },
+  });
+  ended(declined, "cancelled", "WALLET_CANCELLED");
+  assert.deepEqual(declined.person.asked.map((one) => one.name), [
+    "walletPin",
+    "walletPin",
+    "walletPin",
+    "last-try",
+  ]);
+  assert.deepEqual(declined.person.notices.map((one) => one.kind), ["pin-rule", "pin-wrong", "pin-wrong"]);
+  const confirm = { "last-try": true };
+  ended(
+    await testFlow("backup", { ...run, wallet, confirm, secrets: { walletPin: "9999" } }),
+    "failed",
+    "WALLET_ERASED",
+  );
+  assert.equal(wallet.exists, false);
 });

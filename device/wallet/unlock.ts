@@ -25,7 +25,7 @@ export async function askPin(
 }
 
 /**
- * Opens the wallet, or makes it when there is none and `mayCreate`.
+ * Opens the wallet, or makes it when there is none and `mayCreate`. The last try is confirmed first: a wrong PIN then erases.
  * @throws {CodedError} `WALLET_NOT_SET_UP`, `WALLET_PIN_WRONG`, `WALLET_ERASED` and those of the person.
  */
 export async function unlockWallet(
@@ -41,7 +41,11 @@ export async function unlockWallet(
     return;
   }
   for (;;) {
-    using pin = await askPin(person, "walletPin", { triesLeft: wallet.triesLeft });
+    const { triesLeft } = wallet;
+    if (triesLeft === 1 && !await person.confirm("last-try", { triesLeft })) {
+      throw new CodedError("WALLET_CANCELLED", "Stopped: the last try was not confirmed");
+    }
+    using pin = await askPin(person, "walletPin", { triesLeft });
     try {
       await wallet.unlock(pin);
       return;
