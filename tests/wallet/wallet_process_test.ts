@@ -13,6 +13,8 @@ interface Bench {
   readonly folder: string;
   readonly port: number;
   readonly trust: string;
+  /** Puts the card on the reader, in a process of its own, with removals. */
+  present(...faults: string[]): Promise<void>;
   rk(args: string[], input?: string | Record<string, string>): Promise<Result>;
 }
 interface Result {
@@ -32,27 +34,36 @@ async function withBench(work: (bench: Bench) => Promise<void>): Promise<void> {
   await Deno.writeTextFile(trust, issuer.trustFile(), { mode: 0o600 });
   await Deno.mkdir(`${folder}/card`);
   (await issuer.card("00C0FFEE", `${folder}/card/card.json`)).close();
-  const card = new Deno.Command(DENO, {
-    args: [
-      "run",
-      "--quiet",
-      ...permissionFlags(permissionSet("card"), {
-        "127.0.0.1:35963": `127.0.0.1:${port}`,
-        ".rk/spine/cards": `${folder}/card`,
-      }),
-      `${REPOSITORY}/device/app/card_main.ts`,
-      "--vpcd",
-      `127.0.0.1:${port}`,
-      "--state",
-      `${folder}/card/card.json`,
-    ],
-    stdout: "null",
-  }).spawn();
+  let card: Deno.ChildProcess | undefined;
+  const stop = async () => {
+    card?.kill("SIGTERM");
+    await card?.status;
+  };
+  const present = async (...faults: string[]) => {
+    await stop();
+    card = new Deno.Command(DENO, {
+      args: [
+        "run",
+        "--quiet",
+        ...permissionFlags(permissionSet("card"), {
+          "127.0.0.1:35963": `127.0.0.1:${port}`,
+          ".rk/spine/cards": `${folder}/card`,
+        }),
+        `${REPOSITORY}/device/app/card_main.ts`,
+        "--vpcd",
+        `127.0.0.1:${port}`,
+        "--state",
+        `${folder}/card/card.json`,
+        ...faults.flatMap((fault) => ["--fault", fault]),
+      ],
+      stdout: "null",
+    }).spawn();
+  };
   try {
-    await work({ folder, port, trust, rk: (args, input) => runRk(args, input) });
+    await present();
+    await work({ folder, port, trust, present, rk: (args, input) => runRk(args, input) });
   } finally {
-    card.kill("SIGTERM");
-    await card.status;
+    await stop();
     await Deno.remove(folder, { recursive: true });
   }
 }
@@ -152,6 +163,41 @@ Deno.test("rk wallet: setup, backup, identify, manage, restore over a virtual re
     for (const text of seen) assert.doesNotMatch(text, /1357|24680/, "a PIN in the output");
   }));
 
+Deno.test("rk wallet: a card torn out of a backup and a restore says what it left, and the next run goes on", () =>
+  withBench(async ({ folder, port, trust, present, rk }) => {
+    const card = ["--reader", READER, "--trust", trust, "--virtual-readers", `127.0.0.1:${port}`, "--json"];
+    const state = ["--state", `${folder}/a/wallet.json`, "--secrets-fd", "0"];
+    const other = ["--state", `${folder}/b/wallet.json`, "--secrets-fd", "0"];
+    assert.equal((await rk(["wallet", "setup", "--words", "12", ...state, "--json"], SECRETS)).code, 0);
+    // 9 APDUs of the first tap, 9 to authenticate at the second, SET PIN, SET SEED.
+    await present("after-execution:19");
+    const torn = await rk(["wallet", "backup", ...state, ...card], SECRETS);
+    assert.deepEqual([torn.code, torn.json.code, torn.json.end, torn.json.state], [
+      5,
+      "WALLET_TORN",
+      "uncertain",
+      "writing",
+    ]);
+    assert.equal(torn.json.wallet.pendingBackup, "00C0FFEE");
+    await present();
+    const next = await rk(["wallet", "backup", ...state, ...card], SECRETS);
+    assert.deepEqual(
+      [next.code, next.json.matches, next.json.wallet.pendingBackup],
+      [0, true, null],
+      next.errors,
+    );
+    assert.match(next.errors, /did not finish: going on with it/);
+    // 11 of the first tap, 11 at the second, VERIFY PIN, GET STATUS, RESTORE SEED.
+    await present("after-execution:24");
+    const half = await rk(["wallet", "restore", ...other, ...card], SECRETS);
+    assert.deepEqual([half.code, half.json.code, half.json.state], [5, "WALLET_TORN", "reading"]);
+    assert.equal(half.json.wallet.empty, true);
+    assert.match(half.json.message, /the wallet is still empty/);
+    await present();
+    const whole = await rk(["wallet", "restore", ...other, ...card], SECRETS);
+    assert.deepEqual([whole.code, whole.json.wallet.words], [0, 12], whole.errors);
+  }));
+
 Deno.test("rk wallet serve: a program unlocks, backs up and is asked; another is told to wait; SIGTERM ends it with 0", () =>
   withBench(async ({ folder, port, trust }) => {
     const socket = `${folder}/w/wallet.sock`;
@@ -218,9 +264,65 @@ Deno.test("rk wallet serve: a program unlocks, backs up and is asked; another is
     await assert.rejects(Deno.stat(socket), Deno.errors.NotFound);
   }));
 
-/** A program at the socket: answers questions by their name. */
-async function client(path: string) {
-  const connection = await Deno.connect({ transport: "unix", path });
+Deno.test("rk wallet serve over TCP: loopback only, nothing before the token", async () => {
+  const folder = await Deno.makeTempDir();
+  const port = freePort();
+  const rk = (listen: string, ...more: string[]) =>
+    new Deno.Command(DENO, {
+      args: [
+        "run",
+        "-A",
+        "--quiet",
+        `${REPOSITORY}/cli/main.ts`,
+        "wallet",
+        "serve",
+        "--state",
+        `${folder}/w/wallet.json`,
+        "--listen",
+        listen,
+        ...more,
+      ],
+      cwd: REPOSITORY,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+  try {
+    for (const refused of [rk("0.0.0.0:0", "--token-file", `${folder}/w/token`), rk(`127.0.0.1:${port}`)]) {
+      const { code } = await refused.output();
+      assert.equal(code, 2);
+    }
+    const serve = rk(`127.0.0.1:${port}`, "--token-file", `${folder}/w/token`);
+    const reader = serve.stdout.getReader();
+    await reader.read();
+    const token = (await Deno.readTextFile(`${folder}/w/token`)).trim();
+    assert.equal(Deno.statSync(`${folder}/w/token`).mode! & 0o777, 0o600);
+    for (const first of [{ token: "x" }, { id: 1, do: "status" }, { token: token.slice(1) }, { token: 7 }]) {
+      const stranger = await client(port);
+      assert.equal((await stranger.request(first)).code, "WALLET_TOKEN");
+      stranger.close();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const program = await client(port);
+    await program.send({ token });
+    assert.equal((await program.request({ do: "status" })).wallet.exists, false);
+    assert.equal((await program.request({ do: "backup" })).code, "WALLET_USAGE");
+    await program.send("x".repeat(5000));
+    assert.equal((await program.line()).code, "WALLET_USAGE");
+    program.close();
+    serve.kill("SIGTERM");
+    assert.equal((await serve.status).code, 0);
+    await reader.cancel();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** A program at the socket or port: answers questions by their name. */
+async function client(where: string | number) {
+  const connection = typeof where === "string"
+    ? await Deno.connect({ transport: "unix", path: where })
+    : await Deno.connect({ hostname: "127.0.0.1", port: where });
   let rest = "";
   // The protocol's lines are of many shapes.
   // deno-lint-ignore no-explicit-any
@@ -241,6 +343,7 @@ async function client(path: string) {
   let id = 0;
   return {
     line,
+    send,
     close: () => connection.close(),
     async request(request: Record<string, unknown>, answers: Record<string, unknown> = {}) {
       await send({ id: ++id, ...request });
