@@ -205,8 +205,19 @@ function readerSubstitution(
   return {
     [STANDARD_VIRTUAL_READERS]: options.virtualReaders?.split(",") ?? [],
     [STANDARD_PCSC_LIBRARY]: libraryCandidates(),
-    [`${STANDARD_FOLDER}/station/wallet-trust.json`]: options.trust,
+    [`${STANDARD_FOLDER}/station/wallet-trust.json`]: [options.trust, ...hostKeyFile(options.trust)],
   };
+}
+
+/** The file beside a trust file that holds the wallet's private key, if it names one: the process may read that too. */
+function hostKeyFile(trust: string): string[] {
+  try {
+    const { hostKeyFile } = JSON.parse(Deno.readTextFileSync(trust)) as { hostKeyFile?: unknown };
+    if (typeof hostKeyFile !== "string") return [];
+    return [hostKeyFile.startsWith("/") ? hostKeyFile : `${folderOf(trust)}/${hostKeyFile}`];
+  } catch {
+    return []; // The process says what is wrong with the file.
+  }
 }
 
 function pcscEnvironment(): Pick<ChildSpec, "env"> {

@@ -283,3 +283,27 @@ Deno.test("the last try of the wallet's own PIN is confirmed, a person may try a
   );
   assert.equal(wallet.exists, false);
 });
+
+Deno.test("every flow works on a card that is not ours: other AID, AES-256 channel keys, target and a certificate of two tags", async () => {
+  const key = "5A".repeat(32);
+  const foreign = { aid: "F0000000010203", keyVersion: 0x21, key, targetId: "11223344" };
+  const card = await ISSUER.card("DEADBEEF", undefined, foreign);
+  const fields = {
+    appletAid: foreign.aid,
+    channelKeys: { version: 0x21, enc: key, mac: key, dek: key },
+    targetId: foreign.targetId,
+  };
+  const wallet = await testWallet(ENTROPIES[1]);
+  const strict = ISSUER.trust(fields);
+  ended(
+    await testFlow("identify", { wallet, trust: strict, cards: [card] }),
+    "failed",
+    "MUTUAL_CARD_CERTIFICATE",
+  );
+  const run = { trust: ISSUER.trust({ ...fields, strict: false }), cards: [card] };
+  done(await testFlow("backup", { ...run, wallet }));
+  const empty = await testWallet(null);
+  done(await testFlow("restore", { ...run, wallet: empty }));
+  assert.equal(toHex(empty.entropy.reveal()), ENTROPIES[1]);
+  done(await testFlow("manage", { ...run, wallet, action: "wipe", confirm: { wipe: true } }));
+});
