@@ -83,6 +83,7 @@ const words: WalletRun = async (_options, wallet, person, output) => {
   using secret = wordsOf(wallet.entropy);
   const list = new TextDecoder().decode(secret.reveal()).split(" ");
   output.screen(list.map((word, i) => `${`${i + 1}`.padStart(2)}  ${word}`).join("\n"));
+  output.result({ command: "words", done: true, wallet: walletResult(wallet) });
   return EXIT_CODES.ok;
 };
 

@@ -114,6 +114,12 @@ export async function main(args: readonly string[]): Promise<number> {
 /** The person: a script when secrets are given or nobody is at a terminal. */
 async function withPerson<T>(options: WalletOptions, work: (person: Person) => Promise<T>): Promise<T> {
   const { confirmed } = options;
+  if (options.secretsGiven && Deno.stdin.isTerminal()) {
+    throw new CodedError(
+      "WALLET_USAGE",
+      "Cannot read secrets: the descriptor is a terminal, which would show them",
+    );
+  }
   if (!options.secretsGiven && Deno.stdin.isTerminal()) {
     const interrupted = () => {
       Deno.stdin.setRaw(false);

@@ -4,6 +4,8 @@ import { CodedError } from "shared/base/errors.ts";
 import type { CardChannel, ReaderService } from "shared/transport/card_channel.ts";
 import { openPcsc } from "shared/transport/pcsc/service.ts";
 import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
+// For its error rows: the types alone would leave them unregistered.
+import "shared/transport/card_channel.ts";
 import "./wallet_errors.ts";
 
 /** Which reader. */

@@ -152,7 +152,7 @@ Deno.test("forged answers to a wrong PIN are refused: a count that does not fall
     assert.equal(outcome.error?.code, "WALLET_IMPLAUSIBLE");
   }));
 
-Deno.test("any bit of any answer of both taps turned over: refused, nothing in the wallet", () =>
+Deno.test("one bit in three bytes of every answer of both taps turned over: refused, nothing in the wallet", () =>
   withCards(async (lie) => {
     let count = 0;
     const countAll = (channel: CardChannel): CardChannel => turning(channel, () => void count++);
@@ -228,4 +228,64 @@ Deno.test("CardSession is not used again after an error, nor for a PIN before th
     third.close();
     await assert.rejects(third.readSeed(), { code: "WALLET_SESSION_ENDED" });
     await channel.close();
+  }));
+
+/** From the second SELECT of a tap on, another card answers. */
+function exchanged(channel: CardChannel, other: Promise<VirtualCard>): CardChannel {
+  let selects = 0;
+  let now = channel;
+  return {
+    get atr() {
+      return channel.atr;
+    },
+    async transmit(command) {
+      if (command[1] === 0xa4 && ++selects === 2) now = openInProcessChannel(await other);
+      return await now.transmit(command);
+    },
+    reset: () => now.reset(),
+    close: () => channel.close(),
+  };
+}
+
+Deno.test("backup and manage read back what the card stored: another seed, PIN, name or state is found", () =>
+  withCards(async (lie) => {
+    const blank = () => lie((memory) => ({ ...memory, lifeCycle: 2, pin: null, seed: null }));
+    const stored: [string, (memory: Fields) => Fields, RegExp][] = [
+      ["seed", (memory) => ({ ...memory, seed: "20" + "AA".repeat(32) }), /another seed/],
+      ["PIN", (memory) => ({ ...memory, pin: "0101010101" }), /refuses its PIN/],
+      ["name", (memory) => ({ ...memory, name: "41" }), /name reads back/],
+      ["nothing", (memory) => ({ ...memory, lifeCycle: 2, pin: null, seed: null }), /still empty/],
+    ];
+    for (const [what, change, why] of stored) {
+      const other = lie(change);
+      const wallet = await testWallet();
+      const outcome = await testFlow("backup", {
+        wallet,
+        trust,
+        cards: [await blank()],
+        intercept: (channel, tap) => tap === 2 ? exchanged(channel, other) : channel,
+      });
+      assert.equal(outcome.end, "doubtful", `${what}: ${outcome.error?.message}`);
+      assert.equal(outcome.error?.code, "WALLET_CARD_DOUBTFUL");
+      assert.match(outcome.error!.message, why);
+      assert.equal(wallet.pendingBackup, "00C0FFEE", "a backup that was not proven is not forgotten");
+    }
+    const actions = [["pin", /refuses its new PIN/], ["name", /name reads back/], [
+      "wipe",
+      /not empty/,
+    ]] as const;
+    for (const [action, why] of actions) {
+      const outcome = await testFlow("manage", {
+        wallet: await testWallet(),
+        trust,
+        cards: [await lie((memory) => memory)],
+        action,
+        name: toUtf8("new"),
+        confirm: { wipe: true },
+        secrets: { newCardPin: "97531" },
+        intercept: (channel, tap) => tap === 2 ? exchanged(channel, lie((memory) => memory)) : channel,
+      });
+      assert.equal(outcome.error?.code, "WALLET_CARD_DOUBTFUL", action);
+      assert.match(outcome.error!.message, why);
+    }
   }));

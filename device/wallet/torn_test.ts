@@ -147,3 +147,28 @@ Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the n
     assert.equal(look.matches, true, where);
   }
 });
+
+Deno.test("wipe torn at every APDU of the acting tap: the card holds the seed or is empty, and says which", async () => {
+  const wallet = await testWallet();
+  const make = async () => {
+    const card = await freshCard();
+    await testFlow("backup", { wallet, trust, cards: [card] });
+    return card;
+  };
+  const run = { wallet, trust, action: "wipe" as const, confirm: { wipe: true } };
+  const first = await make();
+  const counts = await apdusOf((count) =>
+    testFlow("manage", { ...run, cards: [first], intercept: intercept(count) })
+  );
+  for (const tear of tears(counts)) {
+    if (tear.tap === 0) continue;
+    const where = JSON.stringify(tear);
+    const card = await make();
+    const torn = await testFlow("manage", { ...run, cards: [card], faults: planOf(tear) });
+    if (torn.end !== "done") assert.equal(torn.error?.code, "WALLET_TORN", where);
+    const look = await testFlow("identify", { wallet, trust, cards: [card], compare: true });
+    assert.equal(look.end, "done", `${where} ${look.error?.message}`);
+    assert.equal(look.matches, look.card!.lifeCycle === 3 ? true : null, where);
+    if (torn.end === "untouched") assert.equal(look.matches, true, where);
+  }
+});
