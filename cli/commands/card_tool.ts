@@ -2,7 +2,6 @@
 
 import type { Command } from "commander";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
-import { SECRET_FILE_LIMIT_BYTES } from "shared/transport/secret_file.ts";
 import { libraryCandidates } from "shared/transport/pcsc/library.ts";
 import { HOME } from "../home.ts";
 import { action } from "../output.ts";
@@ -157,34 +156,13 @@ async function runCardTool(
   if (keysFd !== undefined && rest.keys !== undefined) {
     throw new CodedError("CARD_KEYS_FD", "Cannot use --keys and --keys-fd at once");
   }
-  const input = keysFd === undefined ? undefined : readDescriptor(String(keysFd));
-  return await runForeground(
-    cardToolSpec(words, files, input === undefined ? rest : { ...rest, keys: "-" }),
-    input,
-  );
-}
-
-/** What a descriptor that the caller opened holds. @throws {CodedError} `CARD_KEYS_FD`. */
-function readDescriptor(number: string): Uint8Array {
-  const failed = (why: string) =>
-    new CodedError("CARD_KEYS_FD", `Cannot read keys from descriptor ${number}: ${why}`);
-  if (!/^\d{1,4}$/.test(number)) throw failed("it is not a number");
-  const buffer = new Uint8Array(SECRET_FILE_LIMIT_BYTES + 1);
-  let length = 0;
-  try {
-    using file = Deno.openSync(`/dev/fd/${number}`, { read: true });
-    while (length < buffer.length) {
-      const read = file.readSync(buffer.subarray(length));
-      if (read === null) break;
-      length += read;
-    }
-  } catch (error) {
-    throw failed((error as Error).name);
+  if (keysFd === undefined) return await runForeground(cardToolSpec(words, files, rest));
+  if (!/^\d$/.test(String(keysFd))) {
+    throw new CodedError("CARD_KEYS_FD", "Cannot read keys: --keys-fd takes a descriptor from 0 to 9");
   }
-  if (length === 0 || length === buffer.length) throw failed("it is empty, or too long");
-  const content = buffer.slice(0, length);
-  buffer.fill(0);
-  return content;
+  return await runForeground(cardToolSpec(words, files, { ...rest, keys: "-" }), {
+    stdinFrom: Number(keysFd),
+  });
 }
 
 /**

@@ -6,18 +6,22 @@ import { type ChildSpec, commandLine, environment } from "./child.ts";
 /**
  * Runs a process until it ends and returns its exit code. Signals that a terminal or a supervisor sends to `rk` are handed
  * on, so that the process can end in order.
- * @param input what it reads from standard input, instead of ours: keys that came through a descriptor. It is wiped.
+ * @param stdinFrom open descriptor (0 to 9) that becomes the process's standard input.
  */
 export async function runForeground(
   spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">,
-  input?: Uint8Array,
+  { stdinFrom }: { readonly stdinFrom?: number } = {},
 ): Promise<number> {
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
+  // The shell connects the descriptor: this process never reads what is in it.
+  const [program, ...first] = stdinFrom === undefined
+    ? [DENO]
+    : ["/bin/sh", "-c", `exec "$@" <&${stdinFrom}`, "sh", DENO];
+  const child = new Deno.Command(program!, {
+    args: [...first, ...commandLine(spec)],
     cwd: REPOSITORY,
     env: environment(spec),
     clearEnv: true,
-    stdin: input === undefined ? "inherit" : "piped",
+    stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
@@ -31,22 +35,9 @@ export async function runForeground(
   const handlers = (["SIGTERM", "SIGINT"] as const).map((name) => [name, hand(name)] as const);
   for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
   try {
-    if (input !== undefined) await feed(child, input);
     return (await child.status).code;
   } finally {
     for (const [name, handler] of handlers) Deno.removeSignalListener(name, handler);
-  }
-}
-
-async function feed(child: Deno.ChildProcess, input: Uint8Array): Promise<void> {
-  const writer = child.stdin.getWriter();
-  try {
-    await writer.write(input);
-    await writer.close();
-  } catch {
-    // It ended without reading; its exit code tells why.
-  } finally {
-    input.fill(0);
   }
 }
 

@@ -1,20 +1,34 @@
 /**
  * The wallet's process.
  *
- *     wallet_main.ts genuine-check --reader NAME --trust FILE [--json] [--virtual-readers HOST:PORT]
+ *     wallet_main.ts genuine-check --reader NAME --trust FILE
+ *     wallet_main.ts setup|status|words|erase --state FILE
+ *     wallet_main.ts identify|backup|restore|manage --state FILE --reader NAME --trust FILE
+ *     wallet_main.ts serve --state FILE [--listen unix:PATH|HOST:PORT] [--reader NAME --trust FILE]
  *
- * Exit code 0: the card is genuine. 5: it is not, or it cannot be read; `code` tells which. 2, 3, 7: usage, trust file,
- * PC/SC. With --json the last line is one object, `genuine` true or false.
+ * Common: [--json] [--virtual-readers HOST:PORT] [--wait SECONDS] [--secrets-stdin] [--confirm WORD]..., see wallet_options.ts.
+ *
+ * Exit code 0: it did what it says. 5: the card is not genuine, in a wrong state, left, or refused; `code` tells which. 2: usage,
+ * the wallet's own PIN or state, a missing answer. 3: trust file or wallet file. 6: another process holds the wallet. 7: PC/SC,
+ * disk. With --json the last line is one object; genuine-check: `genuine` true or false, the others: `done` true or false.
  */
 
-import { parseArgs } from "node:util";
-import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
-import type { ReaderService } from "shared/transport/card_channel.ts";
-import { openPcsc } from "shared/transport/pcsc/service.ts";
+import { CodedError, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
 import { genuineCheck } from "../wallet/genuine_check.ts";
+import type { Person } from "../wallet/person.ts";
 import { readTrustFile, wipeTrust } from "../wallet/trust.ts";
+import { Wallet } from "../wallet/wallet.ts";
+import { fileWalletStore } from "../wallet/wallet_store.ts";
+import { WALLET_RUNS, type WalletOutput } from "./wallet_commands.ts";
+import { readWalletOptions, type WalletOptions } from "./wallet_options.ts";
+import { openReader } from "./wallet_readers.ts";
+import { failure } from "./wallet_results.ts";
+import { type GivenSecrets, readSecrets, scriptPerson, wipeSecrets } from "./wallet_secrets.ts";
+import { serveWallet } from "./wallet_serve.ts";
+import { terminalPerson, withQuietTerminal, writeError } from "./wallet_terminal.ts";
+import { LIFE_CYCLE_WORDS } from "./wallet_words.ts";
+import "./wallet_errors.ts";
 import "shared/transport/card_channel.ts";
 
 /** Options of `rk wallet genuine-check`. */
@@ -25,45 +39,12 @@ export interface GenuineCheckCommand {
   readonly json?: boolean;
   /** `host:port`: a virtual reader, named as `reader`, instead of PC/SC. */
   readonly virtualReaders?: string;
+  /** Longest wait for a card, in milliseconds. */
+  readonly waitMs?: number;
 }
 
 /** Errors that say that the card is not genuine; others say that it could not be found out. */
 const NOT_GENUINE = /^(MUTUAL_|CERTIFICATE_|WALLET_(NOT_ATTESTED|OTHER_TARGET|STATUS|NO_APPLET)|RK_)/;
-
-const LIFE_CYCLE_WORDS: Readonly<Record<number, string>> = { 2: "attested, not in use yet", 3: "in use" };
-
-async function openReaders(options: GenuineCheckCommand): Promise<ReaderService> {
-  if (options.virtualReaders === undefined) return await openPcsc();
-  const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(options.virtualReaders) ?? [];
-  if (host === undefined) throw new CodedError("WALLET_USAGE", "Cannot open virtual reader: give HOST:PORT");
-  return await openVirtualReaders({ host, readers: [{ name: options.reader, port: Number(port) }] });
-}
-
-/** The reader of this name, or the only one whose name holds it. */
-async function findReader(service: ReaderService, name: string): Promise<string> {
-  const connected = await service.readers();
-  if (connected.includes(name)) return name;
-  const alike = connected.filter((reader) => reader.toLowerCase().includes(name.toLowerCase()));
-  if (alike.length === 1) return alike[0]!;
-  throw new CodedError(
-    "READER_UNKNOWN",
-    `Cannot use reader ${name}: connected are ${connected.join(", ") || "none"}`,
-  );
-}
-
-/** Waits until a card lies on the reader; `connect` says so when none came. */
-async function waitForCard(service: ReaderService, reader: string): Promise<void> {
-  const found = new AbortController();
-  const timer = setTimeout(() => found.abort(), CARD_WAIT_MS);
-  try {
-    for await (const event of service.watch(found.signal)) {
-      if (event.kind === "card-inserted" && event.reader === reader) return;
-    }
-  } finally {
-    clearTimeout(timer);
-    found.abort();
-  }
-}
 
 const CARD_WAIT_MS = 10_000;
 
@@ -74,11 +55,9 @@ export async function runGenuineCheckCommand(
 ): Promise<number> {
   const trust = readTrustFile(options.trust);
   try {
-    const service = await openReaders(options);
+    const reader = await openReader(options);
     try {
-      const reader = await findReader(service, options.reader);
-      await waitForCard(service, reader);
-      const channel = await service.connect(reader);
+      const channel = await reader.connect(options.waitMs ?? CARD_WAIT_MS);
       try {
         const card = await genuineCheck({ channel, trust, random: SYSTEM_RANDOM });
         if (options.json) write(JSON.stringify(card));
@@ -93,7 +72,7 @@ export async function runGenuineCheckCommand(
         await channel.close();
       }
     } finally {
-      await service.close();
+      await reader.close();
     }
   } finally {
     wipeTrust(trust);
@@ -102,55 +81,94 @@ export async function runGenuineCheckCommand(
 
 /** Runs a command line and returns the exit code; failures are told on standard error, and as JSON with `--json`. */
 export async function main(args: readonly string[]): Promise<number> {
-  let json = false;
+  const json = args.includes("--json");
   const write = (line: string) => console.log(line);
+  let command = args[0] ?? "";
   try {
-    let parsed;
+    const options = readWalletOptions(args);
+    command = options.command;
+    if (command === "genuine-check") {
+      const { reader, trust, virtualReaders, waitMs } = options;
+      return await runGenuineCheckCommand({
+        reader: reader!,
+        trust: trust!,
+        json,
+        waitMs,
+        ...(virtualReaders === undefined ? {} : { virtualReaders }),
+      }, { write });
+    }
+    const wallet = new Wallet(fileWalletStore(options.state!), SYSTEM_RANDOM);
     try {
-      parsed = parseArgs({
-        args: [...args],
-        allowPositionals: true,
-        options: {
-          reader: { type: "string" },
-          trust: { type: "string" },
-          json: { type: "boolean" },
-          "virtual-readers": { type: "string" },
-        },
-      });
-    } catch (error) {
-      throw new CodedError("WALLET_USAGE", `Cannot run: ${(error as Error).message}`);
+      if (command === "serve") return await serveWallet(options, wallet, write);
+      return await withPerson(
+        options,
+        (person) => WALLET_RUNS[command]!(options, wallet, person, outputOf(json, write)),
+      );
+    } finally {
+      wallet.close();
     }
-    const { values, positionals } = parsed;
-    json = values.json ?? false;
-    if (positionals.join() !== "genuine-check" || values.reader === undefined || values.trust === undefined) {
-      throw new CodedError("WALLET_USAGE", "Cannot run: give genuine-check, --reader and --trust");
-    }
-    const virtual = values["virtual-readers"];
-    return await runGenuineCheckCommand({
-      reader: values.reader,
-      trust: values.trust,
-      json,
-      ...(virtual === undefined ? {} : { virtualReaders: virtual }),
-    }, { write });
   } catch (error) {
-    return explain(error, json, write);
+    return explain(error, command, json, write);
   }
 }
 
-function explain(error: unknown, json: boolean, write: (line: string) => void): number {
-  const code = codeOf(error);
-  const { fault, next } = errorRow(code);
-  const message = error instanceof Error ? error.message : String(error);
-  const exitCode = EXIT_CODES[fault];
-  if (NOT_GENUINE.test(code)) console.error(`NOT GENUINE: ${message}\n    ${next}`);
-  else console.error(`wallet: ${message}\n    ${next}`);
-  if (json) write(JSON.stringify({ genuine: false, code, message, next, exitCode }));
-  return exitCode;
+/** The person: a script when secrets are given or nobody is at a terminal. */
+async function withPerson<T>(options: WalletOptions, work: (person: Person) => Promise<T>): Promise<T> {
+  const { confirmed } = options;
+  if (options.secretsGiven && Deno.stdin.isTerminal()) {
+    throw new CodedError(
+      "WALLET_USAGE",
+      "Cannot read secrets: the descriptor is a terminal, which would show them",
+    );
+  }
+  if (!options.secretsGiven && Deno.stdin.isTerminal()) {
+    const interrupted = () => {
+      Deno.stdin.setRaw(false);
+      writeError("\nwallet: Stopped.\n");
+      Deno.exit(EXIT_CODES[errorRow("WALLET_CANCELLED").fault]);
+    };
+    Deno.addSignalListener("SIGINT", interrupted);
+    Deno.addSignalListener("SIGTERM", interrupted);
+    try {
+      return await withQuietTerminal(
+        Deno.stdin,
+        () => work(terminalPerson(Deno.stdin, writeError, confirmed)),
+      );
+    } finally {
+      Deno.removeSignalListener("SIGINT", interrupted);
+      Deno.removeSignalListener("SIGTERM", interrupted);
+    }
+  }
+  let given: GivenSecrets | undefined;
+  try {
+    if (options.secretsGiven) given = await readSecrets((buffer) => Deno.stdin.read(buffer));
+    return await work(scriptPerson(given, writeError, confirmed));
+  } finally {
+    wipeSecrets(given);
+  }
 }
 
-defineErrors({
-  WALLET_USAGE: { fault: "usage", retry: false, next: "`rk help wallet` tells what the options take." },
-});
+function outputOf(json: boolean, write: (line: string) => void): WalletOutput {
+  return {
+    say: (text) => json ? writeError(`${text}\n`) : write(text),
+    result: (value) => {
+      if (json) write(JSON.stringify(value));
+    },
+    screen: Deno.stdout.isTerminal() ? write : undefined,
+  };
+}
+
+function explain(error: unknown, command: string, json: boolean, write: (line: string) => void): number {
+  const failed = failure(error);
+  const { code, message, next, exitCode } = failed;
+  const genuine = command === "genuine-check";
+  writeError(`${genuine && NOT_GENUINE.test(code) ? "NOT GENUINE" : "wallet"}: ${message}\n    ${next}\n`);
+  if (!(error instanceof CodedError) && error instanceof Error && error.stack) writeError(`${error.stack}\n`);
+  if (json) {
+    write(JSON.stringify(genuine ? { genuine: false, ...failed } : { command, done: false, ...failed }));
+  }
+  return exitCode;
+}
 
 // Native libraries keep threads that would hold the process open.
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -29,7 +29,7 @@ Deno.test("a service that dies costs a clear failure and no serial; the same car
   });
   const batchFile = `${folder}/batch.json`;
   try {
-    const profile = await demoProfile(folder, SYSTEM_RANDOM);
+    const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(descriptor.batchManagerFile, profile, 3);
     await writePrivate(batchFile, encodeBatchFile(batch));
     const cards = await blankCards(spine.token.hsm, SYSTEM_RANDOM, `${folder}/cards`, "gone", 3);

@@ -52,7 +52,7 @@ Deno.test("every process of the spine serves, and is refused a connection and a 
       }
       const { descriptor } = spine;
       const batchFile = `${folder}/batch.json`;
-      const profile = await demoProfile(folder, SYSTEM_RANDOM);
+      const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
       const batch = await createBatch(descriptor.batchManagerFile, profile, 1);
       await Deno.writeTextFile(batchFile, encodeBatchFile(batch));
       const virtualReaders = `127.0.0.1:${freePort()}`;
