@@ -7,15 +7,17 @@ import { toHex } from "shared/base/bytes.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { diversifyKdf3 } from "shared/protocol/scp03/diversification.ts";
-import { TRANSPORT_MASTER_LABEL } from "factory/domain/factory_keys.ts";
+import { RELEASE_LABEL, TRANSPORT_MASTER_LABEL } from "factory/domain/factory_keys.ts";
 import type { CardOptions } from "device/card/options.ts";
 
 export { TRANSPORT_MASTER_LABEL };
+const ISD_AID_HEX = "A000000151000000";
 /** Key version of the transport keys on a blank card. */
 export const TRANSPORT_KEY_VERSION = "30";
 
 /**
- * Options of one blank card: issuer domain only, AES-256 transport keys, fresh key diversification data (10).
+ * Options of one blank card: issuer domain only, AES-256 transport keys, fresh key diversification data (10), and mandated
+ * DAP: it loads nothing that the release key did not sign.
  */
 export async function blankCard(hsm: Hsm, random: RandomSource): Promise<CardOptions> {
   const keyDiversificationData = random(10);
@@ -33,6 +35,7 @@ export async function blankCard(hsm: Hsm, random: RandomSource): Promise<CardOpt
         mac: toHex(keys.mac.reveal()),
         dek: toHex(keys.dek.reveal()),
       },
+      dapKey: { aid: ISD_AID_HEX, key: { point: toHex(await hsm.publicKey(RELEASE_LABEL)) } },
     };
   } finally {
     for (const key of [keys.enc, keys.mac, keys.dek]) key.wipe();

@@ -32,6 +32,7 @@ import { showCardName } from "./card_name.ts";
 import type { CardFacts } from "./card_facts.ts";
 import type { WalletTrust } from "./trust.ts";
 import "./errors.ts";
+import "./genuine_check.ts";
 
 /** Level of the wallet channel: both ways encrypted and authenticated. */
 const LEVEL = 0x33;
