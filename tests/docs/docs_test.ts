@@ -32,9 +32,11 @@ function wrong(line: string, root: Command): string | undefined {
   for (const word of words) {
     if (word === "|" || word === "help") continue;
     if (word.startsWith("--")) {
-      if (!command.options.some((option) => option.long === word)) {
-        return `${command.name()} has no option ${word}`;
-      }
+      // A noun whose default verb is left out has that verb's options.
+      const known = [command, ...command.commands].some(({ options }) =>
+        options.some((option) => option.long === word)
+      );
+      if (!known) return `${command.name()} has no option ${word}`;
       continue;
     }
     const next = command.commands.find((each) => each.name() === word);
