@@ -29,14 +29,19 @@ function commandLines(text: string): string[] {
 function wrong(line: string, root: Command): string | undefined {
   const words = line.replace(/^(\.\/)?rk\b/, "").replace(/>.*$/, "").trim().split(/\s+/).filter(Boolean);
   let command = root;
+  let isValue = false;
   for (const word of words) {
+    if (isValue) {
+      isValue = false;
+      continue;
+    }
     if (word === "|" || word === "help") continue;
     if (word.startsWith("--")) {
       // A noun whose default verb is left out has that verb's options.
-      const known = [command, ...command.commands].some(({ options }) =>
-        options.some((option) => option.long === word)
-      );
-      if (!known) return `${command.name()} has no option ${word}`;
+      const option = [command, ...command.commands].flatMap(({ options }) => options)
+        .find(({ long }) => long === word);
+      if (!option) return `${command.name()} has no option ${word}`;
+      isValue = option.required || option.optional;
       continue;
     }
     const next = command.commands.find((each) => each.name() === word);
