@@ -32,7 +32,10 @@ export function registerGateway(program: Command): void {
 /** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
 function gatewaySubstitution(file: string, config: GatewayConfig): Record<string, string | string[]> {
   const folder = file.replace(/\/[^/]*$/, "");
-  const address = (host: string, port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  // Port 0 takes a free one, which canaries connect to as well: then the whole host is the peer.
+  const address = (host: string, port: number) =>
+    `${host.includes(":") ? `[${host}]` : host}${port === 0 ? "" : `:${port}`}`;
+  const { serverName } = config.canaries;
   const upstreams = Object.values(config.upstreams).flatMap(({ instances }) =>
     instances.flatMap(({ url, health }) => [url, ...(health ? [health] : [])].map(hostAndPort))
   );
@@ -50,7 +53,12 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     ),
   ].map((path) => path.startsWith("/") ? path : `${folder}/${path}`);
   return {
-    [STANDARD.gatewayA.listen]: address(config.listen.address, config.listen.port),
+    [STANDARD.gatewayA.listen]: [
+      address(config.listen.address, config.listen.port),
+      ...(serverName
+        ? [address(serverName, config.listen.port), address(serverName, config.admin.port)]
+        : []),
+    ],
     [STANDARD.gatewayA.admin]: address(config.admin.address, config.admin.port),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,

@@ -99,6 +99,7 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>
 for (const [name, [bytes, reason]] of Object.entries(HOSTILE)) {
   Deno.test({
     name: `gateway refuses ${name} and closes`,
+    // One gateway serves every test of this file: what it holds open outlives each of them.
     sanitizeOps: false,
     sanitizeResources: false,
     fn: async () => {
@@ -117,6 +118,7 @@ for (const [name, [bytes, reason]] of Object.entries(HOSTILE)) {
   });
 }
 
+// As above: the file's one gateway outlives each test.
 const later = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test("gateway has no tunnel and no upgrade", later, async () => {

@@ -28,7 +28,7 @@ const CLOSE_WAITS_MS = 2_000;
  * @throws {CodedError} `PCSC_LIBRARY`.
  */
 // async so that a missing library is a rejection, as the port's users expect
-// deno-lint-ignore require-await
+// deno-lint-ignore require-await -- a failure has to be a rejection
 export async function openPcsc(options: PcscOptions = {}): Promise<ReaderService> {
   return new PcscService(PcscLibrary.open(options.library), options.timeoutMs ?? TIMEOUT_MS);
 }

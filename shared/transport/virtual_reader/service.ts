@@ -39,7 +39,7 @@ const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
  * @throws {CodedError} `VIRTUAL_READER_HOST`, `VIRTUAL_READER_LISTEN`.
  */
 // async so that a port that is taken is a rejection, as the port's users expect
-// deno-lint-ignore require-await
+// deno-lint-ignore require-await -- a failure has to be a rejection
 export async function openVirtualReaders(options: VirtualReaderOptions): Promise<VirtualReaderService> {
   const host = options.host ?? "127.0.0.1";
   if (!options.allowRemote && !LOOPBACK.test(host)) {
@@ -85,7 +85,7 @@ class VirtualReaders implements ReaderService {
   }
 
   // async so that a refusal is a rejection
-  // deno-lint-ignore require-await
+  // deno-lint-ignore require-await -- a failure has to be a rejection
   async connect(name: string): Promise<CardChannel> {
     if (this.#closed) {
       throw new CodedError("PCSC_UNAVAILABLE", "Cannot use the virtual readers: they were closed");
