@@ -71,6 +71,14 @@ export const COMPONENTS: readonly Component[] = [
       return false;
     },
   },
+  {
+    name: "python client",
+    purpose: "an independent GlobalPlatform client",
+    packages: ["python3-pyscard", "python3-cryptography"],
+    present: async () =>
+      await exists("/usr/lib/python3/dist-packages/smartcard") &&
+      await exists("/usr/lib/python3/dist-packages/cryptography"),
+  },
   { name: "npm", purpose: "builds the PKCS#11 binding", packages: ["npm"], present: () => program("npm") },
   {
     name: "compiler",
