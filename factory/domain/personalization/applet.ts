@@ -2,7 +2,7 @@
 
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
-import { ecdsaVerify, isPublicKey } from "shared/crypto/secp256k1.ts";
+import { ecdsaVerify } from "shared/crypto/secp256k1.ts";
 import { installForPersonalization } from "shared/protocol/gp/install.ts";
 import { storeDataCommands } from "shared/protocol/gp/store_data.ts";
 import {
@@ -94,7 +94,7 @@ export const createKey: Exchanges = (_facts, profile) => [{
     }
     const message = cardKeyMessage(fromHex(profile.targetId), publicKey);
     const signer = known(facts.personalizationPublicKey, "the DGI 8137 public key");
-    if (!isPublicKey(publicKey) || !ecdsaVerify(signer, message, signature)) {
+    if (!ecdsaVerify(signer, message, signature)) {
       throw new CodedError("CARD_KEY_SIGNATURE", "Cannot accept the card's key: its signature is wrong");
     }
     facts.publicKey = publicKey;
