@@ -18,7 +18,13 @@ interface Tally {
   failed: number;
   /** Names of what failed, for the summary and for programs. */
   failures: string[];
+  /** Beginning of what a failure said, by name: the summary is often all that is kept of a run. */
+  reasons: Map<string, string>;
 }
+
+/** Lines and characters of a failure's message that the summary repeats. */
+const REASON_LINES = 12;
+const REASON_CHARACTERS = 1500;
 
 /** Registers the command. */
 export function registerTest(program: Command): void {
@@ -32,17 +38,23 @@ export function registerTest(program: Command): void {
       "\nWhat is missing is installed with root or sudo; else the line that would install it is printed.",
     )
     .action(action(async (options: TestOptions) => {
-      const tally: Tally = { passed: 0, failed: 0, failures: [] };
+      const tally: Tally = { passed: 0, failed: 0, failures: [], reasons: new Map() };
       const plan = await planOf(options.only);
       for (const name of plan.checks) await runCheck(name, tally);
       if (plan.files.length > 0) {
         await prepare(tally);
         await runTests(plan, options.seed, tally);
       }
-      for (const failure of tally.failures) console.log(`FAILED ${failure}`);
-      if (options.json) console.log(JSON.stringify(tally));
-      else console.log(`${tally.passed} passed, ${tally.failed} failed`);
-      return tally.failed === 0 ? 0 : 1;
+      const { passed, failed, failures, reasons } = tally;
+      for (const failure of failures) {
+        console.log(`FAILED ${failure}`);
+        const reason = reasons.get(failure);
+        if (reason) console.log(reason.replace(/^/gm, "       "));
+      }
+      console.log(
+        options.json ? JSON.stringify({ passed, failed, failures }) : `${passed} passed, ${failed} failed`,
+      );
+      return failed === 0 ? 0 : 1;
     }));
 }
 
@@ -135,7 +147,10 @@ async function runTests(plan: Plan, seed: string | undefined, tally: Tally): Pro
   const counted = readJunit(xml);
   tally.passed += counted.passed;
   tally.failed += counted.failures.length;
-  tally.failures.push(...counted.failures);
+  for (const { name, reason } of counted.failures) {
+    tally.failures.push(name);
+    tally.reasons.set(name, reason);
+  }
   // A file that does not even load has no test case to fail.
   if (!success && counted.failures.length === 0) {
     count(tally, "test run", false, "the runner failed: see above");
@@ -143,20 +158,39 @@ async function runTests(plan: Plan, seed: string | undefined, tally: Tally): Pro
   if (counted.passed + counted.failures.length === 0) count(tally, "test run", false, "no test ran");
 }
 
+/** A test case that failed. */
+export interface FailedCase {
+  /** File and name. */
+  readonly name: string;
+  /** First lines of what it said. */
+  readonly reason: string;
+}
+
 /** Counts test cases in a JUnit report. A skipped one counts as failed: nothing is skipped here. */
-export function readJunit(xml: string): { passed: number; failures: string[] } {
+export function readJunit(xml: string): { passed: number; failures: FailedCase[] } {
   let passed = 0;
-  const failures: string[] = [];
+  const failures: FailedCase[] = [];
   for (const suite of xml.split("<testsuite ").slice(1)) {
     const file = /^name="([^"]*)"/.exec(suite)?.[1] ?? "";
     for (const part of suite.split("<testcase ").slice(1)) {
-      const name = /^name="([^"]*)"/.exec(part)?.[1] ?? "";
+      const name = unescapeXml(/^name="([^"]*)"/.exec(part)?.[1] ?? "");
       const body = part.split("</testcase>")[0]!;
-      if (/<(failure|error|skipped)\b/.test(body)) failures.push(`${file} ${name}`);
+      const failed = /<(failure|error|skipped)\b(?: message="([^"]*)")?/.exec(body);
+      if (failed) failures.push({ name: `${file} ${name}`, reason: beginning(unescapeXml(failed[2] ?? "")) });
       else passed++;
     }
   }
   return { passed, failures };
+}
+
+function beginning(message: string): string {
+  return message.trimEnd().split("\n").slice(0, REASON_LINES).join("\n").slice(0, REASON_CHARACTERS);
+}
+
+const XML_ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+
+function unescapeXml(text: string): string {
+  return text.replace(/&(lt|gt|quot|apos|amp);/g, (_, name: string) => XML_ENTITIES[name]!);
 }
 
 defineErrors({
