@@ -1,5 +1,7 @@
 /** Other people's GlobalPlatform tools, where they are on this machine: what they are called, and why one is not measured. */
 
+import { REPOSITORY } from "../home.ts";
+
 /** Command lines of one tool. The published test keys are nobody's secret. */
 export interface Peer {
   readonly name: string;
@@ -48,12 +50,29 @@ async function globalPlatformPro(): Promise<Peer | AbsentPeer> {
   };
 }
 
+/** The independent client of the conformance tests: no product, but code that shares nothing with this tool. */
+async function pythonClient(): Promise<Peer | AbsentPeer> {
+  const name = "python-client";
+  const python = "/usr/bin/python3";
+  const modules = await new Deno.Command(python, { args: ["-c", "import smartcard, cryptography"] }).output()
+    .then(({ success }) => success, () => false);
+  if (!modules) return { name, absent: "apt-get install python3-pyscard python3-cryptography" };
+  const start = [python, `${REPOSITORY}/tests/conformance/gp_client.py`];
+  return {
+    name,
+    list: (reader) => [...start, reader, "list"],
+    install: (reader, cap) => [...start, reader, "install", cap],
+    remove: (reader, packageAid) => [...start, reader, "delete", packageAid],
+  };
+}
+
 /** Every tool that was looked for. */
 export async function findPeers(): Promise<(Peer | AbsentPeer)[]> {
   const gpshell = await onPath("gpshell");
   const opensc = await onPath("opensc-tool");
   return [
     await globalPlatformPro(),
+    await pythonClient(),
     {
       name: "gpshell",
       absent: gpshell === undefined

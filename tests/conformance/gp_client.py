@@ -1,14 +1,17 @@
 """An independent GlobalPlatform client: PC/SC by pyscard, AES by OpenSSL through cryptography, and no code of this project.
 
-Usage: gp_client.py READER CAP   (the CAP's load file data block as a file)
-Lists, loads, installs, lists, deletes, changes the keys and back, locks and unlocks the card; prints one JSON line with the
-status words. Keys are the published test keys 40..4F. SCP03: GPC Amendment D, sections 4.1.5 and 6.2.
+Usage: gp_client.py READER walk LOAD-FILE    (the load file data block of a CAP as a file)
+       gp_client.py READER list | install CAP | delete PACKAGE-AID
+walk lists, loads, installs, lists, deletes, changes the keys and back, locks and unlocks the card; prints one JSON line with
+the status words. The others do one thing, to be timed beside other tools. Keys are the published test keys 40..4F.
+SCP03: GPC Amendment D, sections 4.1.5 and 6.2.
 """
 
 import json
 import os
 import sys
 import time
+import zipfile
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -122,25 +125,75 @@ def put_keys(card, version, new_version, keys):
     return card.send(0x80, 0xD8, version, 0x81, body)[1]
 
 
+# Components in the order in which a load file has them. Java Card Virtual Machine Specification 3.0.5, 6.2.
+COMPONENTS = ("Header", "Directory", "Import", "Applet", "Class", "Method", "StaticField", "Export", "ConstantPool", "RefLocation")
+
+
+def read_cap(path):
+    """Load file data block, package AID and applet AIDs of a CAP file."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name.rsplit("/", 1)[-1].removesuffix(".cap"): name for name in archive.namelist()}
+        parts = {part: archive.read(members[part]) for part in COMPONENTS if part in members}
+    header, applet = parts["Header"], parts["Applet"]
+    applets, at = [], 4
+    for _ in range(applet[3]):
+        applets.append(applet[at + 1 : at + 1 + applet[at]])
+        at += 1 + applet[at] + 2
+    return b"".join(parts.values()), header[13 : 13 + header[12]], applets
+
+
+def load(card, package, block):
+    """INSTALL [for load] and LOAD; the two status words."""
+    first = card.send(0x80, 0xE6, 2, 0, bytes([len(package)]) + package + bytes([len(ISD)]) + ISD + bytes(3))[1]
+    length = len(block)
+    tagged = b"\xC4" + (bytes([length]) if length < 128 else b"\x82" + length.to_bytes(2, "big")) + block
+    blocks = [tagged[i : i + 223] for i in range(0, len(tagged), 223)]
+    for number, part in enumerate(blocks):
+        last = number == len(blocks) - 1
+        status = card.send(0x80, 0xE8, 0x80 if last else 0, number, part)[1]
+    return first, status
+
+
+def install(card, package, applet):
+    data = b"".join(bytes([len(x)]) + x for x in (package, applet, applet, b"\0", b"\xC9\x00")) + b"\0"
+    return card.send(0x80, 0xE6, 0x0C, 0, data)[1]
+
+
+def delete(card, aid):
+    return card.send(0x80, 0xE4, 0, 0x80, b"\x4F" + bytes([len(aid)]) + aid)[1]
+
+
+def one(reader, verb, *arguments):
+    card = Card(reader)
+    words = [card.open((TEST_KEY, TEST_KEY, TEST_KEY), 0)]
+    if verb == "list":
+        print("\n".join(registry(card)))
+    elif verb == "install":
+        block, package, applets = read_cap(arguments[0])
+        words += load(card, package, block)
+        words += [install(card, package, applet) for applet in applets]
+    elif verb == "delete":
+        words.append(delete(card, bytes.fromhex(arguments[0])))
+    else:
+        sys.exit(__doc__)
+    if any(word != 0x9000 for word in words):
+        sys.exit(" ".join(f"{word:04X}" for word in words))
+
+
 def main():
-    reader, path = sys.argv[1:]
-    with open(path, "rb") as file:
+    reader, verb, *arguments = sys.argv[1:]
+    if verb != "walk":
+        return one(reader, verb, *arguments)
+    with open(arguments[0], "rb") as file:
         block = file.read()
     card = Card(reader)
     test = (TEST_KEY, TEST_KEY, TEST_KEY)
     result = {"open": card.open(test, 0x30), "before": registry(card)}
 
-    result["installForLoad"] = card.send(0x80, 0xE6, 2, 0, bytes([len(PACKAGE)]) + PACKAGE + bytes([len(ISD)]) + ISD + bytes(3))[1]
-    length = len(block)
-    load = b"\xC4" + (bytes([length]) if length < 128 else b"\x82" + length.to_bytes(2, "big")) + block
-    blocks = [load[i : i + 200] for i in range(0, len(load), 200)]
-    for number, part in enumerate(blocks):
-        last = number == len(blocks) - 1
-        result["load"] = card.send(0x80, 0xE8, 0x80 if last else 0, number, part)[1]
-    install = b"".join(bytes([len(x)]) + x for x in (PACKAGE, APPLET, APPLET, b"\0", b"\xC9\x00")) + b"\0"
-    result["install"] = card.send(0x80, 0xE6, 0x0C, 0, install)[1]
+    result["installForLoad"], result["load"] = load(card, PACKAGE, block)
+    result["install"] = install(card, PACKAGE, APPLET)
     result["installed"] = registry(card)
-    result["delete"] = card.send(0x80, 0xE4, 0, 0x80, b"\x4F" + bytes([len(PACKAGE)]) + PACKAGE)[1]
+    result["delete"] = delete(card, PACKAGE)
     result["after"] = registry(card)
 
     fresh = tuple(os.urandom(16) for _ in range(3))

@@ -33,7 +33,7 @@ Deno.test("a Python client lists, loads, installs, deletes, changes keys, locks 
     const block = `${directory}/load_file`;
     await Deno.writeFile(block, readCap(writeTestCap({ payloadBytes: 900 })).loadFileDataBlock);
     const { success, stdout, stderr } = await new Deno.Command(PYTHON, {
-      args: [CLIENT, name, block],
+      args: [CLIENT, name, "walk", block],
       env: pcscd.env,
       stdin: "null",
     }).output();
