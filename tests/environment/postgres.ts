@@ -9,6 +9,7 @@
  * of the socket; net for a free port; sys of uid.
  */
 
+import { freePort } from "cli/spine/layout.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";
@@ -272,11 +273,6 @@ async function serverUser(): Promise<{ uid: number; gid: number } | undefined> {
   const [, , uid, gid] = line?.split(":") ?? [];
   if (!uid || !gid) throw missingComponent("PostgreSQL (its user)", INSTALL_LINE);
   return { uid: Number(uid), gid: Number(gid) };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function isFile(path: string): Promise<boolean> {
