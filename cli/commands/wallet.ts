@@ -33,6 +33,11 @@ interface KeeperOptions extends CommonOptions {
   compare?: boolean;
   listen?: string;
   tokenFile?: string;
+  apduPort?: string;
+  maker?: string;
+  empty?: boolean;
+  entropyFd?: string;
+  ask?: boolean;
 }
 
 /** Standard folder of a wallet, as deno.json's permission sets write it. */
@@ -40,6 +45,9 @@ const STANDARD_WALLET = ".rk/wallet";
 /** Standard address of a served wallet, as deno.json's permission sets write it. */
 const STANDARD_LISTEN = "127.0.0.1:8481";
 const DEFAULT_STATE = `${HOME}/wallet/wallet.json`;
+/** Standard address of a device that host scripts drive, as deno.json's permission sets write it. */
+const STANDARD_APDU = "127.0.0.1:8491";
+const DEFAULT_DEVICE = `${HOME}/wallet/device.json`;
 
 const SECRETS_HELP = `
 Secrets are typed without echo at a terminal, or read to the end from descriptor N (0 to 9) with --secrets-fd N: JSON objects,
@@ -80,7 +88,11 @@ export function registerWallet(program: Command): void {
     .option("--name <text>", "give the card a name; an empty one erases it")
     .option("--wipe", "erase seed, PIN and name")
     .action(keep("manage"));
-  keeper(wallet, "serve", "keep the wallet for other programs: JSON lines (device/app/wallet_serve.ts)")
+  keeper(
+    wallet,
+    "serve",
+    "keep the wallet for other programs: JSON lines (device/app/wallet_serve.ts), or APDUs with --apdu-port",
+  )
     .option("--reader <name>", "reader for cards, by name or a part of it")
     .option("--trust <file>", "what the wallet trusts; the file that the local station wrote otherwise")
     .option("--virtual-readers <host:port,...>", "virtual readers instead of PC/SC")
@@ -89,7 +101,75 @@ export function registerWallet(program: Command): void {
       "--token-file <file>",
       "with HOST:PORT: token that programs begin with; made when it is not there",
     )
-    .action(keep("serve"));
+    .option(
+      "--apdu-port <port>",
+      "a virtual device that Recover host scripts drive: APDUs over TCP on 127.0.0.1; --state is its own file, made when it is not there",
+    )
+    .option("--words <n>", "with --apdu-port: seed of a new device, 12, 18 or 24 words")
+    .option("--empty", "with --apdu-port: a new device has no seed, to restore one")
+    .option("--entropy-fd <n>", "with --apdu-port: entropy of a new device as hex from this descriptor")
+    .option(
+      "--maker <file>",
+      "with --apdu-port: issuer and entropy key of a maker's devices; maker.json beside --state otherwise",
+    )
+    .option(
+      "--ask",
+      "with --apdu-port: ask at the terminal what the device would ask; yes to everything otherwise",
+    )
+    .action(
+      action((options: KeeperOptions) =>
+        options.apduPort === undefined ? keep("serve")(options) : serveApdus(options)
+      ),
+    );
+}
+
+/** `rk wallet serve --apdu-port`. */
+async function serveApdus(options: KeeperOptions): Promise<number> {
+  const port = Number(options.apduPort);
+  if (!/^\d{1,5}$/.test(options.apduPort ?? "") || port > 65535) {
+    throw new CodedError("WALLET_APDU_PORT", "Cannot serve device: --apdu-port takes a port number");
+  }
+  if (options.entropyFd !== undefined && !/^\d$/.test(options.entropyFd)) {
+    throw new CodedError(
+      "WALLET_SECRETS_FD",
+      "Cannot read entropy: --entropy-fd takes a descriptor from 0 to 9",
+    );
+  }
+  const spec = apduSpec(options, port);
+  await Deno.mkdir(folderOf(options.state ? absolute(options.state) : DEFAULT_DEVICE), {
+    recursive: true,
+    mode: 0o700,
+  });
+  return await runForeground(
+    spec,
+    options.entropyFd === undefined ? {} : { stdinFrom: Number(options.entropyFd) },
+  );
+}
+
+/** The process of `rk wallet serve --apdu-port`. */
+export function apduSpec(options: KeeperOptions, port: number): Omit<ChildSpec, "logFile"> {
+  const state = options.state ? absolute(options.state) : DEFAULT_DEVICE;
+  const maker = options.maker ? absolute(options.maker) : `${folderOf(state)}/maker.json`;
+  const listen = `127.0.0.1:${port}`;
+  return {
+    name: "device",
+    module: "device/app/recover_device_main.ts",
+    permissions: "wallet-apdu",
+    substitution: {
+      [STANDARD_WALLET]: [...new Set([folderOf(state), folderOf(maker)])],
+      [STANDARD_APDU]: listen,
+    },
+    args: [
+      ...flag("--state", state),
+      ...flag("--maker", maker),
+      ...flag("--listen", listen),
+      ...flag("--words", options.words),
+      ...(options.empty ? ["--empty"] : []),
+      ...(options.entropyFd === undefined ? [] : ["--entropy-stdin"]),
+      ...(options.ask ? ["--ask"] : []),
+      ...(options.json ? ["--json"] : []),
+    ],
+  };
 }
 
 function withReader(command: Command): Command {
@@ -226,6 +306,11 @@ function pcscEnvironment(): Pick<ChildSpec, "env"> {
 }
 
 defineErrors({
+  WALLET_APDU_PORT: {
+    fault: "usage",
+    retry: false,
+    next: "Give a port from 0 to 65535; 0 takes a free one and tells it.",
+  },
   WALLET_SECRETS_FD: {
     fault: "usage",
     retry: false,

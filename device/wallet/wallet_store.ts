@@ -1,6 +1,8 @@
 /** Where a wallet's file is kept: whole or not at all, mode 0600, one process at a time. */
 
+import { toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
+import { eraseFile, lockFile, lookAtFile, replaceFile } from "shared/transport/durable_file.ts";
 import { parseWalletFile, WALLET_FILE_MAX_BYTES, type WalletFile } from "./wallet_file.ts";
 
 /** Memory of one wallet. */
@@ -22,9 +24,8 @@ export interface WalletStore {
  * @throws {CodedError} `WALLET_STATE_BUSY`, `WALLET_WRITE`.
  */
 export function fileWalletStore(path: string): WalletStore {
-  const lock = guard(path, () => Deno.openSync(`${path}.lock`, { write: true, create: true, mode: 0o600 }));
-  if (!lock.tryLockSync(true)) {
-    lock.close();
+  const lock = guard(path, () => lockFile(path));
+  if (lock === undefined) {
     throw new CodedError("WALLET_STATE_BUSY", `Cannot open wallet ${path}: another process holds it`, {
       path,
     });
@@ -32,52 +33,20 @@ export function fileWalletStore(path: string): WalletStore {
   return {
     path,
     load() {
-      let size: number;
-      try {
-        const { mode, size: bytes } = Deno.statSync(path);
-        if (mode !== null && (mode & 0o077) !== 0) {
-          throw new CodedError(
-            "WALLET_STATE",
-            `Cannot use wallet ${path}: others than its owner have access`,
-            {
-              path,
-            },
-          );
-        }
-        size = bytes;
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw error;
+      const file = lookAtFile(path);
+      if (file === undefined) return undefined;
+      if (file.open) {
+        throw new CodedError(
+          "WALLET_STATE",
+          `Cannot use wallet ${path}: others than its owner have access`,
+          { path },
+        );
       }
-      return parseWalletFile(size > WALLET_FILE_MAX_BYTES ? "" : Deno.readTextFileSync(path), path);
+      return parseWalletFile(file.bytes > WALLET_FILE_MAX_BYTES ? "" : Deno.readTextFileSync(path), path);
     },
-    save(file) {
-      guard(path, () => {
-        const content = new TextEncoder().encode(JSON.stringify(file, undefined, 2) + "\n");
-        const temporary = `${path}.new`;
-        // A left-over of a crash may be there with other rights.
-        removeIfThere(temporary);
-        const opened = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
-        try {
-          for (let written = 0; written < content.length;) {
-            written += opened.writeSync(content.subarray(written));
-          }
-          opened.syncSync();
-        } finally {
-          opened.close();
-        }
-        Deno.renameSync(temporary, path);
-        syncFolder(path);
-      });
-    },
-    erase() {
-      guard(path, () => {
-        removeIfThere(`${path}.new`);
-        removeIfThere(path);
-        syncFolder(path);
-      });
-    },
-    close: () => lock.close(),
+    save: (file) => guard(path, () => replaceFile(path, toUtf8(JSON.stringify(file, undefined, 2) + "\n"))),
+    erase: () => guard(path, () => eraseFile(path)),
+    close: () => lock[Symbol.dispose](),
   };
 }
 
@@ -107,18 +76,4 @@ function guard<T>(path: string, work: () => T): T {
       { path },
     );
   }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function syncFolder(path: string): void {
-  const slash = path.lastIndexOf("/");
-  using folder = Deno.openSync(slash < 0 ? "." : path.slice(0, slash) || "/", { read: true });
-  folder.syncSync();
 }
