@@ -7,10 +7,9 @@
 import { CodedError, codeOf, defineErrors } from "../base/errors.ts";
 import { type Leaf, parseLeaf } from "./leaf.ts";
 import { LogReader } from "./reader.ts";
-import type { CheckpointPolicy } from "./signed_checkpoint.ts";
+import { type CheckpointPolicy, openCheckpoint } from "./signed_checkpoint.ts";
 import type { LogSource } from "./source.ts";
 import { bundlesOf, tilePath, tilesOf } from "./tile.ts";
-import { openCheckpoint } from "./signed_checkpoint.ts";
 
 /** Most findings that are kept; more are counted. */
 export const FINDINGS_MAX = 100;
@@ -78,8 +77,13 @@ class Findings {
     if (!(error instanceof CodedError)) throw error;
     const { tile, entry } = error.details as { tile?: string; entry?: number };
     const place = tile ?? file;
+    // A tile that is wrong is met again at every entry below it: once is enough.
+    if (
+      place !== undefined && entry === undefined &&
+      this.kept.some(({ code, file }) => code === error.code && file === place)
+    ) return;
     this.add({
-      code: codeOf(error),
+      code: error.code,
       severity: "fault",
       message: error.message,
       ...(place === undefined ? {} : { file: place }),
