@@ -96,6 +96,22 @@ Deno.test("rk log shows, verifies, proves and exports a log in a folder", async 
       assert.equal(exported.lines.length, 301);
       assert.equal(exported.last().exported, 300);
     });
+    await t.step(
+      "show and export: what is no entry of ours is shown as that, with an exit code",
+      async () => {
+        const foreign = `${folder}/foreign`;
+        await writeLog(
+          foreign,
+          await logFiles([...testEntries(2), new TextEncoder().encode("\x1b[31m<script>")]),
+        );
+        const shown = await rk("show", foreign, ...KEY, "--event", "gateway", "--json");
+        assert.deepEqual([shown.code, shown.last().faults, shown.last().verified], [4, 1, false]);
+        assert.deepEqual(JSON.parse(shown.lines[0]!), { index: 2, fault: "LEAF_NOT_CANONICAL" });
+        const words = await rk("export", foreign, ...KEY);
+        assert.equal(words.code, 4);
+        assert.ok(!words.lines.join("").includes("script") && !words.errors.includes("\x1b"));
+      },
+    );
     await t.step("a log that does not verify, and a log without a key, have their codes", async () => {
       const tile = `${log}/tile/entries/000`;
       const bytes = await Deno.readFile(tile);
