@@ -17,6 +17,12 @@ import type { Clock } from "shared/transport/clock.ts";
 import type { AttestationService } from "../service/attestation/attestation_service.ts";
 import { type ConfiguredSender, isRefusal } from "../service/attestation/context.ts";
 import type { RequestStamp } from "../transport/issuance_store/transaction.ts";
+import {
+  ANSWER_KEPT_SECONDS,
+  IDEMPOTENCY_KEY_HEADER,
+  idempotencyKeyOf,
+  requestDigest,
+} from "./attestation_idempotency.ts";
 import { CLIENT_CERT_HEADER, type IdentityChecker, type SenderIdentity } from "./attestation_identity.ts";
 import type { AttestationMetrics } from "./attestation_metrics.ts";
 import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
@@ -246,8 +252,21 @@ function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
         findKey: (keyId) => keyId === identity.name ? sender.signingKey : undefined,
       },
     );
-    if (signed.kind === "refuse") return refused("ATTEST_SIGNATURE", signed.reason, identity.name);
-    c.set("stamp", { sender: identity.name, nonce: signed.nonce, expiresAt: signed.expiresAt });
+    if (signed.kind === "refuse") {
+      // Who speaks is known by certificate: whoever has a wrong clock is told so, and learns nothing else.
+      const clockIsWrong = signed.reason === "too-old" || signed.reason === "in-future";
+      return refused(clockIsWrong ? "ATTEST_CLOCK" : "ATTEST_SIGNATURE", signed.reason, identity.name);
+    }
+    const idempotencyKey = idempotencyKeyOf(c.req.header(IDEMPOTENCY_KEY_HEADER));
+    if (idempotencyKey === null) return problemResponse("ATTEST_IDEMPOTENCY_KEY");
+    c.set("stamp", {
+      sender: identity.name,
+      nonce: signed.nonce,
+      expiresAt: signed.expiresAt,
+      requestSha256: requestDigest(c.req.method, c.req.path, body),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      answerExpiresAt: Math.floor(clock.now() / 1000) + ANSWER_KEPT_SECONDS,
+    });
     await next();
   };
 }
