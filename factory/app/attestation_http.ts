@@ -11,6 +11,7 @@ import { routePath } from "hono/route";
 import type { TLSSocket } from "node:tls";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Logger } from "shared/base/log.ts";
+import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { verifyRequest } from "shared/protocol/wire/http_signature.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Clock } from "shared/transport/clock.ts";
@@ -35,8 +36,11 @@ import {
   INSTALL,
   READ_BATCH,
   RESERVE,
+  REVOCATIONS,
 } from "./attestation_routes.ts";
 
+/** How long caches may keep the list of revoked certificates. */
+const LIST_CACHE_CONTROL = "public, max-age=60";
 /** Longest body that is read, in bytes. */
 export const BODY_MAX = 64 * 1024;
 
@@ -117,6 +121,13 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
   app.openapi(CLOSE, async (c) => {
     const result = await service.close(c.var.stamp, c.req.valid("json"));
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(REVOCATIONS, async (c) => {
+    const { list, number } = await service.revocations();
+    const headers = { etag: `"${number}"`, "cache-control": LIST_CACHE_CONTROL };
+    const known = c.req.header("if-none-match")?.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+    if (known?.some((tag) => tag === "*" || tag === headers.etag)) return c.body(null, 304, headers);
+    return c.body(list, 200, { ...headers, "content-type": REVOCATION_LIST_MEDIA_TYPE }) as never;
   });
   app.openapi(HOST_CERTIFICATE, async (c) => {
     const result = await service.hostCertificate(c.var.stamp, c.req.valid("json"));
@@ -225,6 +236,8 @@ function bounded(front: AttestationFront): MiddlewareHandler<Env> {
 function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
   const clock = front.clock ?? SYSTEM_CLOCK;
   return async (c, next) => {
+    // Public: whoever comes through a gateway, which knows its clients.
+    if (c.req.method === "GET" && c.req.path === REVOCATIONS.path) return await next();
     const verdict = await front.identities.sender(c.req.header(CLIENT_CERT_HEADER));
     const refused = (code: string, reason: string, who?: string) => {
       front.log.warning("sender.refused", { code, reason, sender: who, requestId: requestId(c) });

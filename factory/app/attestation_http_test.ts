@@ -209,6 +209,7 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
       "/v1/host-certificates",
       "/v1/installations",
       "/v1/reservations",
+      "/v1/revocations",
     ]);
     const post = document.paths["/v1/reservations"].post;
     assert.deepEqual(Object.keys(post.responses), [

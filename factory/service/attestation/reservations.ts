@@ -7,7 +7,7 @@ import type {
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
-import { serialHex } from "../../domain/issuance/attestation.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
 import { chipIdentity } from "../../domain/issuance/chip.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import { mayReserve } from "../../domain/issuance/reservation.ts";
