@@ -13,9 +13,12 @@ import {
   CreateBatchRequest,
   HostCertificateAnswer,
   HostCertificateRequest,
+  InstallationAnswer,
+  InstallationRequest,
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
+import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 
 const problems = Object.fromEntries(
@@ -101,6 +104,14 @@ export const ATTEST = post(
   AttestationRequest,
   AttestationAnswer,
 );
+/** POST /v1/installations. */
+export const INSTALL = post(
+  "/v1/installations",
+  "station",
+  "Report that a card holds its certificate",
+  InstallationRequest,
+  InstallationAnswer,
+);
 /** POST /v1/closures. */
 export const CLOSE = post(
   "/v1/closures",
@@ -117,3 +128,19 @@ export const HOST_CERTIFICATE = post(
   HostCertificateRequest,
   HostCertificateAnswer,
 );
+/** GET /v1/revocations. */
+export const REVOCATIONS = createRoute({
+  method: "get",
+  path: "/v1/revocations",
+  summary: "The list of revoked card certificates, for wallets",
+  description:
+    "No role: whoever reaches a gateway, or a mirror. A compact JWS (ES256K) by the issuer's key, with number, thisUpdate and nextUpdate. It has an ETag and may be kept by caches for a minute.",
+  responses: {
+    200: {
+      description: "The list",
+      content: { [REVOCATION_LIST_MEDIA_TYPE]: { schema: z.string() } },
+    },
+    304: { description: "If-None-Match names the present list" },
+    503: problems["503"]!,
+  },
+});

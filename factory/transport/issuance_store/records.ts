@@ -37,8 +37,44 @@ export type BatchFacts = Pick<
   "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
 >;
 
-/** Where a card's record is. `good` and `scrapped` are final. */
-export type ReservationState = "reserved" | "attested" | "good" | "scrapped";
+/**
+ * Where a card's record is.
+ * - `reserved`: it has a serial and a DGI 8137 key.
+ * - `key-seen`: its public key was received and checked, and is on record; the token may not have signed it yet.
+ * - `attested`: its certificate is on record.
+ * - `installed`: the station reports that the card holds the certificate.
+ * - `good`, `scrapped`: closed. Final.
+ * - `missing`: its batch was closed without it. Only a recorded correction leads from here.
+ */
+export type ReservationState =
+  | "reserved"
+  | "key-seen"
+  | "attested"
+  | "installed"
+  | "good"
+  | "scrapped"
+  | "missing";
+
+/**
+ * What can happen to a record.
+ * - `reserve-again`: the same chip asks again: the same serial, a new DGI 8137 key, maybe another station.
+ * - `see-key`: a public key was received and checked; the token is asked after this is on record.
+ * - `attest`: the certificate of that key is on record.
+ * - `install`: the station reports that the card holds the certificate.
+ * - `close-good`, `close-scrapped`: the station closes the record.
+ * - `lose`: the batch is closed without the card.
+ * - `correct-good`, `correct-scrapped`: a missing card was found; a batch manager corrects the record and says why.
+ */
+export type ReservationEvent =
+  | "reserve-again"
+  | "see-key"
+  | "attest"
+  | "install"
+  | "close-good"
+  | "close-scrapped"
+  | "lose"
+  | "correct-good"
+  | "correct-scrapped";
 
 /** A serial that was given to a chip. */
 export interface ReservationRecord {
@@ -51,6 +87,39 @@ export interface ReservationRecord {
   readonly state: ReservationState;
   /** Public half of the DGI 8137 key that was drawn last, 65 bytes. */
   readonly personalizationKey: string;
+  /** The card's public key that was checked last, 65 bytes. */
+  readonly seenPublicKey: string | null;
+}
+
+/** A station's part of a batch. */
+export interface BatchStationRecord {
+  readonly station: string;
+  /** Serials that it may take at most; null: as many as the batch has. */
+  readonly quota: number | null;
+  /** Serials that it took. */
+  readonly reserved: number;
+}
+
+/** Why a certificate is on the revocation list. `missing` is a hold: a correction ends it. */
+export type RevocationReason = "superseded" | "scrapped" | "missing";
+
+/** A certificate that no wallet may accept. */
+export interface RevokedCertificate {
+  /** SHA-256 of it. */
+  readonly certificateSha256: string;
+  readonly serial: number;
+  readonly reason: RevocationReason;
+}
+
+/** The list of revoked certificates that is published. Times are seconds since 1970. */
+export interface PublishedList {
+  readonly number: number;
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  /** SHA-256 of what it lists. */
+  readonly entriesSha256: string;
+  /** The list as wallets take it. */
+  readonly list: string;
 }
 
 /** A certificate that was issued. */
