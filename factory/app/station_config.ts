@@ -17,6 +17,8 @@ const StationConfigFile = z.strictObject({
   sealingKeyFile: z.string().min(1),
   stateFolder: z.string().min(1),
   operator: z.string().min(1).max(64),
+  /** How long a card waits on its reader for a service that is gone or busy. */
+  waitForServiceSeconds: z.int().min(0).max(3600).default(120),
 });
 
 /** A configuration, paths resolved. */

@@ -101,6 +101,7 @@ export async function runStationCommand(
         chips: new ChipLocks(),
         operator: operatorOf(options, config),
         retryAuthentication: options.retryAuthentication ?? false,
+        patienceMilliseconds: 1000 * config.waitForServiceSeconds,
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,
         emit: screen.sink,

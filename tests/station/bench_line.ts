@@ -84,7 +84,12 @@ export interface Line {
 /** Makes a line; `journalPath` to keep the journal over lines. */
 export async function makeLine(
   profile: Profile,
-  more: { attestation?: AttestationDouble; journalPath?: string; retryAuthentication?: boolean } = {},
+  more: {
+    attestation?: AttestationDouble;
+    journalPath?: string;
+    retryAuthentication?: boolean;
+    patienceMilliseconds?: number;
+  } = {},
 ): Promise<Line> {
   const attestation = more.attestation ?? new AttestationDouble();
   const stateFolder = await Deno.makeTempDir({ prefix: "station-" });
@@ -111,6 +116,7 @@ export async function makeLine(
     chips: new ChipLocks(),
     operator: "ada",
     retryAuthentication: more.retryAuthentication ?? false,
+    patienceMilliseconds: more.patienceMilliseconds ?? 0,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     emit: (event) => events.push(event),

@@ -70,6 +70,8 @@ function lineOf(event: StationEvent): string | undefined {
           card.serial === null ? "" : `serial ${card.serial} `
         }at ${card.step}: ${card.message} [${card.reason}]\n    ${card.next ?? ""}`;
     }
+    case "waiting":
+      return `${event.reader}: waiting for the attestation service (${event.seconds} s): leave the card. ${event.message}`;
     case "failover":
       return `gateway ${event.gateway}: ${event.reason}; using the other one`;
     case "warning":

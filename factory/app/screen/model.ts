@@ -122,6 +122,12 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
         progress: event.position / (event.steps + 1),
         serial: event.serial,
       });
+    case "waiting":
+      return change(view, event.reader, {
+        state: "working",
+        words:
+          `waiting for the attestation service (${event.seconds} s): leave the card on the reader. ${event.message}`,
+      });
     case "card":
       return finished(view, event.card, now);
     case "service-lost":

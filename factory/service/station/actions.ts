@@ -5,7 +5,6 @@ import { equal, fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { parseCardCertificate, verifyCardCertificate } from "shared/protocol/recovery_key/certificate.ts";
 import { mutualAuthenticate } from "shared/protocol/recovery_key/mutual_authentication.ts";
-import type { ClosureRequest } from "shared/protocol/wire/attestation.ts";
 import { parseSimple } from "shared/protocol/tlv/simple.ts";
 import type { StepAction } from "../../domain/personalization/steps.ts";
 import type { CardFacts } from "../../domain/personalization/facts.ts";
@@ -15,8 +14,10 @@ import type { Profile } from "../../domain/profile.ts";
 import type { JournalCard } from "../../transport/journal/port.ts";
 import { reserve } from "./admit.ts";
 import type { CardLink } from "./card_link.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import { readApplet } from "./look.ts";
+import { checkDiversification } from "./same_card.ts";
 
 /** What an action works with. `card` is replaced as the journal changes. */
 export interface ActionScene {
@@ -119,6 +120,7 @@ async function confirm({ context, facts, link, card }: ActionScene): Promise<Jou
     const notLocked = (why: string) => new CodedError("CARD_NOT_LOCKED", `Cannot pass card: ${why}`);
     await link.selectExisting(profile.aids.isd, "the ISD");
     const info = await link.probe(newKeyVersion!);
+    if (info !== undefined) checkDiversification(facts, "isd", info.keyDiversificationData);
     if (info?.keyVersion !== newKeyVersion) throw notLocked("it does not know the new key version");
     if (await link.probe(profile.isdKeys.version) !== undefined) {
       throw notLocked("it still knows the transport keys");
@@ -134,32 +136,6 @@ async function confirm({ context, facts, link, card }: ActionScene): Promise<Jou
     );
   }
   return card;
-}
-
-/** The record of a card; see POST /v1/closures. */
-export function closureOf(context: StationContext, card: JournalCard): ClosureRequest {
-  const good = card.state === "good";
-  return {
-    reservation: known(card.reservation ?? undefined, "the reservation"),
-    outcome: good ? "good" : "scrapped",
-    reason: good ? null : (card.reason ?? "INTERNAL").slice(0, 64),
-    certificateSha256: card.certificateSha256,
-    packageSha256: context.packageSha256,
-    operator: context.operator,
-    apdus: card.apdus,
-    startedAt: new Date(card.startedAt).toISOString(),
-    finishedAt: new Date(Math.max(card.startedAt, context.clock.now())).toISOString(),
-  };
-}
-
-/**
- * Tells the attestation service how a card ended. The outcome is on disk before it is told, and stays to be told when
- * the service cannot be reached.
- */
-export async function closeRecord(context: StationContext, card: JournalCard): Promise<JournalCard> {
-  await context.journal.flush();
-  if (card.reservation !== null) await context.attestation.closeCard(closureOf(context, card));
-  return context.journal.change(card.id, { closed: true });
 }
 
 async function close(scene: ActionScene): Promise<JournalCard> {

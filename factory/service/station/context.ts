@@ -25,6 +25,8 @@ export interface StationContext {
   readonly operator: string;
   /** A human said that cards whose authentication failed may be tried once more. */
   readonly retryAuthentication: boolean;
+  /** How long a card waits on its reader for a service that is gone or busy, in milliseconds; 0: not at all. */
+  readonly patienceMilliseconds: number;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly emit: EventSink;

@@ -67,6 +67,15 @@ export type StationEvent =
   }
   | { readonly event: "card"; readonly card: CardReport }
   | { readonly event: "service-lost" | "service-restored" }
+  | {
+    /** A card waits on its reader for the attestation service; it goes on by itself. */
+    readonly event: "waiting";
+    readonly reader: string;
+    readonly code: string;
+    readonly message: string;
+    /** Waited so far. */
+    readonly seconds: number;
+  }
   | { readonly event: "failover"; readonly gateway: string; readonly reason: string }
   | { readonly event: "warning"; readonly code: string; readonly message: string };
 

@@ -5,7 +5,7 @@
 
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { ReaderService } from "shared/transport/card_channel.ts";
-import { closeRecord } from "./actions.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
 import { announcePackage } from "./package_announcement.ts";

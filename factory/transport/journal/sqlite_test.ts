@@ -71,7 +71,7 @@ Deno.test("openJournal() a second process is kept out; a file that is none is to
     );
     assert.throws(
       () => openJournal(`${folder}/other`),
-      (error) => error instanceof CodedError && error.code === "JOURNAL_UNUSABLE",
+      (error) => error instanceof CodedError && error.code === "JOURNAL_CORRUPT",
     );
   }));
 
