@@ -343,6 +343,7 @@ class CardRun {
       message: error === null ? null : error instanceof Error ? error.message : String(error),
       next: error === null ? null : typeof next === "string" ? next : errorRow(codeOf(error)).next,
       step,
+      cplc: this.#facts.cplc === null ? null : toHex(this.#facts.cplc),
     };
   }
 
