@@ -36,6 +36,11 @@ export const PERSONALIZATION_ERRORS = defineErrors({
     next:
       "Another card lies on the reader than the one that was begun. Nothing was written on it: take it off, and present both again, one after the other.",
   },
+  CARD_RESET: {
+    fault: "card",
+    retry: true,
+    next: "The card lost its power for a moment: clean the contacts, and present it again.",
+  },
   CARD_DUPLICATE: {
     fault: "card",
     retry: false,

@@ -24,6 +24,7 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   CARD_BUSY: "again",
   CARD_TWIN: "again",
   CARD_SWAPPED: "again",
+  CARD_RESET: "again",
   STATION_STOPPED: "again",
   APDU_NO_STATUS: "again",
 

@@ -25,6 +25,7 @@ export const STEP_NAMES = [
   "create-key",
   "attest",
   "set-certificate",
+  "report-certificate",
   "test",
   "set-attested",
   "prove",
@@ -218,6 +219,15 @@ export const RESUMPTION: Readonly<Record<StepName, Resumption>> = {
     torn: "The certificate and life cycle 1 together, or neither.",
     durable: "before",
     scrap: [REPEATED],
+  },
+  "report-certificate": {
+    card: "It cannot tell, and need not: its closure says the same later.",
+    journal: "Nothing.",
+    happened: attested,
+    next:
+      "Life cycle 1: the service is told that the certificate is on the card, so that it attests no other key for this chip. A report that is lost stops nothing.",
+    torn: "Nothing.",
+    scrap: [],
   },
   "test": {
     card: "GET STATUS, life cycle 2: the tests were passed.",

@@ -158,6 +158,7 @@ Deno.test("STEPS names are unique, each has its row and the rows stand in the st
     "create-key",
     "attest",
     "set-certificate",
+    "report-certificate",
     "test",
     "set-attested",
     "prove",

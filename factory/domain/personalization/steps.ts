@@ -33,7 +33,7 @@ import { RESUMPTION, type StepName } from "./resumption.ts";
 export type StepChannel = "isd" | "owner" | "applet" | "none";
 
 /** Steps that need more than the card: the engine has one action for each. */
-export type StepAction = "reserve" | "attest" | "prove" | "confirm" | "close";
+export type StepAction = "reserve" | "attest" | "report" | "prove" | "confirm" | "close";
 
 /** One step. */
 export interface Step {
@@ -43,8 +43,11 @@ export interface Step {
   readonly channel: StepChannel;
   /** Whether this profile has the step; absent: every profile. */
   readonly applies?: (profile: Profile) => boolean;
-  /** Its result is waited for only by the step that says so: the card goes on being prepared meanwhile. */
-  readonly background?: true;
+  /**
+   * The card goes on meanwhile. `wait`: the step that needs the serial waits for the result. `forget`: nothing does, and
+   * its failure is none of the card's.
+   */
+  readonly background?: "wait" | "forget";
   /** Needs the serial: waits for the background step, and for its result on disk. */
   readonly needsSerial?: true;
   /** Commands to the card. */
@@ -59,7 +62,7 @@ export const STEPS: readonly Step[] = [
     name: "reserve",
     words: "reserving a serial number",
     channel: "none",
-    background: true,
+    background: "wait",
     action: "reserve",
   },
   {
@@ -134,6 +137,13 @@ export const STEPS: readonly Step[] = [
     words: "writing the certificate",
     channel: "applet",
     exchanges: setCertificate,
+  },
+  {
+    name: "report-certificate",
+    words: "reporting the certificate",
+    channel: "none",
+    background: "forget",
+    action: "report",
   },
   {
     name: "test",

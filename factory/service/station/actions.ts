@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
-import { CodedError } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import { parseCardCertificate, verifyCardCertificate } from "shared/protocol/recovery_key/certificate.ts";
 import { mutualAuthenticate } from "shared/protocol/recovery_key/mutual_authentication.ts";
 import { parseSimple } from "shared/protocol/tlv/simple.ts";
@@ -83,6 +83,20 @@ async function attest({ context, facts, ...scene }: ActionScene): Promise<Journa
   });
 }
 
+/** Tells the service that the card holds its certificate. A card of another station is told of by its closure alone. */
+async function report({ context, facts, card }: ActionScene): Promise<JournalCard> {
+  const { reservation } = facts;
+  const certificateSha256 = facts.certificateSha256 ?? card.certificateSha256;
+  if (reservation !== undefined && certificateSha256 !== null && certificateSha256 !== undefined) {
+    await context.attestation.install({
+      reservation,
+      certificateSha256,
+      lifeCycle: APPLET_LIFE_CYCLE.PENDING_TESTS,
+    });
+  }
+  return card;
+}
+
 /** Full mutual authentication in the open channel: the card has its certificate's key, and the certificate is right. */
 async function prove({ context, facts, link, card }: ActionScene): Promise<JournalCard> {
   const result = await mutualAuthenticate({
@@ -140,6 +154,32 @@ async function confirm({ context, facts, link, card }: ActionScene): Promise<Jou
   return card;
 }
 
+/**
+ * Closes the record; a reservation that another station took over meanwhile comes back with the card, which is here.
+ * @throws {CodedError} `ATTEST_CHIP_CLOSED` when the other station finished it, and those of the service.
+ */
+async function closeHere(scene: ActionScene, card: JournalCard): Promise<JournalCard> {
+  const { context, facts } = scene;
+  try {
+    return await closeRecord(context, card);
+  } catch (error) {
+    if (codeOf(error) !== "ATTEST_STATION_MISMATCH" || context.batch.profile.anonymousChips) throw error;
+  }
+  try {
+    const back = await reserve(context, facts, card);
+    if (back.serial === card.serial) return await closeRecord(context, back);
+  } catch (error) {
+    if (codeOf(error) !== "ATTEST_CHIP_CLOSED") throw error;
+    // Good or scrapped: that station knows, this one does not.
+    context.journal.change(card.id, { state: "open", closed: true });
+    throw error;
+  }
+  throw new CodedError(
+    "CARD_DUPLICATE",
+    `Cannot close card ${card.serial}: the service knows its chip by another serial`,
+  );
+}
+
 async function close(scene: ActionScene): Promise<JournalCard> {
   const { context, link } = scene;
   const card = context.journal.change(scene.card.id, {
@@ -148,13 +188,14 @@ async function close(scene: ActionScene): Promise<JournalCard> {
     failures: 0,
     apdus: scene.card.apdus + link.apdus,
   });
-  return await closeRecord(context, card);
+  return await closeHere(scene, card);
 }
 
 /** The action of each step that has one. Each returns the card as the journal has it. */
 export const ACTIONS: Readonly<Record<StepAction, (scene: ActionScene) => Promise<JournalCard>>> = {
   reserve: ({ context, facts, card }) => reserve(context, facts, card),
   attest,
+  report,
   prove,
   confirm,
   close,

@@ -43,6 +43,11 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
   const lifeCycle = facts.applet?.lifeCycle ?? APPLET_LIFE_CYCLE.FABRICATION;
   const blank = lifeCycle === APPLET_LIFE_CYCLE.FABRICATION;
   let known = journal.find(chip, blank ? undefined : toHex(facts.applet!.serial));
+  if (!blank && known === undefined && !profile.anonymousChips) {
+    // Begun here, finished or carried on elsewhere: the serial came later than the journal's last word.
+    const begun = journal.find(chip);
+    if (begun?.state === "open") known = begun;
+  }
   if (blank && known?.state === "open" && known.batch !== batch.batch) {
     // Begun for another batch and still blank: that serial is accounted for as scrapped, this batch begins anew.
     journal.change(known.id, {
@@ -72,6 +77,7 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
   card = journal.change(card.id, {
     presentations: card.presentations + 1,
     reader,
+    ...(card.state === "open" ? { closed: false } : {}),
     ...(lifeCycle > card.lifeCycle ? { lifeCycle } : {}),
   });
   if (decision.kind === "continue") {

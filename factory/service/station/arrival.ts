@@ -3,7 +3,10 @@
  * authenticated. Steps 1 and 2 of spec/card.md, section 7. Nothing is changed on the card here.
  */
 
+import { equal } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
+import { SW } from "shared/protocol/apdu/status_words.ts";
+import { CPLC_LAYOUT, getCplcCommand, parseCplc } from "shared/protocol/gp/cplc.ts";
 import type { SecurityLevel } from "shared/protocol/scp03/constants.ts";
 import type { StaticKeys } from "shared/protocol/scp03/keys.ts";
 import type { CardFacts } from "../../domain/personalization/facts.ts";
@@ -15,6 +18,7 @@ import { admit } from "./admit.ts";
 import type { CardLink, OpenChannel } from "./card_link.ts";
 import type { StationContext } from "./context.ts";
 import { lookAtCard } from "./look.ts";
+import { keyVersionMissing, swapped } from "./refusals.ts";
 
 /** What an arrival works with, and whom it tells. */
 export interface Arrival {
@@ -70,6 +74,7 @@ export async function arrive(arrival: Arrival): Promise<boolean> {
         return await arrival.keys();
       },
     });
+    await checkChip(arrival);
     return reportOnly;
   }
   // A card with a certificate may have lost its transport keys on purpose: INITIALIZE UPDATE alone tells.
@@ -85,6 +90,17 @@ export async function arrive(arrival: Arrival): Promise<boolean> {
   return await letIn();
 }
 
+/**
+ * The CPLC that was read in the clear once more, now from the chip that has the keys: what is recorded of a card, and
+ * the serial that it gets, are of one chip. Cards that do not tell it inside a channel are believed.
+ */
+async function checkChip({ link, facts }: Arrival): Promise<void> {
+  if (facts.cplc === null) return;
+  const answer = await link.channel.send(getCplcCommand());
+  if (answer.sw !== SW.OK) return;
+  if (!equal(CPLC_LAYOUT.encode(parseCplc(answer.data)), facts.cplc)) throw swapped("its CPLC is another");
+}
+
 /** Whether the key information says that only the thrown-away keys are there. */
 function saysReplaced({ keyVersions }: CardFacts, { secure, isdKeys }: Profile): boolean {
   return secure.replaceIsdKeys && keyVersions !== null && !keyVersions.includes(isdKeys.version) &&
@@ -98,13 +114,4 @@ function checkKeyVersions(facts: CardFacts, profile: Profile): void {
   // FF: a blank card's initial keys, which some cards list under this number whatever version they answer to.
   if (version === 0 || versions === null || versions.length === 0 || versions.includes(0xff)) return;
   if (!versions.includes(version) && !saysReplaced(facts, profile)) throw keyVersionMissing(facts, profile);
-}
-
-/** The card lacks the profile's key version. */
-export function keyVersionMissing({ keyVersions }: CardFacts, { isdKeys }: Profile): CodedError {
-  const there = keyVersions?.join(", ");
-  return new CodedError(
-    "CARD_KEY_VERSION",
-    `Cannot use card: it has no keys of version ${isdKeys.version}${there ? `, only ${there}` : ""}`,
-  );
 }

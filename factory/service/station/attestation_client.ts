@@ -24,6 +24,8 @@ import {
   type CreateBatchRequest,
   HostCertificateAnswer,
   type HostCertificateRequest,
+  InstallationAnswer,
+  type InstallationRequest,
   PersonalizationKeySealed,
   ReservationAnswer,
   type ReservationRequest,
@@ -65,6 +67,8 @@ export interface AttestationPort {
   reserve(request: ReservationRequest): Promise<Reservation>;
   /** The certificate of a card's key. */
   attest(request: AttestationRequest): Promise<AttestationAnswer>;
+  /** Reports that a card holds its certificate. */
+  install(request: InstallationRequest): Promise<InstallationAnswer>;
   /** Closes a card's record. */
   closeCard(request: ClosureRequest): Promise<ClosureAnswer>;
   /** A host certificate for the station's test wallet. */
@@ -157,6 +161,10 @@ export class AttestationClient implements AttestationPort {
 
   attest(request: AttestationRequest): Promise<AttestationAnswer> {
     return this.#call("POST", "/v1/attestations", request, AttestationAnswer);
+  }
+
+  install(request: InstallationRequest): Promise<InstallationAnswer> {
+    return this.#call("POST", "/v1/installations", request, InstallationAnswer);
   }
 
   closeCard(request: ClosureRequest): Promise<ClosureAnswer> {

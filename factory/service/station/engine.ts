@@ -60,6 +60,8 @@ class CardRun {
   #card: JournalCard | undefined;
   #transportKeys: StaticKeys | undefined;
   #release: () => void = () => {};
+  /** What nobody waits for but the end. */
+  readonly #forgotten: Promise<unknown>[] = [];
   /** A step whose result is not there yet. */
   #background: { readonly step: Step; readonly result: Promise<JournalCard> } | undefined;
   #step: StepName = "look";
@@ -108,6 +110,7 @@ class CardRun {
     } finally {
       // What it may still bring must be wiped as well.
       await this.#background?.result.catch(() => {});
+      await Promise.all(this.#forgotten);
       this.#forget();
       // Nothing rests on these last notes: they need not be waited for.
       this.#context.journal.flush().catch(() => {});
@@ -177,7 +180,11 @@ class CardRun {
     if (step.action !== undefined) {
       const scene = { context, facts: this.#facts, link: this.#link, card: this.#card! };
       const result = ACTIONS[step.action](scene);
-      if (step.background) {
+      if (step.background === "forget") {
+        this.#forgotten.push(result.catch(() => {}));
+        return;
+      }
+      if (step.background === "wait") {
         // A failure is seen where the result is waited for.
         result.catch(() => {});
         this.#background = { step, result };
@@ -306,6 +313,8 @@ class CardRun {
           ...(AUTHENTICATION_FAILURES.has(code) ? { attempts: 0 } : {}),
           ...(counts ? { failures: this.#card.failures + 1 } : {}),
           ...(disposition === "scrapped" ? { state: "scrapped" as const } : {}),
+          // Another station finished it, or it was begun by mistake: there is nothing to come back for.
+          ...(this.#isOver(code) ? { closed: true } : {}),
         });
       }
       await journal.flush();
@@ -323,6 +332,10 @@ class CardRun {
       if (disposition !== "scrapped") disposition = "station";
     }
     return this.#report(OUTCOME[disposition], error, step);
+  }
+
+  #isOver(code: string): boolean {
+    return code === "ATTEST_CHIP_CLOSED" || (code === "CARD_SWAPPED" && this.#card?.reservation === null);
   }
 
   #report(outcome: CardReport["outcome"], error: unknown, step: string | null = null): CardReport {

@@ -43,6 +43,8 @@ export function patient(options: PatienceOptions): AttestationPort {
     cardKeys: (request) => wait(() => port.cardKeys(request)),
     reserve: (request) => wait(() => port.reserve(request)),
     attest: (request) => wait(() => port.attest(request)),
+    // Nobody waits for it.
+    install: (request) => port.install(request),
     closeCard: (request) => wait(() => port.closeCard(request)),
     hostCertificate: (request) => wait(() => port.hostCertificate(request)),
     close: () => port.close(),

@@ -12,15 +12,9 @@ import type { CardFacts } from "../../domain/personalization/facts.ts";
 import { decideFailure } from "../../domain/personalization/failure.ts";
 import { APPLET_LIFE_CYCLE } from "../../domain/personalization/start.ts";
 import type { Profile } from "../../domain/profile.ts";
-import { keyVersionMissing } from "./arrival.ts";
 import type { CardLink, ChannelTarget, OpenChannel } from "./card_link.ts";
 import { readApplet } from "./look.ts";
-import "factory/domain/personalization/errors.ts";
-
-/** The card is another one. */
-export function swapped(what: string): CodedError {
-  return new CodedError("CARD_SWAPPED", `Cannot go on with card: another one lies on the reader (${what})`);
-}
+import { keyVersionMissing, swapped } from "./refusals.ts";
 
 /** The key version by which the issuer domain answers now. */
 function issuerKeyVersion({ isdKeysReplaced }: CardFacts, { isdKeys, secure }: Profile): number {
@@ -86,6 +80,14 @@ export async function openSame(
   }
 }
 
+/** Refusals that a card which was let in gives only when it is not that card any more, or has lost power. */
+const ODD_AFTER_ADMISSION: ReadonlySet<string> = new Set([
+  "SCP03_AUTHENTICATION_FAILED",
+  "SCP03_INITIALIZE_REFUSED",
+  "CARD_KEY_VERSION",
+  "PROFILE_CARD",
+]);
+
 /**
  * What really happened, before a card is blamed for its answer: is it there, and is it still the one that was begun?
  * @returns the error, or the one that explains it.
@@ -97,13 +99,15 @@ export async function explainFailure(
   error: unknown,
   step: string,
 ): Promise<unknown> {
-  const code = codeOf(error);
   if (!(error instanceof CodedError)) return error;
-  if (code === "SCP03_INITIALIZE_REFUSED" && error.details["sw"] === SW.REFERENCED_DATA_NOT_FOUND) {
-    return keyVersionMissing(facts, profile);
-  }
+  const missing = error.code === "SCP03_INITIALIZE_REFUSED" &&
+    error.details["sw"] === SW.REFERENCED_DATA_NOT_FOUND;
+  const told = missing ? keyVersionMissing(facts, profile) : error;
+  const { code } = told;
   const { disposition, counts } = decideFailure(code, step, 0);
-  if ((!counts && disposition !== "scrapped") || error.details["fromService"] === true) return error;
+  const blamed = counts || disposition === "scrapped" || ODD_AFTER_ADMISSION.has(code);
+  const known = facts.keyDiversificationData !== undefined;
+  if (!blamed || !known || error.details["fromService"] === true) return told;
   // Test cards that cannot be told apart show an exchange by their serial alone.
   if (code === "CARD_SERIAL_MISMATCH" && profile.anonymousChips) return swapped("its serial is another");
   try {
@@ -113,7 +117,11 @@ export async function explainFailure(
     // Gone, or another one: neither is this card's fault.
     if (then.disposition === "again" && !then.counts) return second;
   }
-  return error;
+  // The same chip, which knows nothing of the INITIALIZE UPDATE before: no key was refused.
+  if (code === "SCP03_AUTHENTICATION_FAILED" && error.details["sw"] === SW.CONDITIONS_NOT_SATISFIED) {
+    return new CodedError("CARD_RESET", "Cannot authenticate: the card lost its power in the reader");
+  }
+  return told;
 }
 
 /**

@@ -34,7 +34,7 @@ export interface JournalCard {
   readonly lifeCycle: number;
   /** Error code of the last failure, or of the scrapping. */
   readonly reason: string | null;
-  /** Whether the attestation service knows the outcome. */
+  /** Whether the attestation service knows the outcome; with state open: nothing is to be done here any more. */
   readonly closed: boolean;
   readonly reader: string;
   /** Milliseconds since 1970. */

@@ -62,9 +62,10 @@ function cardOf(row: CardRow): JournalCard {
 /**
  * Opens or makes a journal (mode 0600), checks it, brings it to the present version and shows that it can be written.
  * One process at a time: the file stays locked until `close` or the process ends.
+ * @param pagesMax Most pages (4096 bytes) that the file may have; for tests of a full disk.
  * @throws {CodedError} `JOURNAL_LOCKED`, `JOURNAL_CORRUPT`, `JOURNAL_UNUSABLE`.
  */
-export function openJournal(path: string): Journal {
+export function openJournal(path: string, { pagesMax }: { readonly pagesMax?: number } = {}): Journal {
   let database: DatabaseSync | undefined;
   try {
     if (path !== ":memory:") Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
@@ -73,6 +74,7 @@ export function openJournal(path: string): Journal {
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
     database.exec("PRAGMA foreign_keys = ON; BEGIN IMMEDIATE;");
     check(database);
+    if (pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
     const { user_version: version } = database.prepare("PRAGMA user_version").get() as {
       user_version: number;
     };
@@ -219,7 +221,7 @@ class SqliteJournal implements Journal {
   }
 
   unfinished(): JournalCard[] {
-    const rows = this.#prepare("SELECT * FROM cards WHERE state = 'open' OR closed = 0 ORDER BY id").all();
+    const rows = this.#prepare("SELECT * FROM cards WHERE closed = 0 ORDER BY id").all();
     return (rows as unknown as CardRow[]).map(cardOf);
   }
 
