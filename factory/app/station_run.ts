@@ -80,6 +80,7 @@ export async function runStationCommand(
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     onFailover: (event) => screen.sink({ event: "failover", ...event }),
+    onClockDifference: (message) => screen.sink({ event: "warning", code: "STATION_CLOCK", message }),
   });
   const journal = openJournal(`${config.stateFolder}/journal.sqlite`);
   try {

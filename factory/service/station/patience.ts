@@ -74,6 +74,7 @@ async function repeat<T>(options: PatienceOptions, call: () => Promise<T>): Prom
 }
 
 function sleep(milliseconds: number, gone: AbortSignal): Promise<void> {
+  if (gone.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
