@@ -4,7 +4,6 @@
  */
 
 import { equal } from "shared/base/bytes.ts";
-import { CodedError } from "shared/base/errors.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
 import { CPLC_LAYOUT, getCplcCommand, parseCplc } from "shared/protocol/gp/cplc.ts";
 import type { SecurityLevel } from "shared/protocol/scp03/constants.ts";
