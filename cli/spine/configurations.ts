@@ -104,9 +104,9 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
         rateLimit: "line",
         upstream: "attestation",
       },
-      ...["card-keys", "reservations", "attestations", "closures", "host-certificates"].map((name) =>
-        post(name, `/v1/${name}`, [STATIONS], "line")
-      ),
+      ...["card-keys", "reservations", "attestations", "installations", "closures", "host-certificates"].map((
+        name,
+      ) => post(name, `/v1/${name}`, [STATIONS], "line")),
       {
         name: "openapi",
         path: "/openapi.json",

@@ -26,6 +26,7 @@ import {
   CLOSE,
   CREATE_BATCH,
   HOST_CERTIFICATE,
+  INSTALL,
   READ_BATCH,
   RESERVE,
 } from "./attestation_routes.ts";
@@ -101,6 +102,10 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
   });
   app.openapi(ATTEST, async (c) => {
     const result = await service.attest(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(INSTALL, async (c) => {
+    const result = await service.install(c.var.stamp, c.req.valid("json"));
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
   });
   app.openapi(CLOSE, async (c) => {

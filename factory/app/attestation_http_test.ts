@@ -182,6 +182,7 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
       "/v1/card-keys",
       "/v1/closures",
       "/v1/host-certificates",
+      "/v1/installations",
       "/v1/reservations",
     ]);
     const post = document.paths["/v1/reservations"].post;
@@ -254,7 +255,7 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     assert.match(await problemOf(away), /^503 HSM_/);
     const [row] = await backends.database
       .sql`SELECT state FROM reservations WHERE id = ${reserved.reservation}`;
-    assert.equal(row?.state, "reserved");
+    assert.equal(row?.state, "key-seen");
     await backends.tokenOutage?.end();
     await until(async () => (await gateway.post(station, "/v1/attestations", request)).status === 200);
   });

@@ -13,6 +13,8 @@ import {
   CreateBatchRequest,
   HostCertificateAnswer,
   HostCertificateRequest,
+  InstallationAnswer,
+  InstallationRequest,
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
@@ -100,6 +102,14 @@ export const ATTEST = post(
   "Check a card's public key and certify it",
   AttestationRequest,
   AttestationAnswer,
+);
+/** POST /v1/installations. */
+export const INSTALL = post(
+  "/v1/installations",
+  "station",
+  "Report that a card holds its certificate",
+  InstallationRequest,
+  InstallationAnswer,
 );
 /** POST /v1/closures. */
 export const CLOSE = post(

@@ -38,6 +38,7 @@ export function reservationIn(
     serial: 105,
     state,
     personalizationKey: "04" + "00".repeat(64),
+    seenPublicKey: null,
     ...change,
   };
 }

@@ -11,6 +11,8 @@ import type {
   CreateBatchRequest,
   HostCertificateAnswer,
   HostCertificateRequest,
+  InstallationAnswer,
+  InstallationRequest,
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
@@ -18,7 +20,9 @@ import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { createBatch, readBatch } from "./batches.ts";
 import { cardKeys } from "./card_keys.ts";
-import { attest, close, reserve } from "./cards.ts";
+import { attest } from "./attestations.ts";
+import { close, install } from "./closures.ts";
+import { reserve } from "./reservations.ts";
 import type { AttestationContext } from "./context.ts";
 import { hostCertificate } from "./host_certificates.ts";
 
@@ -29,6 +33,7 @@ export interface AttestationService {
   cardKeys(stamp: RequestStamp, request: CardKeysRequest): Promise<CardKeysAnswer | Refusal>;
   reserve(stamp: RequestStamp, request: ReservationRequest): Promise<ReservationAnswer | Refusal>;
   attest(stamp: RequestStamp, request: AttestationRequest): Promise<AttestationAnswer | Refusal>;
+  install(stamp: RequestStamp, request: InstallationRequest): Promise<InstallationAnswer | Refusal>;
   close(stamp: RequestStamp, request: ClosureRequest): Promise<ClosureAnswer | Refusal>;
   hostCertificate(
     stamp: RequestStamp,
@@ -44,6 +49,7 @@ export function attestationService(context: AttestationContext): AttestationServ
     cardKeys: (stamp, request) => cardKeys(context, stamp, request),
     reserve: (stamp, request) => reserve(context, stamp, request),
     attest: (stamp, request) => attest(context, stamp, request),
+    install: (stamp, request) => install(context, stamp, request),
     close: (stamp, request) => close(context, stamp, request),
     hostCertificate: (stamp, request) => hostCertificate(context, stamp, request),
   };

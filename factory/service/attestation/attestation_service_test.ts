@@ -57,7 +57,15 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] as cons
       const closure = closureOf(reserved.reservation, "good", attested.certificateSha256);
       assert.equal(accepted(await service.close(stamp(STATION), closure)).outcome, "good");
       const report = accepted(await service.readBatch("line-1", batch.batch));
-      assert.deepEqual(report.counts, { reserved: 0, attested: 0, good: 1, scrapped: 0 });
+      assert.deepEqual(report.counts, {
+        reserved: 0,
+        "key-seen": 0,
+        attested: 0,
+        installed: 0,
+        good: 1,
+        scrapped: 0,
+        missing: 0,
+      });
       assert.equal(report.state, "open");
     });
 

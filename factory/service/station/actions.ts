@@ -62,6 +62,8 @@ async function attest({ context, facts, ...scene }: ActionScene): Promise<Journa
     serial: toHex(known(facts.serial, "the serial")),
     publicKey: toHex(known(facts.publicKey, "the card's key")),
     signature: toHex(known(facts.publicKeySignature, "the card's signature")),
+    // GET PUBLIC KEY has just answered, which it does in life cycle 0 only.
+    lifeCycle: APPLET_LIFE_CYCLE.FABRICATION,
   });
   const certificate = fromHex(answer.certificate);
   checkCertificate(facts, context.batch.profile, certificate);

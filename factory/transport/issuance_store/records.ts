@@ -37,8 +37,23 @@ export type BatchFacts = Pick<
   "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
 >;
 
-/** Where a card's record is. `good` and `scrapped` are final. */
-export type ReservationState = "reserved" | "attested" | "good" | "scrapped";
+/**
+ * Where a card's record is.
+ * - `reserved`: it has a serial and a DGI 8137 key.
+ * - `key-seen`: its public key was received and checked, and is on record; the token may not have signed it yet.
+ * - `attested`: its certificate is on record.
+ * - `installed`: the station reports that the card holds the certificate.
+ * - `good`, `scrapped`: closed. Final.
+ * - `missing`: its batch was closed without it. Only a recorded correction leads from here.
+ */
+export type ReservationState =
+  | "reserved"
+  | "key-seen"
+  | "attested"
+  | "installed"
+  | "good"
+  | "scrapped"
+  | "missing";
 
 /** A serial that was given to a chip. */
 export interface ReservationRecord {
@@ -51,7 +66,21 @@ export interface ReservationRecord {
   readonly state: ReservationState;
   /** Public half of the DGI 8137 key that was drawn last, 65 bytes. */
   readonly personalizationKey: string;
+  /** The card's public key that was checked last, 65 bytes. */
+  readonly seenPublicKey: string | null;
 }
+
+/** A station's part of a batch. */
+export interface BatchStationRecord {
+  readonly station: string;
+  /** Serials that it may take at most; null: as many as the batch has. */
+  readonly quota: number | null;
+  /** Serials that it took. */
+  readonly reserved: number;
+}
+
+/** Why a certificate is on the revocation list. `missing` is a hold: a correction ends it. */
+export type RevocationReason = "superseded" | "scrapped" | "missing";
 
 /** A certificate that was issued. */
 export interface CertificateRecord {

@@ -8,6 +8,7 @@ import type {
   SenderRecord,
   SenderRole,
 } from "./records.ts";
+import { RESERVATION_STATES } from "../../domain/issuance/card_flow.ts";
 
 /** What a driver may give for a bigint column. */
 type Bigint = string | number | bigint;
@@ -52,6 +53,7 @@ export interface ReservationRow {
   serial: Bigint;
   state: string;
   personalization_key: string;
+  seen_public_key: string | null;
 }
 
 /** The record of a row. */
@@ -63,6 +65,7 @@ export function reservationRecord(row: ReservationRow): ReservationRecord {
     serial: Number(row.serial),
     state: row.state as ReservationState,
     personalizationKey: row.personalization_key,
+    seenPublicKey: row.seen_public_key,
   };
 }
 
@@ -91,6 +94,7 @@ export function certificateRecord(row: CertificateRow): CertificateRecord {
 /** The answer of the statement that opens every signed request. */
 export interface OpeningRow {
   fresh: boolean;
+  claimed: boolean;
   name: string | null;
   role: string | null;
   disabled: boolean | null;
@@ -100,4 +104,23 @@ export interface OpeningRow {
 export function senderRecord(row: OpeningRow): SenderRecord | undefined {
   if (row.name === null) return undefined;
   return { name: row.name, role: row.role as SenderRole, disabled: row.disabled === true };
+}
+
+/** Counts of a batch's cards by state. */
+export type BatchCounts = Readonly<Record<ReservationState, number>>;
+
+/** One state's number of cards. */
+export interface CountRow {
+  state: string;
+  cards: number;
+}
+
+/** Counts of every state; 0 for those without a row. */
+export function countsOf(rows: readonly CountRow[]): BatchCounts {
+  const counts = Object.fromEntries(RESERVATION_STATES.map((state) => [state, 0])) as Record<
+    ReservationState,
+    number
+  >;
+  for (const row of rows) counts[row.state as ReservationState] = Number(row.cards);
+  return counts;
 }

@@ -2,12 +2,9 @@
 
 import { CodedError } from "shared/base/errors.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
-import type { BatchRecord, ReservationState, SenderRecord, SenderRole } from "./records.ts";
-import { batchRecord, type BatchRow } from "./rows.ts";
+import type { BatchRecord, SenderRecord, SenderRole } from "./records.ts";
+import { type BatchCounts, batchRecord, type BatchRow, type CountRow, countsOf } from "./rows.ts";
 import { IssuanceTransaction } from "./transaction.ts";
-
-/** Counts of a batch's cards by state. */
-export type BatchCounts = Readonly<Record<ReservationState, number>>;
 
 /** A batch with its counts. */
 export interface BatchReport {
@@ -80,19 +77,14 @@ export class IssuanceStore {
     return count;
   }
 
+  /** Forgets answers whose time is over. Returns how many. */
+  async forgetAnswers(nowSeconds: number): Promise<number> {
+    const { count } = await this.#sql`DELETE FROM idempotent_requests WHERE expires_at < ${nowSeconds}`;
+    return count;
+  }
+
   /** Whether the database answers. */
   async ping(): Promise<void> {
     await this.#database.ping();
   }
-}
-
-interface CountRow {
-  state: string;
-  cards: number;
-}
-
-function countsOf(rows: readonly CountRow[]): BatchCounts {
-  const counts = { reserved: 0, attested: 0, good: 0, scrapped: 0 };
-  for (const row of rows) counts[row.state as ReservationState] = Number(row.cards);
-  return counts;
 }

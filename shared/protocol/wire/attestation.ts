@@ -26,6 +26,9 @@ export const Chip = z.strictObject({
   keyDiversificationData: hexBytes(10),
 });
 
+/** Life cycle of the applet (spec/card.md, section 3). */
+export const LifeCycle = z.int().min(0).max(3);
+
 /** POST /v1/batches. */
 export const CreateBatchRequest = z.strictObject({
   name: BatchName.optional(),
@@ -41,6 +44,12 @@ export const CreateBatchRequest = z.strictObject({
    * treated so.
    */
   anonymousChips: z.boolean().optional(),
+  /**
+   * The stations that work on this batch, and how many serials each may take at most (absent: as many as there are).
+   * Absent: every station works on it.
+   */
+  stations: z.array(z.strictObject({ name: StationName, quota: z.int().min(1).optional() })).min(1).max(256)
+    .optional(),
 });
 /** Answer of POST /v1/batches and GET /v1/batches/{batch}. */
 export const BatchAnswer = z.strictObject({
@@ -54,11 +63,15 @@ export const BatchAnswer = z.strictObject({
   firstSerial: hexBytes(4),
   lastSerial: hexBytes(4),
   state: z.enum(["open", "closed"]),
+  /** Cards by the state of their record. */
   counts: z.strictObject({
     reserved: z.int(),
+    "key-seen": z.int().default(0),
     attested: z.int(),
+    installed: z.int().default(0),
     good: z.int(),
     scrapped: z.int(),
+    missing: z.int().default(0),
   }),
   issuerPublicKey: hexBytes(65),
 });
@@ -100,6 +113,11 @@ export const AttestationRequest = z.strictObject({
   publicKey: hexBytes(65),
   /** DER signature by the DGI 8137 key over `0A` || target ID || public key. */
   signature: hexRange(8, 72),
+  /**
+   * Life cycle that GET STATUS reported (spec/card.md, section 3). Needed when the record has a certificate already:
+   * only a card in life cycle 0 gets another one, which supersedes and revokes the first.
+   */
+  lifeCycle: LifeCycle.optional(),
 });
 /** Answer of POST /v1/attestations. */
 export const AttestationAnswer = z.strictObject({
@@ -108,6 +126,21 @@ export const AttestationAnswer = z.strictObject({
   certificateSha256: hexBytes(32),
   /** True when an earlier certificate of this reservation was superseded and revoked. */
   superseded: z.boolean(),
+});
+
+/** POST /v1/installations: the card holds its certificate, by the answer to SET CERTIFICATE or by a later look. */
+export const InstallationRequest = z.strictObject({
+  reservation: ReservationId,
+  /** SHA-256 of the certificate that was sent to the card. */
+  certificateSha256: hexBytes(32),
+  /** Life cycle that GET STATUS reported: 1 pending tests, 2 attested, 3 user personalized. */
+  lifeCycle: LifeCycle.min(1),
+});
+/** Answer of POST /v1/installations. */
+export const InstallationAnswer = z.strictObject({
+  reservation: ReservationId,
+  /** `good` when the record was closed before this report came. */
+  state: z.enum(["installed", "good"]),
 });
 
 /** POST /v1/closures: the record of a card. */
@@ -150,6 +183,8 @@ export type ReservationAnswer = z.infer<typeof ReservationAnswer>;
 export type PersonalizationKeySealed = z.infer<typeof PersonalizationKeySealed>;
 export type AttestationRequest = z.infer<typeof AttestationRequest>;
 export type AttestationAnswer = z.infer<typeof AttestationAnswer>;
+export type InstallationRequest = z.infer<typeof InstallationRequest>;
+export type InstallationAnswer = z.infer<typeof InstallationAnswer>;
 export type ClosureRequest = z.infer<typeof ClosureRequest>;
 export type ClosureAnswer = z.infer<typeof ClosureAnswer>;
 export type HostCertificateRequest = z.infer<typeof HostCertificateRequest>;
