@@ -1,11 +1,10 @@
 /** The life of a batch, as a table. The database has the same one. */
 
 import { type Flow, flow } from "shared/base/flow.ts";
+import type { BatchState } from "../../transport/issuance_store/records.ts";
 
-/** Where a batch is. */
-export const BATCH_STATES = ["held", "open", "closed"] as const;
-/** One of {@link BATCH_STATES}. */
-export type BatchState = typeof BATCH_STATES[number];
+/** Every state, for tests and reports. */
+export const BATCH_STATES: readonly BatchState[] = ["held", "open", "closed"];
 
 /**
  * What can happen to a batch: a batch manager opens and closes it, judgement stops it. A held batch gives out no serials and

@@ -1,9 +1,6 @@
 /** Rows about batches as the database gives them, and the values that decisions read. */
 
-import type { JudgedCard, JudgementLimits } from "../../domain/judgement/judgement.ts";
-import { chipTraits } from "../../domain/judgement/chip_traits.ts";
-import { type CardRecord, serialText } from "../../domain/batch_record/card_record.ts";
-import type { BatchRecord, ReservationState } from "./records.ts";
+import type { BatchLimits, BatchState, ReservationState } from "./records.ts";
 
 /** A bigint column, as drivers give it. */
 export type Bigint = string | number | bigint;
@@ -17,7 +14,7 @@ export interface LimitsRow {
 }
 
 /** The limits of a row. */
-export function limitsOf(row: LimitsRow): JudgementLimits {
+export function limitsOf(row: LimitsRow): BatchLimits {
   return {
     scrappedInRow: row.scrapped_in_row,
     yieldPercent: row.yield_percent,
@@ -34,22 +31,6 @@ export interface JudgedRow {
   station: string;
   package_sha256: string | null;
   cplc: string | null;
-}
-
-/** The judged card of a row. */
-export function judgedCard(row: JudgedRow): JudgedCard {
-  const { outcome, reason, reader, station, package_sha256, cplc } = row;
-  return {
-    outcome,
-    traits: {
-      ...(reason === null ? {} : { reason }),
-      // A reader's name says something together with its station only.
-      ...(reader === null ? {} : { reader: `${station}: ${reader}` }),
-      station,
-      ...(package_sha256 === null ? {} : { package: package_sha256 }),
-      ...chipTraits(cplc),
-    },
-  };
 }
 
 /** A card as lists of a batch show it. */
@@ -81,7 +62,7 @@ export interface BatchCardRow {
 /** The card of a row. */
 export function batchCard(row: BatchCardRow): BatchCard {
   return {
-    serial: serialText(Number(row.serial)),
+    serial: Number(row.serial).toString(16).toUpperCase().padStart(8, "0"),
     state: row.state as ReservationState,
     station: row.station,
     reservation: row.id,
@@ -116,41 +97,24 @@ export interface EndedCardRow {
   certificates: string[] | null;
 }
 
-/** A card that ended, ready to be signed. */
-export interface EndedCard {
-  readonly reservation: string;
-  readonly serial: number;
-  readonly record: CardRecord;
+/** Cards of one station, state and reason. */
+export interface GroupRow {
+  station: string;
+  state: ReservationState;
+  reason: string | null;
+  cards: number;
+  last_hour: number;
+  first_reserved_at: Date;
+  last_closed_at: Date | null;
 }
 
-/** The record of a row. */
-export function endedCard(row: EndedCardRow, batch: BatchRecord): EndedCard {
-  const outcome = row.state as CardRecord["outcome"];
-  const certificates = row.certificates ?? [];
-  const text = (time: Date | null) => time?.toISOString() ?? null;
-  return {
-    reservation: row.id,
-    serial: Number(row.serial),
-    record: {
-      version: 1,
-      batch: batch.name,
-      profile: { name: batch.profileName, sha256: batch.profileSha256 },
-      serial: serialText(Number(row.serial)),
-      outcome,
-      reason: outcome === "missing" ? row.lost_reason : row.reason,
-      chip: { cplc: row.cplc, keyDiversificationData: row.key_diversification_data },
-      certificateSha256: certificates.at(-1) ?? null,
-      certificateRevoked: outcome !== "good" && certificates.length > 0,
-      supersededCertificates: certificates.slice(0, -1),
-      packageSha256: row.package_sha256,
-      station: row.closing_station ?? row.station,
-      reader: row.reader,
-      operator: row.operator ?? row.lost_by ?? "",
-      apdus: row.apdus ?? 0,
-      reservedAt: row.created_at.toISOString(),
-      startedAt: text(row.started_at),
-      finishedAt: text(row.finished_at),
-      closedAt: (row.recorded_at ?? row.lost_at ?? row.created_at).toISOString(),
-    },
-  };
+/** An entry of a batch's journal. */
+export interface BatchJournalRow {
+  event: string;
+  to_state: BatchState;
+  sender: string;
+  reason: string | null;
+  /** Lines. */
+  shared: string | null;
+  recorded_at: Date;
 }

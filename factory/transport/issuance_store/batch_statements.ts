@@ -4,37 +4,24 @@
  */
 
 import type { Sql } from "shared/transport/postgres/database.ts";
-import type { BatchEvent, BatchState } from "../../domain/issuance/batch_flow.ts";
-import { cardsToKeep, type JudgedCard, type JudgementLimits } from "../../domain/judgement/judgement.ts";
 import {
   type BatchCard,
   batchCard,
   type BatchCardRow,
+  type BatchJournalRow,
   type Bigint,
-  type EndedCard,
-  endedCard,
   type EndedCardRow,
-  judgedCard,
+  type GroupRow,
   type JudgedRow,
-  limitsOf,
-  type LimitsRow,
 } from "./batch_rows.ts";
-import type { BatchRecord } from "./records.ts";
-import { batchRecord, type BatchRow } from "./rows.ts";
+import type { BatchState } from "./records.ts";
 
 /** States of cards that have not ended. */
 const IN_FLIGHT = ["reserved", "key-seen", "attested", "installed"];
 
-/** A batch with what only its own life needs. */
-export interface BatchLife {
-  readonly batch: BatchRecord;
-  readonly state: BatchState;
-  readonly limits: JudgementLimits;
-}
-
 /** A change of a batch's state. */
 export interface BatchChange {
-  readonly event: BatchEvent;
+  readonly event: "open" | "stop" | "close";
   readonly from: BatchState;
   readonly to: BatchState;
   readonly sender: string;
@@ -68,22 +55,12 @@ export interface StoredManifest {
   readonly closedAt: string;
 }
 
-type LifeRow = BatchRow & LimitsRow & { state: BatchState };
-
 /** The statements, over a transaction or the pool. */
 export class BatchStatements {
   readonly #sql: Sql;
 
   constructor(sql: Sql) {
     this.#sql = sql;
-  }
-
-  /** A batch, locked when asked. */
-  async life(name: string, lock: boolean): Promise<BatchLife | undefined> {
-    const [row] = lock
-      ? await this.#sql<LifeRow[]>`SELECT * FROM batches WHERE name = ${name} FOR NO KEY UPDATE`
-      : await this.#sql<LifeRow[]>`SELECT * FROM batches WHERE name = ${name}`;
-    return row && { batch: batchRecord(row), state: row.state, limits: limitsOf(row) };
   }
 
   /** Changes a batch's state with its journal entry. Judgement begins anew when a batch opens. */
@@ -99,14 +76,14 @@ export class BatchStatements {
         ${shared.length === 0 ? null : shared.join("\n")} FROM moved`;
   }
 
-  /** The last cards that ended since the batch opened, oldest first: as many as its limits look at. */
-  async judged(batch: string, limits: JudgementLimits): Promise<JudgedCard[]> {
+  /** The last cards that ended since the batch opened, oldest first. */
+  async judged(batch: string, limit: number): Promise<JudgedRow[]> {
     const rows = await this.#sql<JudgedRow[]>`
       SELECT c.outcome, c.reason, c.reader, c.station, c.package_sha256, r.cplc
       FROM closures c JOIN reservations r ON r.id = c.reservation JOIN batches b ON b.name = r.batch
       WHERE r.batch = ${batch} AND c.recorded_at > b.judged_from
-      ORDER BY c.recorded_at DESC, r.serial DESC LIMIT ${cardsToKeep(limits)}`;
-    return rows.map(judgedCard).reverse();
+      ORDER BY c.recorded_at DESC, r.serial DESC LIMIT ${limit}`;
+    return rows.reverse();
   }
 
   /** Cards of a batch behind a serial, in order. @param inFlight those alone that have not ended. */
@@ -120,6 +97,52 @@ export class BatchStatements {
         AND (NOT ${inFlight} OR r.state IN ${this.#sql(IN_FLIGHT)})
       ORDER BY r.serial LIMIT ${limit}`;
     return rows.map(batchCard);
+  }
+
+  /** Cards by station, state and reason: one statement, so that the figures belong together. */
+  async groups(batch: string): Promise<GroupRow[]> {
+    return await this.#sql<GroupRow[]>`
+      SELECT coalesce(c.station, r.station) AS station, r.state,
+        CASE r.state WHEN 'missing' THEN (SELECT j.reason FROM issuance_journal j
+          WHERE j.reservation = r.id AND j.event = 'lose' ORDER BY j.entry DESC LIMIT 1) ELSE c.reason END AS reason,
+        count(*)::int AS cards,
+        count(*) FILTER (WHERE c.recorded_at > now() - interval '1 hour')::int AS last_hour,
+        min(r.created_at) AS first_reserved_at, max(c.recorded_at) AS last_closed_at
+      FROM reservations r LEFT JOIN closures c ON c.reservation = r.id
+      WHERE r.batch = ${batch} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`;
+  }
+
+  /** What happened to a batch, in order. */
+  async journal(batch: string): Promise<BatchJournalRow[]> {
+    return await this.#sql<BatchJournalRow[]>`
+      SELECT event, to_state, sender, reason, shared, recorded_at FROM batch_journal
+      WHERE batch = ${batch} ORDER BY entry`;
+  }
+
+  /** When a batch was made, the database's time, and how many signed records it has. */
+  async facts(batch: string): Promise<{ createdAt: Date; at: Date; recordsSigned: number } | undefined> {
+    const [row] = await this.#sql<{ created_at: Date; at: Date; signed: number }[]>`
+      SELECT created_at, now() AS at, (SELECT count(*)::int FROM card_records c WHERE c.batch = b.name) AS signed
+      FROM batches b WHERE name = ${batch}`;
+    return row && { createdAt: row.created_at, at: row.at, recordsSigned: row.signed };
+  }
+
+  /** How many of some serials are cards that have not ended. */
+  async countNamedInFlight(batch: string, serials: readonly number[]): Promise<number> {
+    if (serials.length === 0) return 0;
+    const [row] = await this.#sql<{ cards: number }[]>`
+      SELECT count(*)::int AS cards FROM reservations
+      WHERE batch = ${batch} AND state IN ${this.#sql(IN_FLIGHT)} AND serial IN ${this.#sql([...serials])}`;
+    return row?.cards ?? 0;
+  }
+
+  /** How many cards have ended and have no signed record yet. */
+  async countUnsigned(batch: string): Promise<number> {
+    const [row] = await this.#sql<{ cards: number }[]>`
+      SELECT count(*)::int AS cards FROM reservations r
+      WHERE r.batch = ${batch} AND r.state IN ('good', 'scrapped', 'missing')
+        AND NOT EXISTS (SELECT FROM card_records s WHERE s.batch = r.batch AND s.serial = r.serial)`;
+    return row?.cards ?? 0;
   }
 
   /** How many cards of a batch have not ended. */
@@ -145,10 +168,7 @@ export class BatchStatements {
       WITH lost AS (
         SELECT id, state, live_certificate FROM reservations
         WHERE batch = ${batch} AND state IN ${this.#sql(IN_FLIGHT)}
-          AND (${serials === "all"} OR serial IN (
-            SELECT value::bigint FROM jsonb_array_elements_text(${
-      this.#sql.json(serials === "all" ? [] : [...serials])
-    }::jsonb)))
+          ${serials === "all" ? this.#sql`` : this.#sql`AND serial IN ${this.#sql([...serials])}`}
         ORDER BY serial FOR NO KEY UPDATE),
       moved AS (
         UPDATE reservations r SET state = 'missing', entries = r.entries + 1, changed_at = now()
@@ -162,8 +182,8 @@ export class BatchStatements {
   }
 
   /** Cards that ended and have no signed record yet, behind a serial, in order. */
-  async unsigned(batch: BatchRecord, after: number, limit: number): Promise<EndedCard[]> {
-    const rows = await this.#sql<EndedCardRow[]>`
+  async unsigned(batch: string, after: number, limit: number): Promise<EndedCardRow[]> {
+    return await this.#sql<EndedCardRow[]>`
       SELECT r.id, r.serial, r.state, r.station, r.cplc, r.key_diversification_data, r.created_at,
         c.reason, c.package_sha256, c.station AS closing_station, c.reader, c.operator, c.apdus, c.started_at,
         c.finished_at, c.recorded_at, l.reason AS lost_reason, l.sender AS lost_by, l.recorded_at AS lost_at,
@@ -172,10 +192,9 @@ export class BatchStatements {
       FROM reservations r LEFT JOIN closures c ON c.reservation = r.id
         LEFT JOIN LATERAL (SELECT j.reason, j.sender, j.recorded_at FROM issuance_journal j
           WHERE j.reservation = r.id AND j.event = 'lose' ORDER BY j.entry DESC LIMIT 1) l ON r.state = 'missing'
-      WHERE r.batch = ${batch.name} AND r.serial > ${after} AND r.state IN ('good', 'scrapped', 'missing')
+      WHERE r.batch = ${batch} AND r.serial > ${after} AND r.state IN ('good', 'scrapped', 'missing')
         AND NOT EXISTS (SELECT FROM card_records s WHERE s.batch = r.batch AND s.serial = r.serial)
       ORDER BY r.serial LIMIT ${limit}`;
-    return rows.map((row) => endedCard(row, batch));
   }
 
   /** Stores records; of two that are made of one card the first one stays. */

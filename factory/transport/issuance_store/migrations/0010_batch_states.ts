@@ -59,9 +59,9 @@ CREATE FUNCTION guard_batch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF OLD.state = 'closed'
   THEN RAISE EXCEPTION 'a closed batch can not change' USING ERRCODE = 'restrict_violation'; END IF;
-  IF (NEW.name, NEW.quantity, NEW.first_serial, NEW.last_serial, NEW.profile_name, NEW.profile_sha256)
-    IS DISTINCT FROM (OLD.name, OLD.quantity, OLD.first_serial, OLD.last_serial, OLD.profile_name, OLD.profile_sha256)
-    OR NEW.next_serial < OLD.next_serial
+  IF (NEW.name, NEW.first_serial, NEW.profile_name, NEW.profile_sha256)
+    IS DISTINCT FROM (OLD.name, OLD.first_serial, OLD.profile_name, OLD.profile_sha256)
+    OR (NEW.quantity <> OLD.quantity AND NEW.last_serial <> OLD.last_serial) OR NEW.next_serial < OLD.next_serial
   THEN RAISE EXCEPTION 'identity and range of a batch can not change' USING ERRCODE = 'restrict_violation'; END IF;
   IF NEW.entries <> OLD.entries + (NEW.state <> OLD.state)::int
   THEN RAISE EXCEPTION 'a change needs its entry in the journal' USING ERRCODE = 'restrict_violation'; END IF;
