@@ -57,6 +57,7 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
 });
 
 const STATIONS = "urn:recovery-key:station:*";
+const WALLETS = "urn:recovery-key:wallet:*";
 const BATCH_MANAGERS = "urn:recovery-key:batch-manager:*";
 
 function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
@@ -111,6 +112,14 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
       ...["card-keys", "reservations", "attestations", "installations", "closures", "host-certificates"].map((
         name,
       ) => post(name, `/v1/${name}`, [STATIONS], "line")),
+      {
+        name: "revocations",
+        path: "/v1/revocations",
+        methods: ["GET"],
+        identities: [BATCH_MANAGERS, STATIONS, WALLETS],
+        rateLimit: "line",
+        upstream: "attestation",
+      },
       {
         name: "openapi",
         path: "/openapi.json",

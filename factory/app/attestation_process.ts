@@ -24,7 +24,7 @@ import { attestationMetrics } from "./attestation_metrics.ts";
 import { readiness } from "./attestation_readiness.ts";
 import { warnOfDemonstration } from "./attestation_warnings.ts";
 
-/** How often spent nonces that are too old are removed. */
+/** How often spent nonces and stored answers that are too old are removed. */
 const FORGET_MS = 60_000;
 /** Nonces are kept longer than their signatures hold, for another instance whose clock is behind. */
 const NONCE_MARGIN_SECONDS = 300;
@@ -106,7 +106,8 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
       listener.renew(changed.keys);
     });
     const forget = setInterval(() => {
-      store.forgetNonces(Math.floor(clock.now() / 1000) - NONCE_MARGIN_SECONDS).catch((error) =>
+      const now = Math.floor(clock.now() / 1000);
+      Promise.all([store.forgetNonces(now - NONCE_MARGIN_SECONDS), store.forgetAnswers(now)]).catch((error) =>
         log.warning("nonces.not-forgotten", { error })
       );
     }, FORGET_MS);

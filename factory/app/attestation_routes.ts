@@ -32,6 +32,7 @@ import {
   RecordKeyAnswer,
   RecordKeyRequest,
 } from "shared/protocol/wire/batch.ts";
+import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 
 const problems = Object.fromEntries(
@@ -189,3 +190,19 @@ export const RECORD_KEY = post(
   RecordKeyRequest,
   RecordKeyAnswer,
 );
+/** GET /v1/revocations. */
+export const REVOCATIONS = createRoute({
+  method: "get",
+  path: "/v1/revocations",
+  summary: "The list of revoked card certificates, for wallets",
+  description:
+    "No role: whoever reaches a gateway, or a mirror. A compact JWS (ES256K) by the issuer's key, with number, thisUpdate and nextUpdate. It has an ETag and may be kept by caches for a minute.",
+  responses: {
+    200: {
+      description: "The list",
+      content: { [REVOCATION_LIST_MEDIA_TYPE]: { schema: z.string() } },
+    },
+    304: { description: "If-None-Match names the present list" },
+    503: problems["503"]!,
+  },
+});

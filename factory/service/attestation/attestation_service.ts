@@ -37,6 +37,8 @@ import { createBatch, readBatch } from "./batches.ts";
 import { cardKeys } from "./card_keys.ts";
 import { attest } from "./attestations.ts";
 import { close, install } from "./closures.ts";
+import type { PublishedList } from "../../transport/issuance_store/revocation_store.ts";
+import { revocationList } from "./revocations.ts";
 import { reserve } from "./reservations.ts";
 import type { AttestationContext } from "./context.ts";
 import { hostCertificate } from "./host_certificates.ts";
@@ -56,6 +58,8 @@ export interface AttestationService {
   attest(stamp: RequestStamp, request: AttestationRequest): Promise<AttestationAnswer | Refusal>;
   install(stamp: RequestStamp, request: InstallationRequest): Promise<InstallationAnswer | Refusal>;
   close(stamp: RequestStamp, request: ClosureRequest): Promise<ClosureAnswer | Refusal>;
+  /** The signed list of revoked certificates: public. */
+  revocations(): Promise<PublishedList>;
   hostCertificate(
     stamp: RequestStamp,
     request: HostCertificateRequest,
@@ -77,6 +81,7 @@ export function attestationService(context: AttestationContext): AttestationServ
     reserve: (stamp, request) => reserve(context, stamp, request),
     attest: (stamp, request) => attest(context, stamp, request),
     install: (stamp, request) => install(context, stamp, request),
+    revocations: () => revocationList(context),
     close: (stamp, request) => close(context, stamp, request),
     hostCertificate: (stamp, request) => hostCertificate(context, stamp, request),
   };

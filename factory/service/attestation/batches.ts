@@ -2,7 +2,7 @@
 
 import { toHex } from "shared/base/bytes.ts";
 import type { BatchAnswer, CreateBatchRequest } from "shared/protocol/wire/attestation.ts";
-import { serialHex } from "../../domain/issuance/attestation.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
 import { mayCreateBatch } from "../../domain/issuance/batch.ts";
 import { type Refusal, refuse } from "../../domain/issuance/refusals.ts";
 import { maySend } from "../../domain/issuance/sender.ts";

@@ -1,6 +1,7 @@
 /** A service over real parts, and a card and a station that ask it, for tests. */
 
-import { fromHex, toHex } from "shared/base/bytes.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
@@ -102,6 +103,13 @@ export function stamp(sender: TestSender): RequestStamp {
   return { sender: sender.configured.name, nonce: freshNonce(SYSTEM_RANDOM), expiresAt };
 }
 
+/** A new stamp of a request with an Idempotency-Key. @param body what the request is, for its digest. */
+export function keyedStamp(sender: TestSender, idempotencyKey: string, body: unknown): RequestStamp {
+  const requestSha256 = toHex(sha256(toUtf8(JSON.stringify(body))));
+  const answerExpiresAt = Math.floor(Date.now() / 1000) + 3600;
+  return { ...stamp(sender), idempotencyKey, requestSha256, answerExpiresAt };
+}
+
 /** A chip that nobody has seen. */
 export function freshChip(): Chip {
   return {
@@ -150,6 +158,7 @@ export async function cardAnswer(
       serial: reservation.serial,
       publicKey: toHex(publicKey),
       signature: toHex(ecdsaSign(fromHex(plain.dgi8137), message)),
+      lifeCycle: 0,
     },
   };
 }
