@@ -1,6 +1,6 @@
 /** May a card's public key be certified? (spec/card.md, section 7, step 6, and 5.2.) */
 
-import { fromHex, toHex, writeUint } from "shared/base/bytes.ts";
+import { fromHex } from "shared/base/bytes.ts";
 import { ecdsaVerify, isPublicKey } from "shared/crypto/secp256k1.ts";
 import { cardKeyMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 import type { AttestationRequest } from "shared/protocol/wire/attestation.ts";
@@ -12,15 +12,8 @@ import type {
   ReservationRecord,
   ReservationState,
 } from "../../transport/issuance_store/records.ts";
+import { serialHex } from "./serial.ts";
 import { type Refusal, refuse } from "./refusals.ts";
-
-/** Length of a card serial number in bytes. */
-export const SERIAL_LENGTH = 4;
-
-/** A card serial number as 4 bytes of hex. */
-export function serialHex(serial: number): string {
-  return toHex(writeUint(serial, SERIAL_LENGTH));
-}
 
 /** Life cycle of a card that holds no certificate (spec/card.md, section 3): only there can it make a key. */
 export const LIFE_CYCLE_FABRICATION = 0;

@@ -21,11 +21,11 @@ export interface JudgementLimits {
   readonly yieldWindowCards: number;
 }
 
-/** Limits where neither profile, configuration nor person gives others. */
+/** Limits where neither profile nor person gives others: late enough that a tear-off of a few cards stops nothing. */
 export const DEFAULT_LIMITS: JudgementLimits = {
-  scrappedInRow: 5,
-  yieldPercent: 90,
-  yieldAfterCards: 20,
+  scrappedInRow: 10,
+  yieldPercent: 80,
+  yieldAfterCards: 50,
   yieldWindowCards: 200,
 };
 

@@ -30,10 +30,10 @@ export async function attest(
   stamp: RequestStamp,
   request: AttestationRequest,
 ): Promise<AttestationAnswer | Refusal> {
-  const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   const first = await seeKey(context, stamp, request);
   if (isRefusal(first) || !("sign" in first)) return first;
   const bytes = await context.signer.cardCertificate(first.sign);
+  const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   return await furtherPart(
     context,
     stamp,

@@ -7,7 +7,7 @@ import type {
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
-import { serialHex } from "../../domain/issuance/attestation.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
 import { chipIdentity } from "../../domain/issuance/chip.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import { mayReserve } from "../../domain/issuance/reservation.ts";
@@ -32,10 +32,10 @@ export async function reserve(
   try {
     const personalizationKey = toHex(publicKeyOf(privateKey));
     const { key, parts } = chipIdentity(chip, false);
-    const plain: PersonalizationKeySealed = { dgi8137: toHex(privateKey.reveal()) };
-    const sealed = await sealForStation(context, stamp.sender, plain);
-    const answered = (id: string, number: number, again: boolean) => {
+    const answered = async (id: string, number: number, again: boolean) => {
       const serial = serialHex(number);
+      const plain: PersonalizationKeySealed = { dgi8137: toHex(privateKey.reveal()) };
+      const sealed = await sealForStation(context, stamp.sender, plain);
       const answer = { reservation: id, serial, issuerPublicKey, sealed, again };
       return done<ReservationAnswer>(answer, () =>
         context.log.info("card.reserved", {
@@ -70,7 +70,7 @@ export async function reserve(
             to: state,
             by: stamp,
           }, personalizationKey);
-          return answered(reservation.id, reservation.serial, true);
+          return await answered(reservation.id, reservation.serial, true);
         }
         const id = crypto.randomUUID();
         await transaction.insertReservation({
@@ -85,7 +85,7 @@ export async function reserve(
           chipParts: identity.parts,
           personalizationKey,
         }, stamp.requestSha256);
-        return answered(id, decision.serial, false);
+        return await answered(id, decision.serial, false);
       },
     );
   } finally {

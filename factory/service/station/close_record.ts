@@ -15,6 +15,7 @@ export function closureOf(context: StationContext, card: JournalCard): ClosureRe
     certificateSha256: card.certificateSha256,
     packageSha256: context.packageSha256,
     operator: context.operator,
+    reader: card.reader.slice(0, 128),
     apdus: card.apdus,
     startedAt: new Date(card.startedAt).toISOString(),
     finishedAt: new Date(Math.max(card.startedAt, context.clock.now())).toISOString(),

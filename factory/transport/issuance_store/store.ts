@@ -1,9 +1,18 @@
 /** The attestation service's database: one transaction for each signed request, and what is read without one. */
 
 import { CodedError } from "shared/base/errors.ts";
+import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
+import { BatchStatements } from "./batch_statements.ts";
 import type { BatchRecord, SenderRecord, SenderRole } from "./records.ts";
 import { type BatchCounts, batchRecord, type BatchRow, type CountRow, countsOf } from "./rows.ts";
+import {
+  lockRevocations,
+  type PublishedList,
+  readPublished,
+  readRevoked,
+  writePublished,
+} from "./revocation_store.ts";
 import { IssuanceTransaction } from "./transaction.ts";
 
 /** A batch with its counts. */
@@ -23,10 +32,13 @@ export function violatedConstraint(error: unknown): string | undefined {
 export class IssuanceStore {
   readonly #database: Database;
   readonly #sql: Sql;
+  /** Statements about batches, each by itself. */
+  readonly batches: BatchStatements;
 
   constructor(database: Database) {
     this.#database = database;
     this.#sql = database.sql;
+    this.batches = new BatchStatements(database.sql);
   }
 
   /**
@@ -39,6 +51,28 @@ export class IssuanceStore {
       (sql) => work(new IssuanceTransaction(sql)),
       { isolation: "read committed" },
     );
+  }
+
+  /** The published list of revoked certificates, and what it has to list. */
+  async revocations(): Promise<{ published: PublishedList | undefined; revoked: RevocationList["revoked"] }> {
+    const [published, revoked] = await Promise.all([readPublished(this.#sql), readRevoked(this.#sql)]);
+    return { published, revoked };
+  }
+
+  /** Runs `work` as the only maker of a list, on what there is to list then; publishes what it returns. */
+  publishRevocations(
+    work: (
+      published: PublishedList | undefined,
+      revoked: RevocationList["revoked"],
+    ) => Promise<PublishedList>,
+  ): Promise<PublishedList> {
+    return this.#database.transaction(async (sql) => {
+      await lockRevocations(sql);
+      const [published, revoked] = [await readPublished(sql), await readRevoked(sql)];
+      const next = await work(published, revoked);
+      if (next !== published) await writePublished(sql, next, revoked.length);
+      return next;
+    }, { isolation: "read committed" });
   }
 
   /** Counts of a batch. */
