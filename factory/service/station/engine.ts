@@ -208,7 +208,13 @@ class CardRun {
     if (this.#background === undefined) return;
     const { step, result } = this.#background;
     this.#background = undefined;
-    this.#card = await result;
+    try {
+      this.#card = await result;
+    } catch (error) {
+      // It failed there, and not at the step that needed it.
+      this.#step = step.name;
+      throw error;
+    }
     this.#note(step.name, "done");
     await this.#context.journal.flush();
   }
