@@ -28,6 +28,9 @@ Deno.test("a service that dies costs a clear failure and no serial; the same car
     logFile: `${folder}/logs/cards.log`,
   });
   const batchFile = `${folder}/batch.json`;
+  // What is tested is what happens when the card has waited long enough.
+  const station = await Deno.readTextFile(descriptor.stationFile);
+  await Deno.writeTextFile(descriptor.stationFile, `${station}\nwaitForServiceSeconds: 1\n`);
   try {
     const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(descriptor.batchManagerFile, profile, 3);

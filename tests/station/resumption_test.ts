@@ -192,6 +192,31 @@ Deno.test("RESUMPTION a card that is swapped at any APDU gets nothing, and both 
     assert.ok(![...service.records.values()].some(({ state }) => state === "scrapped"));
   }));
 
+Deno.test("RESUMPTION a card that loses its power at any APDU, without leaving the reader, is neither blocked nor scrapped", () =>
+  twoLines(async (line) => {
+    const steps = await trace(line);
+    const reasons = new Set<string | null>();
+    for (const [index, step] of steps.entries()) {
+      const { card } = await chip();
+      const channel = openInProcessChannel(card);
+      let sent = 0;
+      const resetting: CardChannel = {
+        ...watching(channel, () => {}),
+        transmit: async (apdu) => {
+          if (sent++ === index) await channel.reset();
+          return await channel.transmit(apdu);
+        },
+      };
+      const report = await personalizeCard({ context: line.context, reader: "reader 1", channel: resetting });
+      reasons.add(report.reason);
+      if (report.outcome === "attested") continue;
+      assert.equal(report.outcome, "failed", `${index} (${step}): ${report.reason} ${report.message}`);
+      const again = await line.present(card);
+      assert.equal(again.outcome, "attested", `${index} (${step}): ${again.reason} ${again.message}`);
+    }
+    assert.ok(reasons.has("CARD_RESET"));
+  }));
+
 Deno.test("RESUMPTION a card that diversifies each domain on its own is the same card, and is asked once", () =>
   twoLines(async (line) => {
     const { card } = await chip();
