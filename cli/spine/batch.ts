@@ -10,6 +10,8 @@ import type { Profile } from "factory/domain/profile.ts";
 import { profileHash } from "factory/domain/profile_hash.ts";
 import type { BatchFile } from "factory/domain/profile_batch.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
+// For its error table: what the service refuses is told with its own fault and advice.
+import "factory/domain/issuance/refusals.ts";
 import { withSpine } from "./running.ts";
 
 interface ClientFile {
