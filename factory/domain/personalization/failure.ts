@@ -48,6 +48,9 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   ATTEST_CHIP_CLOSED: "refused",
   ATTEST_CHIP_ELSEWHERE: "refused",
   ATTEST_CHIP_TWIN: "refused",
+  ATTEST_QUOTA_EXHAUSTED: "refused",
+  ATTEST_STATION_QUOTA_EXHAUSTED: "refused",
+  ATTEST_STATION_NOT_IN_BATCH: "refused",
   ATTEST_CHIP_MISSING: "refused",
   ATTEST_MISSING: "refused",
   // The record says that a card of this chip holds its certificate, and this one is blank.
