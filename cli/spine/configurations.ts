@@ -97,6 +97,10 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
     },
     routes: [
       post("create-batch", "/v1/batches", [BATCH_MANAGERS], "batches"),
+      ...["batch-openings", "batch-closings", "batch-reports", "batch-cards", "batch-records", "record-keys"]
+        .map((
+          name,
+        ) => post(name, `/v1/${name}`, [BATCH_MANAGERS], "line")),
       {
         name: "read-batch",
         path: "/v1/batches/{batch}",

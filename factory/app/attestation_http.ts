@@ -29,12 +29,18 @@ import type { AttestationMetrics } from "./attestation_metrics.ts";
 import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
 import {
   ATTEST,
+  BATCH_CARDS,
+  BATCH_RECORDS,
+  BATCH_REPORT,
   CARD_KEYS,
   CLOSE,
+  CLOSE_BATCH,
   CREATE_BATCH,
   HOST_CERTIFICATE,
   INSTALL,
+  OPEN_BATCH,
   READ_BATCH,
+  RECORD_KEY,
   RESERVE,
   REVOCATIONS,
 } from "./attestation_routes.ts";
@@ -100,6 +106,30 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
   });
   app.openapi(READ_BATCH, async (c) => {
     const result = await service.readBatch(c.var.identity.name, c.req.valid("param").batch);
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(OPEN_BATCH, async (c) => {
+    const result = await service.openBatch(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(CLOSE_BATCH, async (c) => {
+    const result = await service.closeBatch(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_REPORT, async (c) => {
+    const result = await service.batchReport(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_CARDS, async (c) => {
+    const result = await service.batchCards(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_RECORDS, async (c) => {
+    const result = await service.batchRecords(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(RECORD_KEY, async (c) => {
+    const result = await service.recordKey(c.var.stamp);
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
   });
   app.openapi(CARD_KEYS, async (c) => {

@@ -213,12 +213,18 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     assert.equal(document.openapi, "3.1.0");
     assert.deepEqual(Object.keys(document.paths).sort(), [
       "/v1/attestations",
+      "/v1/batch-cards",
+      "/v1/batch-closings",
+      "/v1/batch-openings",
+      "/v1/batch-records",
+      "/v1/batch-reports",
       "/v1/batches",
       "/v1/batches/{batch}",
       "/v1/card-keys",
       "/v1/closures",
       "/v1/host-certificates",
       "/v1/installations",
+      "/v1/record-keys",
       "/v1/reservations",
       "/v1/revocations",
     ]);

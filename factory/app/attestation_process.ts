@@ -10,6 +10,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { attestationService } from "../service/attestation/attestation_service.ts";
 import { certificateSigner } from "../service/attestation/certificate_signer.ts";
+import { recordSigner } from "../service/attestation/record_signer.ts";
 import type { ConfiguredSender } from "../service/attestation/context.ts";
 import { ISSUANCE_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
 import { IssuanceStore } from "../transport/issuance_store/store.ts";
@@ -57,7 +58,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     await warnOfDemonstration(config, hsm, database.sql, log);
 
     const senders = new Map<string, ConfiguredSender>(config.senders.map((sender) => [sender.name, sender]));
-    const { issuer, transportMaster } = config.labels;
+    const { issuer, transportMaster, record } = config.labels;
     const serials = {
       first: parseInt(config.serials.first, 16),
       last: parseInt(config.serials.last, 16),
@@ -65,6 +66,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     const service = attestationService({
       store,
       signer: certificateSigner(hsm, issuer),
+      records: recordSigner(hsm, record),
       transportMaster: (input) => hsm.cmac(transportMaster, input),
       senders,
       serials,

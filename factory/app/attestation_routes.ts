@@ -18,6 +18,20 @@ import {
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
+import {
+  BatchCardsAnswer,
+  BatchCardsRequest,
+  BatchRecordsAnswer,
+  BatchRecordsRequest,
+  BatchReportAnswer,
+  BatchReportRequest,
+  CloseBatchAnswer,
+  CloseBatchRequest,
+  OpenBatchAnswer,
+  OpenBatchRequest,
+  RecordKeyAnswer,
+  RecordKeyRequest,
+} from "shared/protocol/wire/batch.ts";
 import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 
@@ -127,6 +141,54 @@ export const HOST_CERTIFICATE = post(
   "Certify the static key of the station's own test wallet",
   HostCertificateRequest,
   HostCertificateAnswer,
+);
+/** POST /v1/batch-openings. */
+export const OPEN_BATCH = post(
+  "/v1/batch-openings",
+  "batch-manager",
+  "Let a held batch go on",
+  OpenBatchRequest,
+  OpenBatchAnswer,
+);
+/** POST /v1/batch-closings. */
+export const CLOSE_BATCH = post(
+  "/v1/batch-closings",
+  "batch-manager",
+  "Close a batch whose cards are all accounted for; cards in flight are listed, or declared missing",
+  CloseBatchRequest,
+  CloseBatchAnswer,
+);
+/** POST /v1/batch-reports. */
+export const BATCH_REPORT = post(
+  "/v1/batch-reports",
+  "batch-manager",
+  "Counts, reasons, stations and history of a batch",
+  BatchReportRequest,
+  BatchReportAnswer,
+);
+/** POST /v1/batch-cards. */
+export const BATCH_CARDS = post(
+  "/v1/batch-cards",
+  "batch-manager",
+  "A page of a batch's cards in the order of their serials",
+  BatchCardsRequest,
+  BatchCardsAnswer,
+);
+/** POST /v1/batch-records. */
+export const BATCH_RECORDS = post(
+  "/v1/batch-records",
+  "batch-manager",
+  "A page of a batch's signed records in the order of their serials",
+  BatchRecordsRequest,
+  BatchRecordsAnswer,
+);
+/** POST /v1/record-keys. */
+export const RECORD_KEY = post(
+  "/v1/record-keys",
+  "batch-manager",
+  "The public key that records are signed with",
+  RecordKeyRequest,
+  RecordKeyAnswer,
 );
 /** GET /v1/revocations. */
 export const REVOCATIONS = createRoute({

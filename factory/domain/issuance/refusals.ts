@@ -52,6 +52,39 @@ export const ISSUANCE_REFUSALS = defineErrors({
     http: 409,
     next: "The batch takes no more cards: create another one.",
   },
+  ATTEST_BATCH_HELD: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next:
+      "The batch is held: `rk batch report` tells why, `rk batch open` lets it go on once the cause is removed.",
+  },
+  ATTEST_BATCH_NOT_HELD: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "The batch is open already: nothing to do.",
+  },
+  ATTEST_BATCH_REASON: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next: "Give a reason: it goes on record with the cards that are declared missing.",
+  },
+  ATTEST_BATCH_SERIALS: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next:
+      "A serial that is named as missing is none of this batch's cards in flight: `rk batch report` lists those.",
+  },
+  ATTEST_BATCH_MANY_MISSING: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next:
+      "More cards are missing than one closing signs: scrap at the stations what is there, then close again.",
+  },
   ATTEST_QUOTA_EXHAUSTED: {
     fault: "usage",
     retry: false,

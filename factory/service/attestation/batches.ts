@@ -13,6 +13,14 @@ import type { RequestStamp } from "../../transport/issuance_store/transaction.ts
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
 import { type AttestationContext, done, signedRequest } from "./context.ts";
 
+/** A request without limits switches both rules off. */
+const NO_LIMITS = {
+  scrappedInRow: null,
+  yieldPercent: null,
+  yieldAfterCards: 1,
+  yieldWindowCards: 1,
+} as const;
+
 type StationQuota = Pick<BatchStationRecord, "station" | "quota">;
 
 /** Creates a batch with a serial range of its own. The same request again, by name, answers the same batch. */
@@ -29,6 +37,7 @@ export async function createBatch(
     targetId: request.targetId,
     targetDevice: request.targetDevice,
     anonymousChips: request.anonymousChips ?? false,
+    ...(request.limits ?? NO_LIMITS),
   };
   const stations = (request.stations ?? []).map(({ name, quota }) => ({
     station: name,
@@ -56,7 +65,13 @@ export async function createBatch(
         return done(batchAnswer({ batch: decision.batch, counts }, issuerPublicKey));
       }
       const { firstSerial, lastSerial } = decision;
-      const batch = await transaction.insertBatch(facts, firstSerial, lastSerial, stamp.sender);
+      const batch = await transaction.insertBatch(
+        facts,
+        firstSerial,
+        lastSerial,
+        stamp.sender,
+        request.held === true ? "held" : "open",
+      );
       await transaction.insertBatchStations(batch.name, stations);
       return done(
         batchAnswer({ batch, counts: countsOf([]) }, issuerPublicKey),
@@ -105,7 +120,6 @@ export async function readBatch(
 }
 
 function batchAnswer({ batch, counts }: BatchReport, issuerPublicKey: string): BatchAnswer {
-  const finished = counts.good + counts.scrapped === batch.quantity;
   return {
     batch: batch.name,
     quantity: batch.quantity,
@@ -116,7 +130,7 @@ function batchAnswer({ batch, counts }: BatchReport, issuerPublicKey: string): B
     ...(batch.anonymousChips ? { anonymousChips: true } : {}),
     firstSerial: serialHex(batch.firstSerial),
     lastSerial: serialHex(batch.lastSerial),
-    state: batch.closed || finished ? "closed" : "open",
+    state: batch.state,
     counts: { ...counts },
     issuerPublicKey,
   };

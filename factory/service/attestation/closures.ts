@@ -10,6 +10,7 @@ import { mayClose } from "../../domain/issuance/closure.ts";
 import { mayInstall } from "../../domain/issuance/installation.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
+import { judgeBatch } from "./batch_life.ts";
 import { type AttestationContext, type Done, done, signedRequest } from "./context.ts";
 
 /** Enters that a card holds its certificate. */
@@ -54,14 +55,15 @@ export function install(
   );
 }
 
-/** Closes a card's record, good or scrapped; a scrapped card's certificate is revoked with it. */
-export function close(
+/** Closes a card's record, good or scrapped; a scrapped card's certificate is revoked with it, and its batch judged. */
+export async function close(
   context: AttestationContext,
   stamp: RequestStamp,
   request: ClosureRequest,
 ): Promise<ClosureAnswer | Refusal> {
   const { reservation, outcome } = request;
-  return signedRequest(
+  let scrappedOf: string | undefined;
+  const made = await signedRequest(
     context,
     stamp,
     ["station"],
@@ -88,6 +90,7 @@ export function close(
         },
         decision.revoke?.sha256 ?? null,
       );
+      scrappedOf = outcome === "scrapped" ? decision.reservation.batch : undefined;
       return done({ reservation, outcome }, () =>
         context.log.info("card.closed", {
           reservation,
@@ -98,4 +101,11 @@ export function close(
         }));
     },
   );
+  if (scrappedOf !== undefined) {
+    // The card's record is closed: judgement that fails is made up by the next scrapped card.
+    await judgeBatch(context, scrappedOf, stamp.sender).catch((error) =>
+      context.log.warning("batch.not-judged", { batch: scrappedOf, error })
+    );
+  }
+  return made;
 }

@@ -11,6 +11,7 @@ import { maySend } from "../../domain/issuance/sender.ts";
 import { type IssuanceStore, violatedConstraint } from "../../transport/issuance_store/store.ts";
 import type { IssuanceTransaction, RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import type { CertificateSigner } from "./certificate_signer.ts";
+import type { RecordSigner } from "./record_signer.ts";
 
 /** A sender, as configured. */
 export interface ConfiguredSender {
@@ -31,6 +32,7 @@ export type TransportMaster = (input: Uint8Array) => Promise<Uint8Array>;
 export interface AttestationContext {
   readonly store: IssuanceStore;
   readonly signer: CertificateSigner;
+  readonly records: RecordSigner;
   readonly transportMaster: TransportMaster;
   /** By name. */
   readonly senders: ReadonlyMap<string, ConfiguredSender>;

@@ -24,6 +24,8 @@ import {
   type CreateBatchRequest,
   HostCertificateAnswer,
   type HostCertificateRequest,
+  InstallationAnswer,
+  type InstallationRequest,
   PersonalizationKeySealed,
   ReservationAnswer,
   type ReservationRequest,
@@ -34,6 +36,7 @@ import { unseal } from "shared/protocol/wire/sealed.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { type HttpAnswer, HttpsExchange, StaleConnection } from "../../transport/https_exchange.ts";
+import { ServiceClock } from "./service_clock.ts";
 
 /** Attempts for one request, over both gateways. */
 export const ATTEMPTS_MAX = 8;
@@ -65,6 +68,8 @@ export interface AttestationPort {
   reserve(request: ReservationRequest): Promise<Reservation>;
   /** The certificate of a card's key. */
   attest(request: AttestationRequest): Promise<AttestationAnswer>;
+  /** Reports that a card holds its certificate. */
+  install(request: InstallationRequest): Promise<InstallationAnswer>;
   /** Closes a card's record. */
   closeCard(request: ClosureRequest): Promise<ClosureAnswer>;
   /** A host certificate for the station's test wallet. */
@@ -89,6 +94,8 @@ export interface AttestationClientOptions {
   readonly random: RandomSource;
   /** Told of every failed attempt and of every change of gateway. */
   readonly onFailover?: (event: { gateway: string; reason: string }) => void;
+  /** Told once when this clock and the service's differ by much. */
+  readonly onClockDifference?: (words: string) => void;
 }
 
 /** The client; see the module's comment. */
@@ -96,6 +103,7 @@ export class AttestationClient implements AttestationPort {
   readonly #options: AttestationClientOptions;
   readonly #gateways: readonly URL[];
   readonly #https: HttpsExchange;
+  readonly #clock = new ServiceClock();
   #current = 0;
 
   /** Nothing is connected until the first request. @throws {CodedError} `ATTESTATION_CONFIGURATION`. */
@@ -123,6 +131,14 @@ export class AttestationClient implements AttestationPort {
   /** Creates a batch (batch managers). */
   createBatch(request: CreateBatchRequest): Promise<BatchAnswer> {
     return this.#call("POST", "/v1/batches", request, BatchAnswer);
+  }
+
+  /**
+   * Any other signed request.
+   * @param answerMaxBytes longest answer that is taken.
+   */
+  post<T>(path: string, request: unknown, schema: z.ZodType<T>, answerMaxBytes?: number): Promise<T> {
+    return this.#call("POST", path, request, schema, answerMaxBytes);
   }
 
   batch(name: string): Promise<BatchAnswer> {
@@ -159,6 +175,10 @@ export class AttestationClient implements AttestationPort {
     return this.#call("POST", "/v1/attestations", request, AttestationAnswer);
   }
 
+  install(request: InstallationRequest): Promise<InstallationAnswer> {
+    return this.#call("POST", "/v1/installations", request, InstallationAnswer);
+  }
+
   closeCard(request: ClosureRequest): Promise<ClosureAnswer> {
     return this.#call("POST", "/v1/closures", request, ClosureAnswer);
   }
@@ -181,7 +201,13 @@ export class AttestationClient implements AttestationPort {
     return check(schema, await unseal(sealed, this.#options.sealingKey), "the sealed part");
   }
 
-  async #call<T>(method: "GET" | "POST", path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
+  async #call<T>(
+    method: "GET" | "POST",
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    answerMaxBytes?: number,
+  ): Promise<T> {
     const bytes = body === undefined ? undefined : toUtf8(JSON.stringify(body));
     const idempotencyKey = crypto.randomUUID();
     let last: CodedError | undefined;
@@ -198,7 +224,7 @@ export class AttestationClient implements AttestationPort {
       const gateway = this.#gateways[index]!;
       let answer: HttpAnswer;
       try {
-        answer = await this.#send(gateway, method, path, bytes, idempotencyKey);
+        answer = await this.#send(gateway, method, path, bytes, idempotencyKey, answerMaxBytes);
       } catch (error) {
         if (error instanceof StaleConnection && !staleSpent) {
           // The gateway closed an idle connection as we took it: it is not gone, a new connection tells.
@@ -214,6 +240,8 @@ export class AttestationClient implements AttestationPort {
         this.#moveFrom(index, last.message);
         continue;
       }
+      const clocks = this.#clock.heard(answer.date, this.#options.clock.now());
+      if (clocks !== undefined) this.#options.onClockDifference?.(clocks);
       if (answer.status >= 200 && answer.status < 300) {
         return check(
           schema,
@@ -222,7 +250,7 @@ export class AttestationClient implements AttestationPort {
         );
       }
       const problem = problemOf(answer);
-      if (!RETRIABLE_STATUS.has(answer.status)) throw problem;
+      if (!RETRIABLE_STATUS.has(answer.status)) throw this.#clock.explain(problem);
       last = problem;
       const asked = Number(answer.retryAfter);
       const waitMs = Number.isFinite(asked) && asked > 0
@@ -253,6 +281,7 @@ export class AttestationClient implements AttestationPort {
     path: string,
     body: Uint8Array | undefined,
     idempotencyKey: string,
+    answerMaxBytes: number | undefined,
   ): Promise<HttpAnswer> {
     const { clock, random, name, signingKey } = this.#options;
     const signed = body === undefined ? {} : await signRequest({
@@ -271,6 +300,7 @@ export class AttestationClient implements AttestationPort {
       path,
       headers,
       ...(body === undefined ? {} : { body }),
+      ...(answerMaxBytes === undefined ? {} : { answerMaxBytes }),
     });
   }
 }

@@ -15,6 +15,9 @@ import { IDEMPOTENT_REQUESTS } from "./migrations/0006_idempotent_requests.ts";
 import { CHIPS } from "./migrations/0007_chips.ts";
 import { REVOCATION_LIST } from "./migrations/0008_revocation_list.ts";
 import { LEAST_RIGHTS_JOURNAL } from "./migrations/0009_least_rights.ts";
+import { BATCH_STATES } from "./migrations/0010_batch_states.ts";
+import { BATCH_RECORDS } from "./migrations/0011_batch_records.ts";
+import { LEAST_RIGHTS_BATCHES } from "./migrations/0012_least_rights.ts";
 
 /** Every migration, in order. */
 export const ISSUANCE_MIGRATIONS: readonly Migration[] = [
@@ -27,4 +30,7 @@ export const ISSUANCE_MIGRATIONS: readonly Migration[] = [
   CHIPS,
   REVOCATION_LIST,
   LEAST_RIGHTS_JOURNAL,
+  BATCH_STATES,
+  BATCH_RECORDS,
+  LEAST_RIGHTS_BATCHES,
 ];

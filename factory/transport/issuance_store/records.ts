@@ -1,5 +1,16 @@
 /** What the attestation service keeps, as its decisions read it. Byte strings are upper-case hex. */
 
+/** Where a batch is. A held batch gives out no serials and no card keys; a closed one never changes. */
+export type BatchState = "held" | "open" | "closed";
+
+/** When a batch stops by itself; see `JudgementLimits`, which has these members. */
+export interface BatchLimits {
+  readonly scrappedInRow: number | null;
+  readonly yieldPercent: number | null;
+  readonly yieldAfterCards: number;
+  readonly yieldWindowCards: number;
+}
+
 /** Who may send. */
 export type SenderRole = "station" | "batch-manager";
 
@@ -11,7 +22,7 @@ export interface SenderRecord {
 }
 
 /** A batch: one range of serials and the facts that go into its certificates. */
-export interface BatchRecord {
+export interface BatchRecord extends BatchLimits {
   readonly name: string;
   /** Cards; exactly as many serials. */
   readonly quantity: number;
@@ -27,15 +38,18 @@ export interface BatchRecord {
   readonly lastSerial: number;
   /** The serial that comes next; `lastSerial + 1` when none is left. */
   readonly nextSerial: number;
-  /** Closed by hand; a full batch is not closed, its cards may come again. */
+  readonly state: BatchState;
+  /** Closed by a batch manager; a full batch is not closed, its cards may come again. */
   readonly closed: boolean;
 }
 
 /** The facts of a batch, without its serials. */
-export type BatchFacts = Pick<
-  BatchRecord,
-  "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
->;
+export type BatchFacts =
+  & Pick<
+    BatchRecord,
+    "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
+  >
+  & Partial<BatchLimits>;
 
 /**
  * Where a card's record is.

@@ -1,7 +1,9 @@
 /** Rows of the issuance tables, and the records that decisions read. Drivers differ in bigint: both are taken. */
 
+import { limitsOf, type LimitsRow } from "./batch_rows.ts";
 import type {
   BatchRecord,
+  BatchState,
   CertificateRecord,
   ReservationRecord,
   ReservationState,
@@ -13,7 +15,7 @@ import type {
 type Bigint = string | number | bigint;
 
 /** Columns of `batches` that are read. */
-export interface BatchRow {
+export interface BatchRow extends LimitsRow {
   name: string;
   quantity: number;
   profile_name: string;
@@ -24,6 +26,7 @@ export interface BatchRow {
   first_serial: Bigint;
   last_serial: Bigint;
   next_serial: Bigint;
+  state: BatchState;
   closed: boolean;
 }
 
@@ -40,7 +43,9 @@ export function batchRecord(row: BatchRow): BatchRecord {
     firstSerial: Number(row.first_serial),
     lastSerial: Number(row.last_serial),
     nextSerial: Number(row.next_serial),
+    state: row.state,
     closed: row.closed,
+    ...limitsOf(row),
   };
 }
 

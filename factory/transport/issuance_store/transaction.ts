@@ -5,6 +5,7 @@
  */
 
 import type { TransactionSql } from "shared/transport/postgres/database.ts";
+import { BatchStatements } from "./batch_statements.ts";
 import type {
   BatchFacts,
   BatchRecord,
@@ -47,9 +48,12 @@ export type * from "./transaction_rows.ts";
 /** One request's transaction. */
 export class IssuanceTransaction {
   readonly #sql: TransactionSql;
+  /** Statements about batches as a whole. */
+  readonly batches: BatchStatements;
 
   constructor(sql: TransactionSql) {
     this.#sql = sql;
+    this.batches = new BatchStatements(sql);
   }
 
   /**
@@ -107,13 +111,23 @@ export class IssuanceTransaction {
   }
 
   /** Enters a batch and moves the allocator past its range. */
-  async insertBatch(facts: BatchFacts, first: number, last: number, createdBy: string): Promise<BatchRecord> {
+  async insertBatch(
+    facts: BatchFacts,
+    first: number,
+    last: number,
+    createdBy: string,
+    state: "open" | "held" = "open",
+  ): Promise<BatchRecord> {
     const [row] = await this.#sql<BatchRow[]>`
       WITH moved AS (UPDATE serial_allocator SET next_serial = ${last + 1}::bigint)
       INSERT INTO batches (name, quantity, profile_name, profile_sha256, target_id, target_device,
-        anonymous_chips, first_serial, last_serial, next_serial, created_by)
+        anonymous_chips, scrapped_in_row, yield_percent, yield_after_cards, yield_window_cards, state,
+        first_serial, last_serial, next_serial, created_by)
       VALUES (${facts.name}, ${facts.quantity}, ${facts.profileName}, ${facts.profileSha256}, ${facts.targetId},
-        ${facts.targetDevice}, ${facts.anonymousChips}, ${first}, ${last}, ${first}, ${createdBy})
+        ${facts.targetDevice}, ${facts.anonymousChips}, ${facts.scrappedInRow ?? null},
+        ${facts.yieldPercent ?? null}, ${facts.yieldAfterCards ?? 1}, ${
+      facts.yieldWindowCards ?? 1
+    }, ${state}, ${first}, ${last}, ${first}, ${createdBy})
       RETURNING *`;
     return batchRecord(row!);
   }
@@ -297,9 +311,10 @@ export class IssuanceTransaction {
     if (revoke !== null) await this.#revoke(revoke, "scrapped");
     await this.#sql`
       INSERT INTO closures (reservation, outcome, reason, certificate_sha256, package_sha256, station, operator,
-        apdus, started_at, finished_at)
+        apdus, started_at, finished_at, reader)
       VALUES (${row.reservation}, ${row.outcome}, ${row.reason}, ${row.certificateSha256}, ${row.packageSha256},
-        ${row.station}, ${row.operator}, ${row.apdus}, ${row.startedAt}, ${row.finishedAt})`;
+        ${row.station}, ${row.operator}, ${row.apdus}, ${row.startedAt}, ${row.finishedAt},
+        ${row.reader ?? null})`;
     await this.#move(move, row.outcome === "scrapped" ? { live_certificate: null } : {});
   }
 

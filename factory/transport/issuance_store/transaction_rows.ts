@@ -101,6 +101,7 @@ export interface NewClosure extends ClosureRecord {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly finishedAt: string;
+  readonly reader?: string | undefined;
 }
 
 /** A new host certificate's row. */

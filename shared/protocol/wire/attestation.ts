@@ -26,6 +26,14 @@ export const Chip = z.strictObject({
   keyDiversificationData: hexBytes(10),
 });
 
+/** When a batch stops by itself: see the factory's `JudgementLimits`. */
+export const BatchLimits = z.strictObject({
+  scrappedInRow: z.int().min(1).max(1000).nullable(),
+  yieldPercent: z.int().min(0).max(100).nullable(),
+  yieldAfterCards: z.int().min(1).max(1000),
+  yieldWindowCards: z.int().min(1).max(1000),
+});
+
 /** Life cycle of the applet (spec/card.md, section 3). */
 export const LifeCycle = z.int().min(0).max(3);
 
@@ -50,6 +58,10 @@ export const CreateBatchRequest = z.strictObject({
    */
   stations: z.array(z.strictObject({ name: StationName, quota: z.int().min(1).optional() })).min(1).max(256)
     .optional(),
+  /** True: the batch begins as held, and gives out nothing until it is opened. */
+  held: z.boolean().optional(),
+  /** When the batch stops by itself; absent: never. */
+  limits: BatchLimits.optional(),
 });
 /** Answer of POST /v1/batches and GET /v1/batches/{batch}. */
 export const BatchAnswer = z.strictObject({
@@ -62,7 +74,7 @@ export const BatchAnswer = z.strictObject({
   anonymousChips: z.boolean().optional(),
   firstSerial: hexBytes(4),
   lastSerial: hexBytes(4),
-  state: z.enum(["open", "closed"]),
+  state: z.enum(["held", "open", "closed"]),
   /** Cards by the state of their record. */
   counts: z.strictObject({
     reserved: z.int(),
@@ -152,6 +164,8 @@ export const ClosureRequest = z.strictObject({
   certificateSha256: hexBytes(32).nullable(),
   packageSha256: hexBytes(32).nullable(),
   operator: z.string().min(1).max(64),
+  /** Name of the reader, as the station knows it. */
+  reader: z.string().min(1).max(128).optional(),
   apdus: z.int().min(0),
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),
@@ -173,6 +187,7 @@ export const HostCertificateAnswer = z.strictObject({
   issuerPublicKey: hexBytes(65),
 });
 
+export type BatchLimits = z.infer<typeof BatchLimits>;
 export type Chip = z.infer<typeof Chip>;
 export type CreateBatchRequest = z.infer<typeof CreateBatchRequest>;
 export type BatchAnswer = z.infer<typeof BatchAnswer>;

@@ -29,6 +29,7 @@ import {
   attestationService,
 } from "factory/service/attestation/attestation_service.ts";
 import { certificateSigner } from "factory/service/attestation/certificate_signer.ts";
+import { recordSigner } from "factory/service/attestation/record_signer.ts";
 import { type ConfiguredSender, isRefusal } from "factory/service/attestation/context.ts";
 
 /** Target ID of the tests' batches. */
@@ -85,6 +86,7 @@ export async function makeService(
   return attestationService({
     store,
     signer: certificateSigner(hsm, LABELS.issuer),
+    records: recordSigner(hsm, LABELS.record),
     transportMaster: (input) => hsm.cmac(LABELS.transportMaster, input),
     senders: new Map(configured.map((sender) => [sender.name, sender])),
     serials: options.serials ?? { first: 1, last: 0xffffffff },
