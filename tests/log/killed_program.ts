@@ -1,11 +1,13 @@
 /**
  * One instance of a log's process that ends itself with SIGKILL at the N-th write; with N = 0 it runs to its end and prints every
- * point. What it acknowledged to its callers stands on standard output.
+ * point; with a point's name it stops itself there once (SIGSTOP), until somebody lets it go on. What it acknowledged to its
+ * callers stands on standard output.
  *
- *     killed_program.ts URL PREFIX DIRECTORY N
+ *     killed_program.ts URL PREFIX DIRECTORY N|NAME
  */
 
 import { toUtf8 } from "shared/base/bytes.ts";
+import { createLogger } from "shared/base/log.ts";
 import { openFileTileStore } from "shared/log/store/file_tile_store.ts";
 import { PostgresSequence } from "shared/log/store/postgres_sequence.ts";
 import type { Sequence } from "shared/log/store/sequence.ts";
@@ -19,10 +21,16 @@ const LEASE_MS = 250;
 
 const output = (line: string) => Deno.stdout.writeSync(toUtf8(`${line}\n`));
 let count = 0;
+let stopped = false;
 const point = (name: string) => {
   count++;
   if (killAt === "0") output(`point ${name}`);
   else if (count === Number(killAt)) Deno.kill(Deno.pid, "SIGKILL");
+  else if (name === killAt && !stopped) {
+    stopped = true;
+    output(`stopped ${name}`);
+    Deno.kill(Deno.pid, "SIGSTOP");
+  }
 };
 
 const database = openDatabase({ url, applicationName: "killed", max: 3 });
@@ -57,7 +65,7 @@ const log = await openTestLog(database, directory, {
   tiles: await openFileTileStore({ directory, onWrite: point }),
   leaseMs: LEASE_MS,
   onStep: point,
-});
+}, createLogger("killed", { write: (line) => output(`event ${JSON.parse(line).event}`) }));
 log.start();
 for (const [batch, size] of BATCHES.entries()) {
   const entries = Array.from({ length: size }, (_, i) => `batch ${batch} entry ${i}`);
@@ -67,7 +75,7 @@ for (const [batch, size] of BATCHES.entries()) {
   }));
   // The answer to the callers: from here on nothing of it may be lost.
   output(`acknowledged ${JSON.stringify(entries)}`);
-  const inclusions = await Promise.all(receipts.map((receipt) => log.included(receipt)));
+  const inclusions = await Promise.all(receipts.map((receipt) => log.included(receipt, 120_000)));
   output(`included ${JSON.stringify(inclusions.map(({ index }, i) => [index, entries[i]]))}`);
 }
 await log.stop();

@@ -125,16 +125,17 @@ export class Sequencer {
     while (!this.#stopping) {
       let fence: Fence | undefined;
       try {
-        const led = await this.#lead();
-        if (led === undefined) continue;
-        fence = led.fence;
+        const head = await this.#takeLead();
+        if (head === undefined) continue;
+        fence = { epoch: head.epoch, holder: head.holder };
+        const led = await this.#begin(head, fence);
         this.#state = "leading";
         while (!this.#stopping) {
           await this.#step(led);
           failures = 0;
         }
       } catch (error) {
-        if (!await this.#mayPass(error)) return;
+        if (!await this.#mayPass(await this.#verdict(error, fence))) return;
         failures++;
       } finally {
         if (this.#state === "leading") this.#state = "standing by";
@@ -143,6 +144,23 @@ export class Sequencer {
       }
       if (failures > 0) await this.#pause(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** failures));
     }
+  }
+
+  /**
+   * What a failure means. One that was overtaken compares what it read long ago with what another leader has written since:
+   * whatever it found wrong counts only while it leads.
+   */
+  async #verdict(error: unknown, fence: Fence | undefined): Promise<unknown> {
+    if (fence === undefined || error instanceof CodedError && error.row.retry) return error;
+    const head = await this.#options.sequence.head().catch(() => undefined);
+    if (head === undefined || head.epoch <= fence.epoch) return error;
+    return new CodedError(
+      "LOG_FENCED",
+      `Cannot write log: epoch ${head.epoch} leads, this is ${fence.epoch}`,
+      {
+        found: codeOf(error),
+      },
+    );
   }
 
   /** Whether it makes sense to go on after this failure. */
@@ -197,45 +215,40 @@ export class Sequencer {
     }
   }
 
-  async #lead(): Promise<Leadership | undefined> {
-    const { sequence, tiles, verifiers, witnessedSize, logger } = this.#options;
-    const head = await sequence.lead(crypto.randomUUID(), this.#leaseMs);
-    if ("leaseLeftMs" in head) {
-      await this.#pause(Math.min(head.leaseLeftMs, this.#leaseMs));
-      return undefined;
+  /** The head under a fence of our own, or undefined behind a pause while another instance leads. */
+  async #takeLead(): Promise<SequenceHead | undefined> {
+    const head = await this.#options.sequence.lead(crypto.randomUUID(), this.#leaseMs);
+    if (!("leaseLeftMs" in head)) return head;
+    await this.#pause(Math.min(head.leaseLeftMs, this.#leaseMs));
+    return undefined;
+  }
+
+  /** Checks everything, and finishes what the leader before has begun. */
+  async #begin(head: SequenceHead, fence: Fence): Promise<Leadership> {
+    const { sequence, tiles, verifiers, witnessedSize, logger, onStep } = this.#options;
+    onStep?.("leading");
+    if (head.signedSize < this.#signedSize) {
+      throw new CodedError(
+        "LOG_ROLLED_BACK",
+        `Cannot go on: this instance has signed size ${this.#signedSize}, the database knows ${head.signedSize}`,
+      );
     }
-    const fence = { epoch: head.epoch, holder: head.holder };
-    try {
-      this.#options.onStep?.("leading");
-      if (head.signedSize < this.#signedSize) {
-        throw new CodedError(
-          "LOG_ROLLED_BACK",
-          `Cannot go on: this instance has signed size ${this.#signedSize}, the database knows ${head.signedSize}`,
-        );
-      }
-      const recovered = await recover(head, sequence, tiles, verifiers, await witnessedSize?.() ?? 0);
-      const led: Leadership = {
-        fence,
-        edge: recovered.edge,
-        signedSize: head.signedSize,
-        lastReceipt: head.lastReceipt,
-      };
-      if (recovered.behind) await this.#show(led, head.checkpoint!);
-      if (head.checkpoint === undefined || recovered.unsigned.length > 0) {
-        const edge = led.edge.clone();
-        await this.#publish(led, edge, edge.append(recovered.unsigned));
-      }
-      this.#signedSize = led.signedSize;
-      logger.info("log.leading", {
-        epoch: fence.epoch,
-        size: led.signedSize,
-        unsigned: recovered.unsigned.length,
-      });
-      return led;
-    } catch (error) {
-      await sequence.resign(fence).catch(() => {});
-      throw error;
+    const { edge, unsigned, behind } = await recover(
+      head,
+      sequence,
+      tiles,
+      verifiers,
+      await witnessedSize?.() ?? 0,
+    );
+    const led: Leadership = { fence, edge, signedSize: head.signedSize, lastReceipt: head.lastReceipt };
+    if (behind) await this.#show(led, head.checkpoint!);
+    if (head.checkpoint === undefined || unsigned.length > 0) {
+      const grown = edge.clone();
+      await this.#publish(led, grown, grown.append(unsigned));
     }
+    this.#signedSize = led.signedSize;
+    logger.info("log.leading", { epoch: fence.epoch, size: led.signedSize, finished: unsigned.length });
+    return led;
   }
 
   async #step(led: Leadership): Promise<void> {
@@ -284,18 +297,11 @@ export class Sequencer {
   }
 
   async #show(led: Leadership, checkpoint: Uint8Array): Promise<void> {
-    const { sequence, tiles, onStep, onPublished } = this.#options;
+    const { tiles, onStep, onPublished } = this.#options;
     const sizeOf = (bytes: Uint8Array) => parseCheckpoint(parseNote(bytes).text).size;
     if (!await tiles.publish(checkpoint, sizeOf)) {
-      const head: SequenceHead = await sequence.head();
-      if (head.epoch > led.fence.epoch) {
-        throw new CodedError(
-          "LOG_FENCED",
-          `Cannot publish: epoch ${head.epoch} leads, this is ${led.fence.epoch}`,
-        );
-      }
       throw new CodedError("LOG_ROLLED_BACK", "Cannot publish: a larger checkpoint is published already", {
-        databaseSize: head.signedSize,
+        size: led.signedSize,
       });
     }
     onStep?.("published");
