@@ -8,6 +8,7 @@ import { equal } from "../../base/bytes.ts";
 import { CodedError } from "../../base/errors.ts";
 import type { TileStore, WritePoint } from "./tile_store.ts";
 import type { TileFile } from "./tree_edge.ts";
+import "./tile_store.ts";
 
 /** Tiles that are written at once: enough for the disk to gather its syncs. */
 const WRITES_AT_ONCE = 16;
@@ -175,7 +176,10 @@ class FileTileStore implements TileStore {
     const path = `${this.#directory}/${EVIDENCE}/${name}`;
     await storing("keep evidence", async () => {
       await Deno.mkdir(`${this.#directory}/${EVIDENCE}`, { recursive: true, mode: 0o700 });
-      await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 });
+      await Deno.writeTextFile(path, text, { createNew: true, mode: 0o600 }).catch(async (error) => {
+        await Deno.remove(path).catch(() => {}); // half a record would be taken for a whole one
+        throw error;
+      });
     });
     return path;
   }

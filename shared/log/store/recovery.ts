@@ -21,6 +21,7 @@ import {
 import type { Sequence, SequenceHead } from "./sequence.ts";
 import type { TileStore } from "./tile_store.ts";
 import { TreeEdge } from "./tree_edge.ts";
+import "./sequence.ts";
 
 /** Entries that are read from the sequence at once. */
 const ENTRIES_AT_ONCE = 4096;
