@@ -92,6 +92,8 @@ export interface Recovered {
   readonly edge: TreeEdge;
   /** Entries that have an index and are in no signed checkpoint yet; with them the tree has the head's root. */
   readonly unsigned: readonly Uint8Array[];
+  /** The last signed entries, up to a bundle. */
+  readonly recent: readonly Uint8Array[];
   /** Whether readers still see an older checkpoint than the last signed one. */
   readonly behind: boolean;
 }
@@ -118,12 +120,13 @@ export async function recover(
   requireNewest({ ...(signed ? { signed } : {}), ...(shown ? { shown } : {}), witnessedSize });
 
   const edge = await readEdge(head.signedSize, tiles);
+  let recent: readonly Uint8Array[] = [];
   if (signed !== undefined) {
     if (!equal(edge.root(), signed.root)) {
       throw tilesDamaged(`the last tiles do not give the root of size ${signed.size}`);
     }
     await requireBeginning(signed, shown, tiles);
-    await requireSameEntries(edge, sequence, tiles);
+    recent = await requireSameEntries(edge, sequence, tiles);
   }
   const unsigned: Uint8Array[] = [];
   for (let start = head.signedSize; start < head.size; start += ENTRIES_AT_ONCE) {
@@ -134,7 +137,7 @@ export async function recover(
   if (!equal(grown.root(), head.root)) {
     throw databaseDamaged(`its entries do not give the root of size ${head.size}`);
   }
-  return { edge, unsigned, behind: (shown?.size ?? -1) < (signed?.size ?? -1) };
+  return { edge, unsigned, recent, behind: (shown?.size ?? -1) < (signed?.size ?? -1) };
 }
 
 /** Whether what readers have seen is the beginning of what was signed. */
@@ -149,8 +152,12 @@ async function requireBeginning(
 }
 
 /** Whether the database and the last bundle hold the same entries. */
-async function requireSameEntries(edge: TreeEdge, sequence: Sequence, tiles: TileStore): Promise<void> {
-  if (edge.size === 0) return;
+async function requireSameEntries(
+  edge: TreeEdge,
+  sequence: Sequence,
+  tiles: TileStore,
+): Promise<readonly Uint8Array[]> {
+  if (edge.size === 0) return [];
   const index = Math.floor((edge.size - 1) / TILE_WIDTH);
   const bundle = tileAt("entries", index, edge.size)!;
   const start = index * TILE_WIDTH;
@@ -159,6 +166,7 @@ async function requireSameEntries(edge: TreeEdge, sequence: Sequence, tiles: Til
   if (!published.every((entry, i) => equal(entry, kept[i]!))) {
     throw databaseDamaged(`an entry from ${start} to ${edge.size} is another one than the published`);
   }
+  return kept;
 }
 
 async function readEdge(size: number, tiles: TileStore): Promise<TreeEdge> {

@@ -9,6 +9,7 @@ import { CodedError, codeOf } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { formatCheckpoint, parseCheckpoint } from "../checkpoint.ts";
 import { type NoteSigner, type NoteVerifier, parseNote, signNote } from "../note.ts";
+import { EntryTimes, type TimeBack } from "./entry_times.ts";
 import { readOwnCheckpoint, recover } from "./recovery.ts";
 import { type Fence, type Sequence, SEQUENCE_BATCH_MAX, type SequenceHead } from "./sequence.ts";
 import type { TileStore } from "./tile_store.ts";
@@ -41,6 +42,10 @@ export interface SequencerOptions {
   readonly idleMs?: number;
   /** Entries of one checkpoint at most. */
   readonly batchMax?: number;
+  /** Time of an entry in milliseconds since 1970, to notice a clock that was set back; undefined when it has none. */
+  readonly timeOf?: (entry: Uint8Array) => number | undefined;
+  /** Called when it was: the entries stay as they are. It may add an entry that says so. */
+  readonly onTimeBack?: (back: TimeBack) => void;
   /** Called behind each step, for tests that end the process there. */
   readonly onStep?: (point: SequencerPoint) => void;
   /** Called with each checkpoint that readers can see: whom to send it to is the caller's matter. */
@@ -56,6 +61,7 @@ interface Leadership {
   edge: TreeEdge;
   signedSize: number;
   lastReceipt: bigint;
+  readonly times: EntryTimes;
 }
 
 /** Runs in the background from `start` to `stop`. */
@@ -233,17 +239,26 @@ export class Sequencer {
         `Cannot go on: this instance has signed size ${this.#signedSize}, the database knows ${head.signedSize}`,
       );
     }
-    const { edge, unsigned, behind } = await recover(
+    const { edge, unsigned, recent, behind } = await recover(
       head,
       sequence,
       tiles,
       verifiers,
       await witnessedSize?.() ?? 0,
     );
-    const led: Leadership = { fence, edge, signedSize: head.signedSize, lastReceipt: head.lastReceipt };
+    const times = new EntryTimes(this.#options.timeOf ?? (() => undefined));
+    times.next(recent, edge.size - recent.length); // what is wrong among them was told when they came
+    const led: Leadership = {
+      fence,
+      edge,
+      signedSize: head.signedSize,
+      lastReceipt: head.lastReceipt,
+      times,
+    };
     if (behind) await this.#show(led, head.checkpoint!);
     if (head.checkpoint === undefined || unsigned.length > 0) {
       const grown = edge.clone();
+      this.#lookAtTimes(led, unsigned, edge.size);
       await this.#publish(led, grown, grown.append(unsigned));
     }
     this.#signedSize = led.signedSize;
@@ -276,7 +291,15 @@ export class Sequencer {
     led.lastReceipt = done.lastReceipt;
     if (done.entries.length === 0) return;
     this.#options.onStep?.("integrated");
+    this.#lookAtTimes(led, done.entries, done.size - done.entries.length);
     await this.#publish(led, edge, full);
+  }
+
+  #lookAtTimes(led: Leadership, entries: readonly Uint8Array[], start: number): void {
+    for (const back of led.times.next(entries, start)) {
+      this.#options.logger.error("log.clock", { ...back });
+      this.#options.onTimeBack?.(back);
+    }
   }
 
   async #publish(led: Leadership, edge: TreeEdge, full: readonly TileFile[]): Promise<void> {
