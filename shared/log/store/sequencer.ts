@@ -75,7 +75,7 @@ export class Sequencer {
   #stopping = false;
   #wake: (() => void) | undefined;
   #woken = false;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -116,12 +116,12 @@ export class Sequencer {
 
   /** Resolves at the next checkpoint, failure or stop, or after `limitMs`. */
   async nextChange(limitMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
-      timer = setTimeout(resolve, limitMs);
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    const timer = setTimeout(resolve, limitMs);
+    await promise;
     clearTimeout(timer);
+    this.#waiting.delete(resolve);
   }
 
   /** Ends what runs and gives the leadership back. */
@@ -310,7 +310,7 @@ export class Sequencer {
   }
 
   #tellWaiting(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const resolve of this.#waiting) resolve();
   }
 
   async #pause(milliseconds: number): Promise<void> {
