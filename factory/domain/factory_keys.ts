@@ -13,6 +13,8 @@ export const RELEASE_LABEL = "release";
 
 /** Label of the key that signs the records of cards and batches. */
 export const RECORD_LABEL = "record";
+/** Label of the key that signs the checkpoints of this factory's log. */
+export const LOG_LABEL = "log";
 
 /** A key that a factory needs. */
 export interface FactoryKey extends HsmKey {
@@ -32,6 +34,8 @@ export const FACTORY_KEYS: readonly FactoryKey[] = [
     curve: "p256",
     purpose: "signs records of cards and batches (ES256)",
   },
+  // Last: a token without CKM_EDDSA (`HSM_MECHANISM`) has all the others then.
+  { label: LOG_LABEL, kind: "signing", curve: "ed25519", purpose: "signs checkpoints of the log" },
 ];
 
 /** What a token has of a key: `other` is a key of this label that is of another kind or curve. */

@@ -14,7 +14,7 @@ export interface KeyReport {
   /** Null for a key that is none of the factory's. */
   readonly purpose: string | null;
   readonly state: KeyPresence;
-  /** Uncompressed point (65) in hex and its SHA-256; null for a master key, which has no public half. */
+  /** Uncompressed point (65), of Ed25519 its 32 bytes, in hex and its SHA-256; null for a master key, which has no public half. */
   readonly publicKey: string | null;
   readonly publicKeySha256: string | null;
 }
