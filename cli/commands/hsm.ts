@@ -8,7 +8,7 @@ import { type TokenCommandOptions, tokenOf, tokenSpec, withTokenOptions } from "
 /** Verbs, and what each does. */
 const VERBS = {
   init:
-    "make the issuer, transport-master, upgrade-master and release keys that are missing; repeat it freely",
+    "make the issuer, transport-master, upgrade-master, release and log keys that are missing; repeat it freely",
   status: "tell which token it is and whether every key is there (exit code 3 when not)",
   keys: "list the keys, with the public halves in hex and their SHA-256",
 } as const;

@@ -1,6 +1,6 @@
 /** The keys of a factory (FAB-HSM): which there are, what each is for, and whether a token has them. */
 
-import type { HsmKey } from "shared/transport/hsm.ts";
+import type { Curve, HsmKey } from "shared/transport/hsm.ts";
 
 /** Label of the key that signs card certificates. */
 export const ISSUER_LABEL = "issuer";
@@ -11,10 +11,15 @@ export const UPGRADE_MASTER_LABEL = "upgrade-master";
 /** Label of the key that signs packages. */
 export const RELEASE_LABEL = "release";
 
+/** Label of the key that signs the checkpoints of this factory's log. */
+export const LOG_LABEL = "log";
+
 /** A key that a factory needs. */
 export interface FactoryKey extends HsmKey {
   /** For people. */
   readonly purpose: string;
+  /** Curve of the key on a token that lacks the mechanisms of `curve`. */
+  readonly otherwise?: Curve;
 }
 
 /** The keys, in the order in which they are made. */
@@ -23,6 +28,13 @@ export const FACTORY_KEYS: readonly FactoryKey[] = [
   { label: TRANSPORT_MASTER_LABEL, kind: "master", purpose: "diversifies the transport keys of cards" },
   { label: UPGRADE_MASTER_LABEL, kind: "master", purpose: "diversifies the upgrade keys of cards" },
   { label: RELEASE_LABEL, kind: "signing", curve: "p256", purpose: "signs packages (DAP)" },
+  {
+    label: LOG_LABEL,
+    kind: "signing",
+    curve: "ed25519",
+    otherwise: "p256", // signed notes know ECDSA too
+    purpose: "signs checkpoints of the log",
+  },
 ];
 
 /** What a token has of a key: `other` is a key of this label that is of another kind or curve. */
@@ -32,5 +44,8 @@ export type KeyPresence = "there" | "missing" | "other";
 export function presenceOf(wanted: FactoryKey, listed: readonly HsmKey[]): KeyPresence {
   const found = listed.filter(({ label }) => label === wanted.label);
   if (found.length === 0) return "missing";
-  return found.every(({ kind, curve }) => kind === wanted.kind && curve === wanted.curve) ? "there" : "other";
+  const meant = ({ kind, curve }: HsmKey) =>
+    kind === wanted.kind &&
+    (curve === wanted.curve || curve !== undefined && curve === wanted.otherwise);
+  return found.every(meant) ? "there" : "other";
 }

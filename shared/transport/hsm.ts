@@ -5,8 +5,11 @@
 
 import { defineErrors } from "../base/errors.ts";
 
-/** Curves of signing keys: secp256k1 for everything that a card or wallet verifies, P-256 for load files (GPC 2.3.1, B.4.3). */
-export const CURVES = ["secp256k1", "p256"] as const;
+/**
+ * Curves of signing keys: secp256k1 for everything that a card or wallet verifies, P-256 for load files (GPC 2.3.1, B.4.3),
+ * Ed25519 for the checkpoints of logs (C2SP signed-note).
+ */
+export const CURVES = ["secp256k1", "p256", "ed25519"] as const;
 /** One of {@link CURVES}. */
 export type Curve = (typeof CURVES)[number];
 
@@ -25,15 +28,18 @@ export interface Hsm {
   /** Model and serial of the token, for logs and `rk hsm status`. */
   describe(): Promise<{ kind: string; model: string; serial: string; label: string }>;
   /**
-   * Makes a signing key pair, on secp256k1 unless told otherwise. Returns the public key (65).
+   * Makes a signing key pair, on secp256k1 unless told otherwise. Returns the public key (65; Ed25519: 32).
    * @throws {CodedError} `HSM_KEY_EXISTS`.
    */
   generateSigningKey(label: string, curve?: Curve): Promise<Uint8Array>;
   /** Makes an AES-256 master key for `cmac`. @throws {CodedError} `HSM_KEY_EXISTS`. */
   generateMasterKey(label: string): Promise<void>;
-  /** Uncompressed public key (65), on the key's own curve. @throws {CodedError} `HSM_KEY_MISSING`. */
+  /** Public key on the key's own curve: uncompressed (65), of Ed25519 as RFC 8032 has it (32). @throws {CodedError} `HSM_KEY_MISSING`. */
   publicKey(label: string): Promise<Uint8Array>;
-  /** ECDSA with SHA-256 over `message`, on the key's own curve: DER, low-S, verified with the public key before it is returned. */
+  /**
+   * Signature of `message` on the key's own curve, verified with the public key before it is returned: ECDSA with SHA-256 as
+   * DER with low S; Ed25519 pure (RFC 8032, 5.1), 64 bytes.
+   */
   sign(label: string, message: Uint8Array): Promise<Uint8Array>;
   /** AES-CMAC (16) of `message` under a master key. */
   cmac(label: string, message: Uint8Array): Promise<Uint8Array>;

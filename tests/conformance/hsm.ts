@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { p256 } from "@noble/curves/nist.js";
 import { toUtf8 } from "shared/base/bytes.ts";
 import { codeOf, errorRow } from "shared/base/errors.ts";
+import { ed25519Verify, isEd25519PublicKey } from "shared/crypto/ed25519.ts";
 import { isP256PublicKey, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
@@ -114,6 +115,30 @@ export function testHsmConformance(name: string, prepare: () => Promise<HsmUnder
         assert.ok(!raw.hasHighS());
       }
       await refusesWith("HSM_KEY_MISSING", hsm.cmac("release", new Uint8Array(1)));
+    });
+
+    await t.step("an Ed25519 key is made, found, and signs messages of any length", async () => {
+      let log: Uint8Array;
+      {
+        await using hsm = closing(await under.open());
+        log = Uint8Array.from(await hsm.generateSigningKey("log", "ed25519"));
+        assert.ok(isEd25519PublicKey(log));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("log", "ed25519"));
+        await refusesWith("HSM_KEY_EXISTS", hsm.generateSigningKey("log"));
+      }
+      await using hsm = closing(await under.open());
+      assert.deepEqual(Uint8Array.from(await hsm.publicKey("log")), log);
+      const listed = (await hsm.keys()).find(({ label }) => label === "log");
+      assert.deepEqual(listed, { label: "log", kind: "signing", curve: "ed25519" });
+      for (const length of [0, 1, 64, 200, 70_000]) {
+        const message = new Uint8Array(length).fill(length);
+        const signature = await hsm.sign("log", message);
+        assert.equal(signature.length, 64);
+        assert.ok(ed25519Verify(log, message, signature));
+        assert.deepEqual(await hsm.sign("log", message), signature); // deterministic (RFC 8032, 5.1.6)
+        assert.ok(!ed25519Verify(log, toUtf8("another"), signature));
+      }
+      await refusesWith("HSM_KEY_MISSING", hsm.cmac("log", new Uint8Array(1)));
     });
 
     await t.step("CMAC depends on key and message alone", async () => {

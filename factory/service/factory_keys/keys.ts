@@ -14,7 +14,7 @@ export interface KeyReport {
   /** Null for a key that is none of the factory's. */
   readonly purpose: string | null;
   readonly state: KeyPresence;
-  /** Uncompressed point (65) in hex and its SHA-256; null for a master key, which has no public half. */
+  /** Uncompressed point (65), of Ed25519 its 32 bytes, in hex and its SHA-256; null for a master key, which has no public half. */
   readonly publicKey: string | null;
   readonly publicKeySha256: string | null;
 }
@@ -59,13 +59,23 @@ export async function makeFactoryKeys(
     if (presenceOf(key, listed) === "there") continue;
     try {
       if (key.kind === "master") await hsm.generateMasterKey(key.label);
-      else await hsm.generateSigningKey(key.label, key.curve);
+      else await makeSigningKey(hsm, key);
       made.push(key.label);
     } catch (error) {
       if (codeOf(error) !== "HSM_KEY_EXISTS") throw error;
     }
   }
   return made;
+}
+
+/** On the other curve where the token cannot do the wanted one; the listing says which it became. */
+async function makeSigningKey(hsm: Hsm, key: FactoryKey): Promise<void> {
+  try {
+    await hsm.generateSigningKey(key.label, key.curve);
+  } catch (error) {
+    if (codeOf(error) !== "HSM_MECHANISM" || key.otherwise === undefined) throw error;
+    await hsm.generateSigningKey(key.label, key.otherwise);
+  }
 }
 
 /** Reads the token and its keys. @throws {CodedError} those of the HSM. */
@@ -81,7 +91,7 @@ export async function readToken(hsm: Hsm): Promise<TokenReport> {
     keys.push({
       label: key.label,
       kind: key.kind,
-      curve: key.curve ?? null,
+      curve: listed.find(({ label }) => label === key.label)?.curve ?? key.curve ?? null,
       purpose,
       state,
       publicKey: publicKey && toHex(publicKey),

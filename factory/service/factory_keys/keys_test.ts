@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { fromHex, toHex } from "shared/base/bytes.ts";
+import { CodedError } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
+import type { Curve, Hsm } from "shared/transport/hsm.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { makeFactoryKeys, readToken } from "./keys.ts";
@@ -18,7 +20,7 @@ async function fixture() {
   return { open, [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }) };
 }
 
-const ALL = ["issuer", "transport-master", "upgrade-master", "release"];
+const ALL = ["issuer", "transport-master", "upgrade-master", "release", "log"];
 
 Deno.test("makeFactoryKeys() makes what is missing, once, also when two run at once", async () => {
   await using token = await fixture();
@@ -34,7 +36,7 @@ Deno.test("makeFactoryKeys() makes what is missing, once, also when two run at o
   assert.deepEqual(read.missing.concat(read.other), []);
   assert.deepEqual(read.keys.map(({ label }) => label), ALL);
   assert.equal(read.keys[0]!.publicKey, issuer);
-  assert.deepEqual(read.keys.map(({ curve }) => curve), ["secp256k1", null, null, "p256"]);
+  assert.deepEqual(read.keys.map(({ curve }) => curve), ["secp256k1", null, null, "p256", "ed25519"]);
   for (const key of read.keys) {
     if (key.kind === "master") assert.deepEqual([key.publicKey, key.publicKeySha256], [null, null]);
     else {
@@ -55,5 +57,26 @@ Deno.test("makeFactoryKeys() a label that stands for another kind of key: nothin
   const read = await readToken(hsm);
   assert.deepEqual(read.other, ["release"]);
   assert.equal(read.keys.find(({ label }) => label === "spare")?.purpose, null);
+  await hsm.close();
+});
+
+Deno.test("makeFactoryKeys() a token without Ed25519 gets a log key on P-256, and is ready", async () => {
+  await using token = await fixture();
+  const hsm = await token.open();
+  const weaker: Hsm = Object.assign(Object.create(hsm) as Hsm, {
+    keys: () => hsm.keys(),
+    describe: () => hsm.describe(),
+    publicKey: (label: string) => hsm.publicKey(label),
+    generateMasterKey: (label: string) => hsm.generateMasterKey(label),
+    generateSigningKey: (label: string, curve?: Curve) =>
+      curve === "ed25519"
+        ? Promise.reject(new CodedError("HSM_MECHANISM", "Cannot use token: it does not offer CKM_EDDSA"))
+        : hsm.generateSigningKey(label, curve),
+  });
+  assert.deepEqual(await makeFactoryKeys(weaker), ALL);
+  const read = await readToken(weaker);
+  assert.deepEqual([...read.missing, ...read.other], []);
+  const log = read.keys.find(({ label }) => label === "log")!;
+  assert.equal(log.curve, "p256");
   await hsm.close();
 });

@@ -17,7 +17,7 @@ export const CKU = { SO: 0, USER: 1 } as const;
 export const CKO = { PUBLIC_KEY: 2, PRIVATE_KEY: 3, SECRET_KEY: 4 } as const;
 
 /** Key types. */
-export const CKK = { EC: 0x3, AES: 0x1f } as const;
+export const CKK = { EC: 0x3, AES: 0x1f, EC_EDWARDS: 0x40 } as const;
 
 /** Attributes [4]. */
 export const CKA = {
@@ -42,8 +42,15 @@ export const CKA = {
   EC_POINT: 0x181,
 } as const;
 
-/** Mechanisms [current mechanisms, v2.40]. */
-export const CKM = { EC_KEY_PAIR_GEN: 0x1040, ECDSA: 0x1041, AES_KEY_GEN: 0x1080, AES_CMAC: 0x108a } as const;
+/** Mechanisms [current mechanisms, v2.40; the two of Edwards curves v3.0, 2.3.5 and 2.3.14]. */
+export const CKM = {
+  EC_KEY_PAIR_GEN: 0x1040,
+  ECDSA: 0x1041,
+  EC_EDWARDS_KEY_PAIR_GEN: 0x1055,
+  EDDSA: 0x1057,
+  AES_KEY_GEN: 0x1080,
+  AES_CMAC: 0x108a,
+} as const;
 
 /** Return values [5.1] that mean something to us; every other one is a failure of the call alone. */
 export const CKR = {
@@ -88,4 +95,12 @@ export const P256_PARAMETERS: Uint8Array = Uint8Array.of(
   0x03,
   0x01,
   0x07,
+);
+/** DER of the object identifier 1.3.101.112, Ed25519 (RFC 8410, section 3). */
+export const ED25519_PARAMETERS: Uint8Array = Uint8Array.of(0x06, 0x03, 0x2b, 0x65, 0x70);
+/** DER of the PrintableString "edwards25519": the other name of the curve (PKCS#11 v3.0 current mechanisms, section 2.3.5). */
+export const ED25519_NAMED_PARAMETERS: Uint8Array = Uint8Array.of(
+  0x13,
+  0x0c,
+  ...new TextEncoder().encode("edwards25519"),
 );

@@ -4,10 +4,20 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Handle, Template } from "pkcs11js";
 import { CodedError } from "shared/base/errors.ts";
+import { isEd25519PublicKey } from "shared/crypto/ed25519.ts";
 import { isP256PublicKey } from "shared/crypto/p256.ts";
 import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import type { Curve, HsmKey } from "../hsm.ts";
-import { CKA, CKK, CKM, CKO, P256_PARAMETERS, SECP256K1_PARAMETERS } from "./constants.ts";
+import {
+  CKA,
+  CKK,
+  CKM,
+  CKO,
+  ED25519_NAMED_PARAMETERS,
+  ED25519_PARAMETERS,
+  P256_PARAMETERS,
+  SECP256K1_PARAMETERS,
+} from "./constants.ts";
 import type { SessionContext } from "./token.ts";
 import "../hsm.ts";
 import "./failure.ts";
@@ -19,23 +29,53 @@ export const OBJECT_LIMIT = 4096;
 export const LABEL_LIMIT_BYTES = 64;
 /** Length of a master key in bytes. */
 const MASTER_KEY_BYTES = 32;
-const POINT_BYTES = 65;
 
 /** A signing key on the token. */
 export interface SigningKey {
   readonly privateHandle: Handle;
-  /** 65 bytes, uncompressed. */
+  /** 65 bytes, uncompressed; of Ed25519 32. */
   readonly publicKey: Uint8Array;
   readonly curve: Curve;
 }
 
-/** CKA_EC_PARAMS of each curve, and the check of a point on it. */
-const CURVE_FACTS: Readonly<
-  Record<Curve, { readonly parameters: Uint8Array; readonly isPoint: (point: Uint8Array) => boolean }>
-> = {
-  secp256k1: { parameters: SECP256K1_PARAMETERS, isPoint: isPublicKey },
-  p256: { parameters: P256_PARAMETERS, isPoint: isP256PublicKey },
+/** What a token needs for a curve. */
+interface CurveFacts {
+  readonly keyType: number;
+  /** Names of the mechanisms that make a pair and sign with it. */
+  readonly generate: keyof typeof CKM;
+  readonly sign: keyof typeof CKM;
+  /** CKA_EC_PARAMS of keys made here. */
+  readonly parameters: Uint8Array;
+  /** Another spelling of the curve that other tools use. */
+  readonly otherParameters?: Uint8Array;
+  readonly pointBytes: number;
+  readonly isPoint: (point: Uint8Array) => boolean;
+}
+
+const WEIERSTRASS = {
+  keyType: CKK.EC,
+  generate: "EC_KEY_PAIR_GEN",
+  sign: "ECDSA",
+  pointBytes: 65,
+} as const;
+
+/** Key type, mechanisms, parameters and points of each curve. */
+export const CURVE_FACTS: Readonly<Record<Curve, CurveFacts>> = {
+  secp256k1: { ...WEIERSTRASS, parameters: SECP256K1_PARAMETERS, isPoint: isPublicKey },
+  p256: { ...WEIERSTRASS, parameters: P256_PARAMETERS, isPoint: isP256PublicKey },
+  ed25519: {
+    keyType: CKK.EC_EDWARDS,
+    generate: "EC_EDWARDS_KEY_PAIR_GEN",
+    sign: "EDDSA",
+    parameters: ED25519_PARAMETERS,
+    otherParameters: ED25519_NAMED_PARAMETERS,
+    pointBytes: 32,
+    isPoint: isEd25519PublicKey,
+  },
 };
+
+/** Key types of pairs, as {@link signingKey} and {@link listKeys} look for them. */
+const PAIR_TYPES = [CKK.EC, CKK.EC_EDWARDS] as const;
 
 /** CKA_ID of a key: both halves of a pair share it, and other tools can name the key by it. */
 export function keyId(label: string): Buffer {
@@ -145,9 +185,9 @@ export function hasKey(context: SessionContext, label: string): boolean {
  */
 export function signingKey(context: SessionContext, label: string): SigningKey {
   return cached(context, `signing:${label}`, () => {
-    const privateHandle = oneKey(context, label, CKO.PRIVATE_KEY, CKK.EC);
+    const privateHandle = oneKey(context, label, CKO.PRIVATE_KEY, PAIR_TYPES);
     requireUnreadable(context, privateHandle, label);
-    const publicHandle = oneKey(context, label, CKO.PUBLIC_KEY, CKK.EC);
+    const publicHandle = oneKey(context, label, CKO.PUBLIC_KEY, PAIR_TYPES);
     return { privateHandle, ...publicPoint(context, publicHandle, label) };
   });
 }
@@ -155,7 +195,7 @@ export function signingKey(context: SessionContext, label: string): SigningKey {
 /** A master key, checked once for each opening of the token. Throws as {@link signingKey}. */
 export function masterKey(context: SessionContext, label: string): Handle {
   return cached(context, `master:${label}`, () => {
-    const handle = oneKey(context, label, CKO.SECRET_KEY, CKK.AES);
+    const handle = oneKey(context, label, CKO.SECRET_KEY, [CKK.AES]);
     requireUnreadable(context, handle, label);
     if (attribute(context, handle, CKA.VALUE_LEN).readUInt32LE() !== MASTER_KEY_BYTES) {
       throw new CodedError("HSM_KEY_MISSING", `Cannot use master key ${label}: it is not an AES-256 key`);
@@ -170,6 +210,7 @@ export function listKeys(context: SessionContext): HsmKey[] {
   for (
     const [kind, keyClass, keyType] of [
       ["signing", CKO.PRIVATE_KEY, CKK.EC],
+      ["signing", CKO.PRIVATE_KEY, CKK.EC_EDWARDS],
       ["master", CKO.SECRET_KEY, CKK.AES],
     ] as const
   ) {
@@ -192,12 +233,19 @@ function cached<T>(context: SessionContext, key: string, find: () => T): T {
   return context.cache.get(key) as T; // the key's prefix tells the type, and only this file writes
 }
 
-function oneKey(context: SessionContext, label: string, keyClass: number, keyType: number): Handle {
-  const found = findObjects(context, [
-    { type: CKA.CLASS, value: keyClass },
-    { type: CKA.KEY_TYPE, value: keyType },
-    { type: CKA.LABEL, value: label },
-  ]);
+function oneKey(
+  context: SessionContext,
+  label: string,
+  keyClass: number,
+  keyTypes: readonly number[],
+): Handle {
+  const found = keyTypes.flatMap((keyType) =>
+    findObjects(context, [
+      { type: CKA.CLASS, value: keyClass },
+      { type: CKA.KEY_TYPE, value: keyType },
+      { type: CKA.LABEL, value: label },
+    ])
+  );
   if (found.length > 1) {
     throw new CodedError(
       "HSM_KEY_AMBIGUOUS",
@@ -239,9 +287,10 @@ function attribute({ binding, session }: SessionContext, handle: Handle, type: n
 /** The curve of a key; undefined for one that is not ours. */
 function curveOf(context: SessionContext, handle: Handle): Curve | undefined {
   const parameters = attribute(context, handle, CKA.EC_PARAMS);
-  return (Object.keys(CURVE_FACTS) as Curve[]).find((curve) =>
-    parameters.equals(CURVE_FACTS[curve].parameters)
-  );
+  return (Object.keys(CURVE_FACTS) as Curve[]).find((curve) => {
+    const { parameters: own, otherParameters } = CURVE_FACTS[curve];
+    return parameters.equals(own) || otherParameters !== undefined && parameters.equals(otherParameters);
+  });
 }
 
 /** CKA_EC_POINT is a DER octet string around the point; some tokens give the bare point. */
@@ -251,13 +300,14 @@ function publicPoint(
   label: string,
 ): { publicKey: Uint8Array; curve: Curve } {
   const value = attribute(context, handle, CKA.EC_POINT);
-  const wrapped = value.length === POINT_BYTES + 2 && value[0] === 0x04 && value[1] === POINT_BYTES;
-  const point = new Uint8Array(wrapped ? value.subarray(2) : value);
   const curve = curveOf(context, handle);
+  const length = curve === undefined ? 0 : CURVE_FACTS[curve].pointBytes;
+  const wrapped = value.length === length + 2 && value[0] === 0x04 && value[1] === length;
+  const point = new Uint8Array(wrapped ? value.subarray(2) : value);
   if (curve === undefined || !CURVE_FACTS[curve].isPoint(point)) {
     throw new CodedError(
       "HSM_KEY_MISSING",
-      `Cannot use signing key ${label}: it is neither on secp256k1 nor on P-256`,
+      `Cannot use signing key ${label}: it is not on secp256k1, P-256 or Ed25519`,
       { label },
     );
   }

@@ -1,8 +1,8 @@
 /**
  * The HSM port over PKCS#11, with any vendor's library.
  *
- * What the token must offer: CKM_EC_KEY_PAIR_GEN and CKM_ECDSA on secp256k1 and P-256, CKM_AES_KEY_GEN and CKM_AES_CMAC; a token
- * that lacks one says so when it is needed (`HSM_MECHANISM`). Permissions of the process: read and ffi of the folder of
+ * What the token must offer: CKM_EC_KEY_PAIR_GEN and CKM_ECDSA on secp256k1 and P-256, CKM_EC_EDWARDS_KEY_PAIR_GEN and CKM_EDDSA,
+ * CKM_AES_KEY_GEN and CKM_AES_CMAC; a token that lacks one says so when it is needed (`HSM_MECHANISM`). Permissions of the process: read and ffi of the folder of
  * the `pkcs11js` package (its native part), ffi of the library, read of the PIN file. SoftHSM reads its configuration
  * from the environment variable SOFTHSM2_CONF of the process, which must be set before the library is loaded.
  */
@@ -17,6 +17,7 @@ import { finishSignature } from "./signature.ts";
 import { CKM } from "./constants.ts";
 import {
   checkLabel,
+  CURVE_FACTS,
   hasKey,
   listKeys,
   masterKey,
@@ -39,6 +40,7 @@ export const DEFAULT_DEADLINE_MS = 5_000;
 /** Longest message for `cmac`, in bytes. */
 export const MESSAGE_LIMIT_BYTES = 65_536;
 
+/** r || s on P-256 and secp256k1; R || S of Ed25519. */
 const RAW_SIGNATURE_BYTES = 64;
 const CMAC_BYTES = 16;
 
@@ -117,13 +119,14 @@ class Pkcs11Hsm implements Hsm {
     checkLabel(label);
     return await this.#queue.run(() =>
       this.#token.run("make signing key", false, async (context) => {
-        requireMechanism(context, "EC_KEY_PAIR_GEN");
-        requireMechanism(context, "ECDSA");
+        const { generate, sign } = CURVE_FACTS[curve];
+        requireMechanism(context, generate);
+        requireMechanism(context, sign);
         if (hasKey(context, label)) throw keyExists(label);
         const { publicKey, privateKey } = signingKeyTemplates(label, curve);
         await context.binding.C_GenerateKeyPairAsync(
           context.session,
-          { mechanism: CKM.EC_KEY_PAIR_GEN },
+          { mechanism: CKM[generate] },
           publicKey,
           privateKey,
         );
@@ -158,20 +161,22 @@ class Pkcs11Hsm implements Hsm {
 
   async sign(label: string, message: Uint8Array): Promise<Uint8Array> {
     checkLabel(label);
-    const digest = createHash("sha256").update(message).digest();
+    const whole = wholeMessage(message);
+    const digest = createHash("sha256").update(whole).digest();
     return await this.#queue.run(async () => {
       const { raw, publicKey, curve } = await this.#token.run("sign", true, async (context) => {
-        requireMechanism(context, "ECDSA");
         const key = signingKey(context, label);
-        context.binding.C_SignInit(context.session, { mechanism: CKM.ECDSA }, key.privateHandle);
+        const { sign } = CURVE_FACTS[key.curve];
+        requireMechanism(context, sign);
+        context.binding.C_SignInit(context.session, { mechanism: CKM[sign] }, key.privateHandle);
         const raw = await context.binding.C_SignAsync(
           context.session,
-          digest,
+          sign === "EDDSA" ? whole : digest, // Ed25519 hashes the message itself, twice (RFC 8032, 5.1.6)
           Buffer.alloc(RAW_SIGNATURE_BYTES),
         );
         return { raw, publicKey: key.publicKey, curve: key.curve };
       });
-      return finishSignature(raw, publicKey, message, label, curve);
+      return finishSignature(raw, publicKey, whole, label, curve);
     });
   }
 
@@ -183,11 +188,7 @@ class Pkcs11Hsm implements Hsm {
         `Cannot compute CMAC: message longer than ${MESSAGE_LIMIT_BYTES} bytes`,
       );
     }
-    // A copy: the caller may wipe or reuse its buffer while this waits. One byte longer: an empty buffer has no address,
-    // which libraries take for a missing argument.
-    const whole = Buffer.alloc(message.length + 1);
-    whole.set(message);
-    const copy = whole.subarray(0, message.length);
+    const copy = wholeMessage(message);
     try {
       return await this.#queue.run(() =>
         this.#token.run("compute CMAC", true, async (context) => {
@@ -223,6 +224,16 @@ class Pkcs11Hsm implements Hsm {
     })();
     return this.#closing;
   }
+}
+
+/**
+ * A copy: the caller may wipe or reuse its buffer while a request waits. Its memory is one byte longer: an empty buffer has no
+ * address, which libraries take for a missing argument.
+ */
+function wholeMessage(message: Uint8Array): Buffer {
+  const memory = Buffer.alloc(message.length + 1);
+  memory.set(message);
+  return memory.subarray(0, message.length);
 }
 
 function keyExists(label: string): CodedError {

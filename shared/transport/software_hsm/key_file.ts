@@ -40,8 +40,8 @@ const FILE = z.strictObject({
   keys: z.array(z.strictObject({
     label: z.string(),
     kind: z.enum(["signing", "master"]),
-    // Absent on secp256k1: files and their seals are as they were before there was another curve.
-    curve: z.literal("p256").optional(),
+    // Absent on secp256k1: files and their seals are as they were before there were other curves.
+    curve: z.enum(["p256", "ed25519"]).optional(),
     publicKey: BASE64.optional(),
     key: SEALED,
   })).max(4096),
@@ -103,7 +103,7 @@ export function sealEntry(
   const open = {
     label: entry.label,
     kind: entry.kind,
-    ...(entry.curve === "p256" ? { curve: entry.curve } : {}),
+    ...(entry.curve !== undefined && entry.curve !== "secp256k1" ? { curve: entry.curve } : {}),
     ...(entry.publicKey ? { publicKey: entry.publicKey.toBase64() } : {}),
   };
   return { ...open, key: seal(sealingKey, key.reveal(), entryContext(file, open)) };

@@ -9,6 +9,12 @@ import { CodedError } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { Secret } from "shared/base/secret.ts";
 import { aesCmac } from "shared/crypto/aes.ts";
+import {
+  ed25519PublicKeyOf,
+  ed25519Sign,
+  ed25519Verify,
+  generateEd25519PrivateKey,
+} from "shared/crypto/ed25519.ts";
 import { generateP256PrivateKey, p256PublicKeyOf, p256Sign, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaSign, ecdsaVerify, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
 import type { Curve, Hsm, HsmKey } from "../hsm.ts";
@@ -36,7 +42,7 @@ export interface SoftwareHsmOptions {
 }
 
 /** What each curve needs here. */
-const ECDSA = {
+const SIGNATURES = {
   secp256k1: {
     generate: generatePrivateKey,
     publicKeyOf: (key: Secret) => publicKeyOf(key),
@@ -48,6 +54,12 @@ const ECDSA = {
     publicKeyOf: p256PublicKeyOf,
     sign: p256Sign,
     verify: p256Verify,
+  },
+  ed25519: {
+    generate: generateEd25519PrivateKey,
+    publicKeyOf: ed25519PublicKeyOf,
+    sign: ed25519Sign,
+    verify: ed25519Verify,
   },
 } as const;
 
@@ -106,8 +118,8 @@ class SoftwareHsm implements Hsm {
   async generateSigningKey(label: string, curve: Curve = "secp256k1"): Promise<Uint8Array> {
     checkLabel(label);
     return await this.#queue.run(async () => {
-      using key = ECDSA[curve].generate(SYSTEM_RANDOM);
-      const publicKey = ECDSA[curve].publicKeyOf(key);
+      using key = SIGNATURES[curve].generate(SYSTEM_RANDOM);
+      const publicKey = SIGNATURES[curve].publicKeyOf(key);
       await this.#add({ label, kind: "signing", curve, publicKey }, key);
       return publicKey;
     });
@@ -133,7 +145,7 @@ class SoftwareHsm implements Hsm {
       await setImmediate(); // a row of signatures must not keep timers and sockets waiting
       const entry = await this.#entry(label, "signing");
       using key = openEntry(this.#sealingKey, this.#file, entry, this.#path);
-      const { sign, verify } = ECDSA[curveOf(entry)];
+      const { sign, verify } = SIGNATURES[curveOf(entry)];
       const signature = sign(key, copy);
       if (!verify(publicKeyBytes(entry), copy, signature)) {
         throw new CodedError("HSM_BAD_SIGNATURE", `Cannot use signature by key ${label}: it does not verify`);
