@@ -54,6 +54,8 @@ export interface WitnessStateOptions {
   readonly highWaterFile: string;
   /** Most bytes that the database may take; more is `WITNESS_STATE_UNUSABLE`. Default: what the disk has. */
   readonly bytesMax?: number;
+  /** Checkpoints that are remembered for each log. Default {@link REMEMBERED_CHECKPOINTS}. */
+  readonly remembered?: number;
 }
 
 /**
@@ -75,16 +77,18 @@ export function openWitnessState(options: WitnessStateOptions): WitnessStateStor
     if (version === 0) database.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
     else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
     database.exec("COMMIT");
-    return new SqliteStore(database, file, highWaterFile);
+    return new SqliteStore(database, options);
   } catch (error) {
     database?.close();
     if (error instanceof CodedError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    const code = /locked|busy/i.test(reason) ? "WITNESS_STATE_LOCKED" : "WITNESS_STATE_UNUSABLE";
-    const state = code === "WITNESS_STATE_LOCKED" ? "another process has it" : reason;
-    throw code === "WITNESS_STATE_LOCKED"
-      ? new CodedError("WITNESS_STATE_LOCKED", `Cannot open witness state ${file}: ${state}`)
-      : new CodedError("WITNESS_STATE_UNUSABLE", `Cannot open witness state ${file}: ${state}`);
+    if (/locked|busy/i.test(reason)) {
+      throw new CodedError(
+        "WITNESS_STATE_LOCKED",
+        `Cannot open witness state ${file}: another process has it`,
+      );
+    }
+    throw new CodedError("WITNESS_STATE_UNUSABLE", `Cannot open witness state ${file}: ${reason}`);
   }
 }
 
@@ -103,7 +107,10 @@ class SqliteStore implements WitnessStateStore {
   /** Number of the last commit that this process knows of. */
   #number: number;
 
-  constructor(database: DatabaseSync, file: string, highWaterFile: string) {
+  readonly #remembered: number;
+
+  constructor(database: DatabaseSync, { file, highWaterFile, remembered }: WitnessStateOptions) {
+    this.#remembered = remembered ?? REMEMBERED_CHECKPOINTS;
     this.#database = database;
     this.#file = file;
     this.#highWaterFile = highWaterFile;
@@ -171,7 +178,7 @@ class SqliteStore implements WitnessStateStore {
     this.#database.prepare(
       "DELETE FROM cosigned WHERE origin = ?1 AND size <= " +
         "(SELECT size FROM cosigned WHERE origin = ?1 ORDER BY size DESC LIMIT 1 OFFSET ?2)",
-    ).run(origin, REMEMBERED_CHECKPOINTS);
+    ).run(origin, this.#remembered);
   }
 
   #commits(): { number: number; timestamp: number } {
