@@ -79,6 +79,13 @@ export const COMPONENTS: readonly Component[] = [
       await exists("/usr/lib/python3/dist-packages/smartcard") &&
       await exists("/usr/lib/python3/dist-packages/cryptography"),
   },
+  {
+    name: "go",
+    purpose: "reads our logs with the libraries of the Go checksum database",
+    packages: ["golang-go", "golang-golang-x-mod-dev"],
+    present: async () =>
+      await program("go") && await exists("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog"),
+  },
   { name: "npm", purpose: "builds the PKCS#11 binding", packages: ["npm"], present: () => program("npm") },
   {
     name: "compiler",

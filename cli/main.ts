@@ -9,6 +9,7 @@ import { registerCard } from "./commands/card.ts";
 import { registerDemo } from "./commands/demo.ts";
 import { registerGateway } from "./commands/gateway.ts";
 import { registerHsm } from "./commands/hsm.ts";
+import { registerLog } from "./commands/log.ts";
 import { registerPackage } from "./commands/package.ts";
 import { registerProfile } from "./commands/profile.ts";
 import { registerReader } from "./commands/reader.ts";
@@ -37,6 +38,7 @@ export function program(): Command {
   registerCard(rk);
   registerGateway(rk);
   registerSpine(rk);
+  registerLog(rk);
   registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });

@@ -139,8 +139,10 @@ function escapePointer(part: string): string {
   return part.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
+/** The identifier that the gateway drew for us; text of another form is not a gateway's, and not repeated in the log. */
 function requestId(c: Context): string | undefined {
-  return c.req.header("x-request-id")?.slice(0, 64);
+  const id = c.req.header("x-request-id");
+  return id !== undefined && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? id : undefined;
 }
 
 /** Counts and times each request by its route's pattern, so that a foreign path makes no new label. */

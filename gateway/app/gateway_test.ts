@@ -173,15 +173,15 @@ Deno.test("gateway rebuilds what it forwards: no forged identity, no hop-by-hop 
     const der = new Uint8Array(test.pki.station.certificate.rawData);
     assert.equal(got.headers["client-cert"], `:${der.toBase64()}:`);
     assert.equal(got.headers["forwarded"], "for=127.0.0.1;proto=https");
-    assert.notEqual(got.headers["x-request-id"], "mine");
-    assert.equal(got.headers["x-request-id"], seen.headers["x-request-id"]);
+    const ids = ["mine", seen.headers["x-request-id"], got.headers["x-request-id"]];
+    assert.equal(new Set(ids).size, 3, "client, gateway and upstream: each boundary has its own identifier");
     assert.doesNotMatch(got.headers["traceparent"]!, /0{31}1/);
     assert.equal(got.headers["content-length"], "7");
     assert.equal(got.headers["host"], `127.0.0.1:${upstream.port}`);
     const line = test.lines.findLast((l) => l.event === "request")!;
     assert.deepEqual(
-      [line.identity, line.route, line.status, line.path, line.requestId],
-      ["urn:recovery-key:station:a", "things", 200, "/things/1", got.headers["x-request-id"]],
+      [line.identity, line.route, line.status, line.path, line.requestId, line.upstreamRequestId],
+      ["urn:recovery-key:station:a", "things", 200, "/things/1", ...ids.slice(1)],
     );
     assert.doesNotMatch(
       JSON.stringify(test.lines),

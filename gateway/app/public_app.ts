@@ -75,6 +75,9 @@ export function publicApp(context: PublicContext): Hono<Env> {
       body = read.bytes;
     }
     const pool = context.pools.get(route.upstream)!;
+    // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.
+    const upstreamRequestId = crypto.randomUUID();
+    exchange.report.upstreamRequestId = upstreamRequestId;
     const outcome = await forward(
       {
         request,
@@ -82,7 +85,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
         body,
         facts: {
           clientCertificate: exchange.clientCertificate,
-          requestId: exchange.report.requestId,
+          requestId: upstreamRequestId,
           traceparent: newTraceparent(),
           clientAddress: exchange.report.address,
         },

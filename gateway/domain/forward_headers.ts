@@ -55,6 +55,7 @@ export interface ForwardFacts {
   readonly upstreamHost: string;
   /** DER of the verified client certificate. */
   readonly clientCertificate: Uint8Array;
+  /** Drawn for the upstream: the client knows another. */
   readonly requestId: string;
   /** A trace context of our own (W3C Trace Context). */
   readonly traceparent: string;

@@ -16,7 +16,10 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 /** One finished request. */
 export interface RequestReport {
+  /** What the client was told. */
   readonly requestId: string;
+  /** What the upstream was told: another one. Absent when nothing was forwarded. */
+  readonly upstreamRequestId?: string;
   /** Undefined when no certificate was accepted. */
   readonly identity?: string;
   readonly address: string;

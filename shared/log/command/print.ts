@@ -1,0 +1,48 @@
+/** Entries and findings as lines for people. */
+
+import type { Leaf } from "../leaf.ts";
+import type { LogFinding, LogVerification } from "../verify.ts";
+
+/** One entry as one line. */
+export function entryLine(index: number, leaf: Leaf): string {
+  const { time, event, outcome, reason, actor, subject, ticket, attachment } = leaf;
+  return [
+    String(index).padStart(7),
+    time,
+    event.padEnd(32),
+    (reason === undefined ? outcome : `${outcome} (${reason})`).padEnd(10),
+    `by ${actor}`,
+    ...(subject === undefined ? [] : [`on ${subject}`]),
+    ...(ticket === undefined ? [] : [`ticket ${ticket}`]),
+    ...(attachment === undefined ? [] : ["with attachment"]),
+  ].join("  ").trimEnd();
+}
+
+/** One finding as one line. */
+export function findingLine({ code, severity, message, file, entry }: LogFinding): string {
+  const place = entry !== undefined ? ` [entry ${entry}]` : file !== undefined ? ` [${file}]` : "";
+  return `  ${severity === "fault" ? "FAULT " : "notice"} ${code}${place}: ${message}`;
+}
+
+/** A verification as lines. */
+export function verificationLines(found: LogVerification): string[] {
+  const { origin, size, root, cosignatures, files, entries, firstTime, lastTime, findings } = found;
+  return [
+    ...(origin === undefined ? [] : [
+      `log       ${origin}`,
+      `entries   ${size}, root ${root!.toHex()}`,
+      `witnesses ${
+        cosignatures.map(({ name, timestamp }) => `${name} at ${new Date(timestamp * 1000).toISOString()}`)
+          .join(", ") || "none asked for or known"
+      }`,
+      `read      ${files} tiles and bundles, ${entries} entries${
+        firstTime === undefined ? "" : ` from ${firstTime} to ${lastTime}`
+      }`,
+    ]),
+    ...findings.map(findingLine),
+    ...(found.findingsNotKept > 0 ? [`  and ${found.findingsNotKept} more`] : []),
+    found.ok
+      ? "verified: signatures, every tile, the root, every entry"
+      : "NOT VERIFIED: keep the files as they are, and ask whoever runs the log",
+  ];
+}

@@ -1,0 +1,339 @@
+/**
+ * The events of the log: one table of every name, who writes it, about what, how it can end and with which reasons. An entry that
+ * is not in the table is not written, and a verifier reports one that was. docs/log.md shows this table; `line` says which log
+ * line or screen event of the process tells of the same, so that a test sees when a process learns to say something new.
+ */
+
+import { CONNECTION_REASONS, DEMONSTRATION_REASONS, REQUEST_REASONS, SENDER_REASONS } from "./reasons.ts";
+
+/** Who writes entries. */
+export type EventWriter = "gateway" | "attestation" | "station" | "log" | "witness";
+
+/** How much it matters: `info` is the ordinary course, `warning` is worth a look, `alarm` wakes somebody. */
+export type EventSeverity = "info" | "warning" | "alarm";
+
+/** What a pseudonym stands for. */
+export const PSEUDONYM_KINDS = [
+  "process",
+  "client",
+  "address",
+  "gateway",
+  "sender",
+  "operator",
+  "route",
+  "instance",
+  "batch",
+  "card",
+  "chip",
+  "host",
+  "package",
+  "log",
+] as const;
+/** One of {@link PSEUDONYM_KINDS}. */
+export type PseudonymKind = (typeof PSEUDONYM_KINDS)[number];
+
+/** How an act ended. `intended`: written before the effect, which a second entry then reports. */
+export const OUTCOMES = ["intended", "done", "refused", "failed"] as const;
+/** One of {@link OUTCOMES}. */
+export type Outcome = (typeof OUTCOMES)[number];
+
+/** Error codes of the program: upper case words, at most 40 characters. */
+export const ERROR_CODE = /^(?=.{3,40}$)[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$/;
+
+/** One row of the table. */
+export interface EventRow {
+  readonly writer: EventWriter;
+  readonly severity: EventSeverity;
+  /** Kinds of who did it. */
+  readonly actor: readonly PseudonymKind[];
+  /** Kinds of what it was done to; an event without kinds has no subject. */
+  readonly subject: readonly PseudonymKind[];
+  readonly outcomes: readonly Outcome[];
+  /** Reason codes; `error-code`: also every error code of the program. Without any, the event has no reason. */
+  readonly reasons: readonly string[];
+  /** Log lines or screen events that tell of the same. */
+  readonly line: readonly string[];
+  /** For people. */
+  readonly meaning: string;
+}
+
+type Optional = Partial<Pick<EventRow, "subject" | "reasons" | "severity" | "outcomes" | "actor">>;
+
+function row(writer: EventWriter, line: readonly string[], meaning: string, more: Optional = {}): EventRow {
+  return {
+    writer,
+    line,
+    meaning,
+    severity: "info",
+    actor: ["process"],
+    subject: [],
+    outcomes: ["done"],
+    reasons: [],
+    ...more,
+  };
+}
+
+/** An act at a sender's request that has an effect: intended first, then done or failed; or refused. */
+const EFFECT: Optional = {
+  actor: ["sender"],
+  outcomes: ["intended", "done", "refused", "failed"],
+  reasons: ["error-code"],
+};
+
+/** Event name -> row. Names are stable: rules and readers are built on them. */
+export const EVENTS = {
+  "gateway.canaries-proven": row(
+    "gateway",
+    ["canaries-proven"],
+    "Before serving, the gateway proved that it refuses certificates that it must refuse.",
+  ),
+  "gateway.serving": row("gateway", ["serving"], "The gateway accepts connections."),
+  "gateway.reloaded": row(
+    "gateway",
+    ["reloaded"],
+    "Routes, certificates or revocation lists were exchanged.",
+  ),
+  "gateway.reload-refused": row(
+    "gateway",
+    ["reload-refused"],
+    "A new configuration was not taken; the old one stays.",
+    { severity: "warning", outcomes: ["refused"], reasons: ["error-code"] },
+  ),
+  "gateway.reload-partial": row(
+    "gateway",
+    ["reload-needs-restart"],
+    "A part of the new configuration waits for a restart.",
+    { severity: "warning" },
+  ),
+  "gateway.connection-refused": row(
+    "gateway",
+    ["connection-refused"],
+    "A connection was closed before any request.",
+    {
+      severity: "warning",
+      actor: ["address", "client"],
+      outcomes: ["refused"],
+      reasons: CONNECTION_REASONS,
+    },
+  ),
+  "gateway.request-refused": row("gateway", ["request"], "A request of a known client was refused.", {
+    severity: "warning",
+    actor: ["client", "address"],
+    subject: ["route"],
+    outcomes: ["refused"],
+    reasons: [...REQUEST_REASONS, ...SENDER_REASONS, "verification-fault"],
+  }),
+  "gateway.verification-fault": row(
+    "gateway",
+    ["verification-fault"],
+    "The check of a certificate failed by itself; the client was refused.",
+    { severity: "alarm", outcomes: ["failed"], reasons: ["error-code"] },
+  ),
+  "gateway.request-fault": row("gateway", ["request-fault"], "The gateway itself failed at a request.", {
+    severity: "alarm",
+    outcomes: ["failed"],
+    reasons: ["error-code"],
+  }),
+  "gateway.upstream-up": row("gateway", ["upstream-health"], "An instance behind the gateway answers.", {
+    subject: ["instance"],
+  }),
+  "gateway.upstream-down": row(
+    "gateway",
+    ["upstream-health"],
+    "An instance behind the gateway does not answer, or says that it is not ready.",
+    { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
+  ),
+  "gateway.draining": row("gateway", ["draining"], "The gateway takes no new connection and ends."),
+  "gateway.drained": row("gateway", ["drained"], "The gateway has ended; failed: requests were cut off.", {
+    outcomes: ["done", "failed"],
+  }),
+
+  "attestation.opened": row("attestation", ["database.open"], "The attestation service has its database."),
+  "attestation.for-demonstration": row(
+    "attestation",
+    ["not-for-production"],
+    "The service runs with something that is not for production.",
+    { severity: "warning", reasons: DEMONSTRATION_REASONS },
+  ),
+  "attestation.draining": row("attestation", ["draining"], "The service takes no new request and ends."),
+  "attestation.stopped": row("attestation", ["stopped", "stop-failed"], "The service has ended.", {
+    outcomes: ["done", "failed"],
+    reasons: ["error-code"],
+  }),
+  "attestation.tls-reloaded": row(
+    "attestation",
+    ["tls.reloaded", "tls.reload-failed"],
+    "Certificates or revocation lists were exchanged; failed: the old ones stay.",
+    { outcomes: ["done", "failed"], reasons: ["error-code"] },
+  ),
+  "attestation.nonces-kept": row(
+    "attestation",
+    ["nonces.not-forgotten"],
+    "Old nonces could not be deleted; replays stay refused.",
+    { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
+  ),
+  "attestation.gateway-refused": row(
+    "attestation",
+    ["gateway.refused"],
+    "Somebody who is no gateway of ours reached the service.",
+    {
+      severity: "alarm",
+      actor: ["address", "gateway"],
+      outcomes: ["refused"],
+      reasons: SENDER_REASONS,
+    },
+  ),
+  "attestation.sender-refused": row(
+    "attestation",
+    ["sender.refused"],
+    "Certificate or signature of a request is not that of a configured sender.",
+    {
+      severity: "alarm",
+      actor: ["sender", "gateway"],
+      outcomes: ["refused"],
+      reasons: [...SENDER_REASONS, "error-code"],
+    },
+  ),
+  "attestation.request-refused": row("attestation", ["request.refused"], "A request was refused.", {
+    severity: "warning",
+    actor: ["sender", "gateway"],
+    subject: ["route"],
+    outcomes: ["refused"],
+    reasons: ["error-code"],
+  }),
+  "attestation.request-failed": row(
+    "attestation",
+    ["request.failed", "request.failed-late"],
+    "The service itself failed at a request.",
+    {
+      severity: "alarm",
+      actor: ["sender", "gateway", "process"],
+      subject: ["route"],
+      outcomes: ["failed"],
+      reasons: ["error-code"],
+    },
+  ),
+  "attestation.batch-created": row("attestation", ["batch.created"], "A batch with its serials was made.", {
+    ...EFFECT,
+    subject: ["batch"],
+  }),
+  "attestation.keys-released": row(
+    "attestation",
+    ["card.keys-released"],
+    "Transport keys of one chip were derived and sealed for a station.",
+    { ...EFFECT, subject: ["chip"] },
+  ),
+  "attestation.card-reserved": row(
+    "attestation",
+    ["card.reserved"],
+    "A card has its serial and its personalization key.",
+    { ...EFFECT, subject: ["card"] },
+  ),
+  "attestation.card-attested": row(
+    "attestation",
+    ["card.attested"],
+    "The issuer's key has signed a card's certificate.",
+    { ...EFFECT, subject: ["card"] },
+  ),
+  "attestation.card-attested-again": row(
+    "attestation",
+    ["card.attestation-repeated"],
+    "A certificate that exists was given out again; nothing was signed.",
+    { ...EFFECT, subject: ["card"] },
+  ),
+  "attestation.card-closed": row(
+    "attestation",
+    ["card.closed"],
+    "A card's record is closed: good or scrapped.",
+    {
+      ...EFFECT,
+      subject: ["card"],
+    },
+  ),
+  "attestation.host-certified": row(
+    "attestation",
+    ["host.certified"],
+    "The issuer's key has signed a certificate of a factory test wallet.",
+    { ...EFFECT, severity: "warning", subject: ["host"] },
+  ),
+
+  "station.ready": row("station", ["ready"], "A station works on a batch.", {
+    actor: ["operator", "process"],
+    subject: ["batch"],
+  }),
+  "station.unfinished": row(
+    "station",
+    ["unfinished"],
+    "A card that the station began before is not finished.",
+    { severity: "warning", actor: ["process"], subject: ["card", "batch"], outcomes: ["failed"] },
+  ),
+  "station.package": row("station", ["package"], "The package that the station loads on cards.", {
+    subject: ["package"],
+  }),
+  "station.card": row("station", ["card"], "A card was presented: done when it is attested.", {
+    actor: ["operator", "process"],
+    subject: ["card"],
+    outcomes: ["done", "refused", "failed"],
+    reasons: ["error-code"],
+  }),
+  "station.service-lost": row(
+    "station",
+    ["service-lost"],
+    "The station cannot reach the attestation service.",
+    {
+      severity: "warning",
+      outcomes: ["failed"],
+    },
+  ),
+  "station.service-restored": row("station", ["service-restored"], "The station reaches the service again."),
+  "station.failover": row("station", ["failover"], "The station went over to another gateway.", {
+    severity: "warning",
+    subject: ["gateway"],
+  }),
+  "station.warning": row("station", ["warning"], "Something is not as it should be in production.", {
+    severity: "warning",
+    reasons: ["error-code"],
+  }),
+
+  "log.opened": row("log", [], "A process became the one that orders this log's entries."),
+  "log.attachment-forgotten": row(
+    "log",
+    [],
+    "The key of an attachment was deleted: its content is gone, the tree stays.",
+    { actor: ["operator", "process"], outcomes: ["done", "failed"], reasons: ["error-code"] },
+  ),
+  "witness.refused": row("witness", [], "A witness did not cosign a checkpoint.", {
+    severity: "warning",
+    subject: ["log"],
+    outcomes: ["refused"],
+    reasons: ["error-code"],
+  }),
+  "witness.inconsistent": row("witness", [], "A witness holds two checkpoints that cannot both be true.", {
+    severity: "alarm",
+    subject: ["log"],
+    outcomes: ["refused"],
+    reasons: ["error-code"],
+  }),
+} as const satisfies Record<string, EventRow>;
+
+/** Name of an event. */
+export type EventName = keyof typeof EVENTS;
+
+/** Every name, in the table's order. */
+export const EVENT_NAMES: readonly EventName[] = Object.keys(EVENTS) as EventName[];
+
+/** The row of an event. */
+export function eventRow(name: EventName): EventRow {
+  return EVENTS[name];
+}
+
+/**
+ * Log lines and screen events that are no entries of their own, and why.
+ */
+export const LINES_WITHOUT_EVENT: Readonly<Record<string, string>> = {
+  "reader-added": "equipment of the station; no decision",
+  "reader-removed": "equipment of the station; no decision",
+  "card-inserted": "the card's outcome is the event",
+  "card-removed": "the card's outcome is the event",
+  "step": "the card's outcome is the event",
+};

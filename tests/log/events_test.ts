@@ -1,0 +1,86 @@
+/** The table of events against what the processes say, and against the page that shows it. */
+
+import assert from "node:assert/strict";
+import { REPOSITORY } from "cli/home.ts";
+import { REFUSALS } from "gateway/domain/refusals.ts";
+import { EVENT_NAMES, eventRow, EVENTS, LINES_WITHOUT_EVENT } from "shared/log/events.ts";
+import { eventTable } from "shared/log/event_table.ts";
+import { CERTIFICATE_REASONS, CONNECTION_REASONS, REQUEST_REASONS } from "shared/log/reasons.ts";
+
+async function* sources(folder: string): AsyncGenerator<{ path: string; text: string }> {
+  for await (const entry of Deno.readDir(`${REPOSITORY}/${folder}`)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* sources(path);
+    else if (path.endsWith(".ts") && !path.endsWith("_test.ts")) {
+      yield { path, text: await Deno.readTextFile(`${REPOSITORY}/${path}`) };
+    }
+  }
+}
+
+/** Every name in the first argument of a log call; both of `condition ? "a" : "b"`. */
+function linesOf(text: string): string[] {
+  const calls = text.matchAll(/\b(?:log|logger)(?:\.(?:info|warning|error)|\[level\])\(([^,)]*)/g);
+  return [...calls].flatMap(([, first]) => [...first!.matchAll(/"([^"]+)"/g)].map(([, name]) => name!));
+}
+
+async function linesIn(...folders: string[]): Promise<Set<string>> {
+  const lines = new Set<string>();
+  for (const folder of folders) {
+    for await (const { text } of sources(folder)) for (const line of linesOf(text)) lines.add(line);
+  }
+  return lines;
+}
+
+function linesOfWriter(writer: string): Set<string> {
+  return new Set(
+    EVENT_NAMES.map(eventRow).filter((row) => row.writer === writer).flatMap(({ line }) => line),
+  );
+}
+
+Deno.test("linesOf() sees a log call that the table does not know", () => {
+  assert.deepEqual(linesOf('front.log.warning("planted.fault", { a });'), ["planted.fault"]);
+  assert.deepEqual(linesOf('log.info(isNew ? "one" : "two", {'), ["one", "two"]);
+});
+
+Deno.test("every line that the gateway logs is an event of the log, and every event of its a line", async () => {
+  assert.deepEqual([...await linesIn("gateway")].sort(), [...linesOfWriter("gateway")].sort());
+});
+
+Deno.test("every line that the attestation service logs is an event of the log, and the other way", async () => {
+  assert.deepEqual([...await linesIn("factory")].sort(), [...linesOfWriter("attestation")].sort());
+});
+
+Deno.test("every event that a station tells is an event of the log, or says why not", async () => {
+  const text = await Deno.readTextFile(`${REPOSITORY}/factory/service/station/events.ts`);
+  const members = [...text.matchAll(/readonly event: ([^;}]+)/g)];
+  const told = members.flatMap(([, names]) => [...names!.matchAll(/"([^"]+)"/g)].map(([, name]) => name!));
+  const known = [...linesOfWriter("station"), ...Object.keys(LINES_WITHOUT_EVENT)];
+  assert.deepEqual([...new Set(told)].sort(), known.sort());
+});
+
+Deno.test("the reasons of the gateway are those of its own tables", async () => {
+  const own = new Set<string>(Object.keys(REFUSALS));
+  // A client that went away is no refusal, and is told apart in the log.
+  assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), ["client-gone"]);
+  assert.deepEqual([...own].filter((reason) => !(REQUEST_REASONS as readonly string[]).includes(reason)), []);
+  const verification = await Deno.readTextFile(`${REPOSITORY}/shared/protocol/x509/verification.ts`);
+  const declared = /type CertificateRefusal =([^;]+);/.exec(verification)![1]!;
+  assert.deepEqual([...declared.matchAll(/"([^"]+)"/g)].map(([, name]) => name), [...CERTIFICATE_REASONS]);
+  const connections = await Deno.readTextFile(`${REPOSITORY}/gateway/service/connections.ts`);
+  const accept = /type AcceptRefusal =([^;]+);/.exec(connections)![1]!;
+  for (const [, name] of accept.matchAll(/"([^"]+)"/g)) {
+    assert.ok((CONNECTION_REASONS as readonly string[]).includes(name!), name);
+  }
+});
+
+Deno.test("names say who writes, and are written once", () => {
+  for (const name of EVENT_NAMES) {
+    assert.match(name, /^[a-z]+\.[a-z]+(-[a-z]+)*$/);
+    assert.equal(name.split(".")[0], EVENTS[name].writer);
+  }
+});
+
+Deno.test("docs/log.md shows the table as it is", async () => {
+  const page = await Deno.readTextFile(`${REPOSITORY}/docs/log.md`);
+  assert.ok(page.includes(eventTable()), `docs/log.md should contain:\n${eventTable()}`);
+});
