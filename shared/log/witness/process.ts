@@ -62,9 +62,12 @@ export async function startWitness(config: WitnessConfig, log: Logger): Promise<
   const vkey = formatVerifierKey(key.key);
   Deno.mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const closers: (() => Promise<void> | void)[] = [() => key.close()];
-  const closeAll = async () => {
-    for (const close of closers.toReversed()) await close();
-  };
+  let closing: Promise<void> | undefined;
+  // Once only: a supervisor and a terminal may both send a signal.
+  const closeAll = () =>
+    closing ??= (async () => {
+      for (const close of closers.toReversed()) await close();
+    })();
   try {
     const store = openWitnessState({
       file: `${config.state}/witness.sqlite`,
