@@ -89,8 +89,8 @@ function witnessSubstitution(file: string, config: WitnessConfig, init: boolean)
     : [key.pinFile];
   const highWater = config.highWaterFile ?? `${state}/high-water`;
   return {
-    "127.0.0.1:8497": address(config.listen),
-    "127.0.0.1:8498": address(config.admin),
+    "127.0.0.1:8497": config.listen,
+    "127.0.0.1:8498": config.admin,
     "127.0.0.1:8495": mirrors.flatMap((mirror) => "url" in mirror ? [hostOf(mirror.url)] : []),
     ".rk/log-witness/config": [
       file,
@@ -107,11 +107,6 @@ function witnessSubstitution(file: string, config: WitnessConfig, init: boolean)
     ".rk/log-witness/state": init && key.kind !== "pkcs11" ? [state, dirname(key.file)] : state,
     ...(key.kind === "pkcs11" ? { "/usr/lib/softhsm/libsofthsm2.so": key.library } : {}),
   };
-}
-
-/** Port 0 takes a free one: then the whole host is meant. */
-function address(hostPort: string): string {
-  return hostPort.replace(/:0$/, "");
 }
 
 function hostOf(url: string): string {

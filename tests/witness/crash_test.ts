@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { witnessSpec } from "cli/commands/log_witness.ts";
 import { DENO, REPOSITORY } from "cli/home.ts";
 import { type Child, startChild } from "cli/process/child.ts";
-import { CodedError } from "shared/base/errors.ts";
+import { runCollected } from "cli/process/foreground.ts";
 import { CosignClient } from "shared/log/witness/cosign_client.ts";
 import { httpClient } from "shared/log/witness/http_client.ts";
 import { openWitnessState } from "shared/log/witness/sqlite_store.ts";
@@ -81,9 +81,8 @@ Deno.test("the process, killed again and again under work: every cosignature tha
   const acknowledged = new Map<number, string>();
   let kills = 0;
   try {
-    const init = await witnessSpec({ config, init: true });
-    const made = await startChild({ ...init, logFile: `${folder}/log` }).catch((error: CodedError) => error);
-    assert.ok(made instanceof CodedError && made.details.exitCode === 0, "init ends by itself");
+    const init = await runCollected(await witnessSpec({ config, init: true }));
+    assert.equal(init.code, 0, init.errors);
     let size = 1;
     for (let round = 0; round < 3; round++) {
       const child: Child = await startChild({ ...await witnessSpec({ config }), logFile: `${folder}/log` });

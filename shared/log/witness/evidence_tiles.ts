@@ -1,7 +1,7 @@
 /** Evidence of kind `tiles`: files that a log served and that are not those of the tree that it signed. */
 
 import { fromStrictBase64 } from "../../base/base64.ts";
-import { CodedError } from "../../base/errors.ts";
+import { CodedError, defineErrors } from "../../base/errors.ts";
 import { edgeTiles, parseTilePath, type Tile, tileAt, tilePath } from "../tile.ts";
 import type { TreeHead } from "./decision.ts";
 import { TreeFiles } from "./tree_files.ts";
@@ -43,7 +43,7 @@ export async function judgeTiles(tiles: readonly EvidenceTile[], head: TreeHead)
     const content = contents.get(tilePath(tile));
     if (content === undefined) {
       missing = tilePath(tile);
-      throw new CodedError("EVIDENCE_MALFORMED", `The file lacks ${missing}`);
+      throw new CodedError("EVIDENCE_INCOMPLETE", `Cannot judge evidence: it lacks ${missing}`);
     }
     return Promise.resolve(content);
   });
@@ -67,3 +67,11 @@ export async function judgeTiles(tiles: readonly EvidenceTile[], head: TreeHead)
   }
   return { shown: false, words: ["Every file in it is of the tree that was signed: nothing contradicts."] };
 }
+
+defineErrors({
+  EVIDENCE_INCOMPLETE: {
+    fault: "peer",
+    retry: false,
+    next: "Ask whoever gave the file for the one that the witness kept.",
+  },
+});

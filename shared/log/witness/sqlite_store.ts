@@ -63,7 +63,7 @@ export interface WitnessStateOptions {
  * @throws {CodedError} `WITNESS_STATE_LOCKED`, `WITNESS_STATE_UNUSABLE`, `WITNESS_ROLLED_BACK`.
  */
 export function openWitnessState(options: WitnessStateOptions): WitnessStateStore {
-  const { file, highWaterFile, bytesMax } = options;
+  const { file, bytesMax } = options;
   let database: DatabaseSync | undefined;
   try {
     Deno.openSync(file, { create: true, append: true, mode: 0o600 }).close();
