@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { benchCard, type CardToolBench } from "../bench/card.ts";
+import { benchLog } from "../bench/log.ts";
 import { benchStation } from "../bench/station.ts";
 import { HOME } from "../home.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
@@ -17,10 +18,15 @@ interface CardOptions extends CommonOptions {
   rounds: number;
 }
 
+interface LogOptions extends CommonOptions {
+  seconds: number;
+}
+
 /** Registers the commands. */
 export function registerBench(program: Command): void {
   const bench = program.command("bench").description("performance, measured beside its physical limit");
   registerCardBench(bench);
+  registerLogBench(bench);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")
@@ -89,6 +95,40 @@ function registerCardBench(bench: Command): void {
         // Each tool stands beside ours under its own name.
         const { peers, ...rest } = measured;
         result(options, { ...rest, ...peers });
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }));
+}
+
+function registerLogBench(bench: Command): void {
+  bench.command("log")
+    .description(
+      "log entries a second, committed and in a signed checkpoint, and what a proof costs at three sizes",
+    )
+    .option("--seconds <n>", "time of appending", wholeNumber, 8)
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: LogOptions) => {
+      await Deno.mkdir(HOME, { recursive: true });
+      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      try {
+        const measured = await benchLog({
+          folder,
+          seconds: Math.max(1, options.seconds),
+          tell: (line) => say(options, `  ${line}`),
+        });
+        const { limit, appendMs } = measured;
+        say(
+          options,
+          `${measured.entriesPerSecond} entries a second (${measured.callers} callers, ${measured.checkpoints} checkpoints; ` +
+            `append ${appendMs.p50} ms, p99 ${appendMs.p99})\n` +
+            `PostgreSQL alone: ${limit.insertsPerSecond} rows a second in groups, ${limit.singleCommitsPerSecond} one by one; ` +
+            `the disk: ${limit.fsyncsPerSecond} fsyncs a second`,
+        );
+        for (const [size, proof] of Object.entries(measured.proof)) {
+          say(options, `a proof at ${size} entries: ${proof.bytes} bytes, ${proof.ms} ms`);
+        }
+        result(options, measured);
       } finally {
         await Deno.remove(folder, { recursive: true });
       }

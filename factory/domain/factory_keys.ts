@@ -1,6 +1,6 @@
 /** The keys of a factory (FAB-HSM): which there are, what each is for, and whether a token has them. */
 
-import type { Curve, HsmKey } from "shared/transport/hsm.ts";
+import type { HsmKey } from "shared/transport/hsm.ts";
 
 /** Label of the key that signs card certificates. */
 export const ISSUER_LABEL = "issuer";
@@ -18,8 +18,6 @@ export const LOG_LABEL = "log";
 export interface FactoryKey extends HsmKey {
   /** For people. */
   readonly purpose: string;
-  /** Curve of the key on a token that lacks the mechanisms of `curve`. */
-  readonly otherwise?: Curve;
 }
 
 /** The keys, in the order in which they are made. */
@@ -28,13 +26,8 @@ export const FACTORY_KEYS: readonly FactoryKey[] = [
   { label: TRANSPORT_MASTER_LABEL, kind: "master", purpose: "diversifies the transport keys of cards" },
   { label: UPGRADE_MASTER_LABEL, kind: "master", purpose: "diversifies the upgrade keys of cards" },
   { label: RELEASE_LABEL, kind: "signing", curve: "p256", purpose: "signs packages (DAP)" },
-  {
-    label: LOG_LABEL,
-    kind: "signing",
-    curve: "ed25519",
-    otherwise: "p256", // signed notes know ECDSA too
-    purpose: "signs checkpoints of the log",
-  },
+  // Last: a token without CKM_EDDSA (`HSM_MECHANISM`) has all the others then.
+  { label: LOG_LABEL, kind: "signing", curve: "ed25519", purpose: "signs checkpoints of the log" },
 ];
 
 /** What a token has of a key: `other` is a key of this label that is of another kind or curve. */
@@ -44,8 +37,5 @@ export type KeyPresence = "there" | "missing" | "other";
 export function presenceOf(wanted: FactoryKey, listed: readonly HsmKey[]): KeyPresence {
   const found = listed.filter(({ label }) => label === wanted.label);
   if (found.length === 0) return "missing";
-  const meant = ({ kind, curve }: HsmKey) =>
-    kind === wanted.kind &&
-    (curve === wanted.curve || curve !== undefined && curve === wanted.otherwise);
-  return found.every(meant) ? "there" : "other";
+  return found.every(({ kind, curve }) => kind === wanted.kind && curve === wanted.curve) ? "there" : "other";
 }

@@ -59,23 +59,13 @@ export async function makeFactoryKeys(
     if (presenceOf(key, listed) === "there") continue;
     try {
       if (key.kind === "master") await hsm.generateMasterKey(key.label);
-      else await makeSigningKey(hsm, key);
+      else await hsm.generateSigningKey(key.label, key.curve);
       made.push(key.label);
     } catch (error) {
       if (codeOf(error) !== "HSM_KEY_EXISTS") throw error;
     }
   }
   return made;
-}
-
-/** On the other curve where the token cannot do the wanted one; the listing says which it became. */
-async function makeSigningKey(hsm: Hsm, key: FactoryKey): Promise<void> {
-  try {
-    await hsm.generateSigningKey(key.label, key.curve);
-  } catch (error) {
-    if (codeOf(error) !== "HSM_MECHANISM" || key.otherwise === undefined) throw error;
-    await hsm.generateSigningKey(key.label, key.otherwise);
-  }
 }
 
 /** Reads the token and its keys. @throws {CodedError} those of the HSM. */
@@ -91,7 +81,7 @@ export async function readToken(hsm: Hsm): Promise<TokenReport> {
     keys.push({
       label: key.label,
       kind: key.kind,
-      curve: listed.find(({ label }) => label === key.label)?.curve ?? key.curve ?? null,
+      curve: key.curve ?? null,
       purpose,
       state,
       publicKey: publicKey && toHex(publicKey),

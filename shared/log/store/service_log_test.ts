@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { fromUtf8, toUtf8 } from "shared/base/bytes.ts";
+import type { Migration } from "shared/transport/postgres/migrate.ts";
+import {
+  assertContinues,
+  assertIncluded,
+  type LogDatabaseKind,
+  openLogFixture,
+  readLog,
+} from "tests/environment/log/fixture.ts";
+
+const KINDS: readonly LogDatabaseKind[] = ["PGlite", "PostgreSQL"];
+
+/** What a service that uses the log has in its own list, behind the log's steps. */
+const service = (firstId: number): Migration[] => [
+  { id: firstId, name: "cards", sql: "create table cards (serial bigint primary key, state text not null)" },
+];
+
+for (const kind of KINDS) {
+  Deno.test(`ServiceLog over ${kind}: a row and its entry in one transaction, the effect behind it`, async () => {
+    await using fixture = await openLogFixture(kind, service);
+    const { database } = fixture;
+    const log = await fixture.open();
+    log.start();
+    const effects: bigint[] = [];
+
+    /** The whole of what a service does: state and entry together, then the effect. */
+    const attest = async (serial: bigint, entry: string) => {
+      const [receipt] = await database.transaction(async (sql) => {
+        await sql`insert into cards values (${serial}, 'attested')`;
+        return await log.appendInTransaction(sql, toUtf8(entry));
+      });
+      log.committed();
+      effects.push(serial); // the certificate leaves the service
+      return receipt!;
+    };
+
+    const receipts = await Promise.all(
+      Array.from({ length: 300 }, (_, i) => attest(BigInt(i), `attested ${i}`)),
+    );
+    // The second one of a serial fails as a whole: no row, no entry, no effect.
+    await assert.rejects(attest(7n, "attested 7 again"), { code: "DATABASE_DUPLICATE" });
+    assert.equal(effects.length, 300);
+
+    const found = await Promise.all(receipts.map((receipt) => log.included(receipt)));
+    const read = await readLog(await fixture.tiles());
+    assert.equal(read.size, 300);
+    assert.deepEqual(new Set(found.map(({ index }) => index)).size, 300);
+    for (const [i, { index }] of found.entries()) {
+      await assertIncluded(read, index, toUtf8(`attested ${i}`));
+    }
+    assert.ok(!read.entries.some((entry) => fromUtf8(entry).includes("again")));
+
+    // A later entry continues the same tree, also from another instance behind this one.
+    await log.stop();
+    const next = await fixture.open();
+    next.start();
+    const late = await next.included(await next.append(toUtf8("late")));
+    assert.equal(late.index, 300);
+    await next.stop();
+    await assertContinues(read, await readLog(await fixture.tiles()));
+  });
+
+  Deno.test(`ServiceLog over ${kind}: an entry that cannot be written is refused`, async () => {
+    await using fixture = await openLogFixture(kind);
+    const log = await fixture.open();
+    await assert.rejects(log.append(new Uint8Array()), { code: "LOG_ENTRY_LENGTH" });
+    await assert.rejects(log.append(new Uint8Array(65_536)), { code: "LOG_ENTRY_LENGTH" });
+    // One bad entry does not take its group with it.
+    const group = await Promise.allSettled([
+      log.append(toUtf8("good")),
+      log.append(new Uint8Array()),
+      log.append(new Uint8Array(65_535).fill(1)),
+    ]);
+    assert.deepEqual(group.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+    await fixture.database.sql.unsafe("alter table log_pending rename to log_gone");
+    await assert.rejects(log.append(toUtf8("lost")), { code: "DATABASE_QUERY" });
+    await fixture.database.sql.unsafe("alter table log_gone rename to log_pending");
+    log.start();
+    await log.included(await log.append(toUtf8("back")));
+    await log.stop();
+    assert.equal((await readLog(await fixture.tiles())).size, 3);
+  });
+}
