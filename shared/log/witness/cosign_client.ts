@@ -107,6 +107,31 @@ export class CosignClient {
     );
   }
 
+  /**
+   * Size that the witness cosigned last. @param note signed checkpoint of no entries.
+   * @throws {CodedError} `WITNESS_UNREACHABLE`, `WITNESS_REFUSED`.
+   */
+  async cosignedSize(note: Uint8Array): Promise<number> {
+    const answer = await this.#http.request({
+      url: `${this.#peer.url}/add-checkpoint`,
+      body: formatAddCheckpoint(0, [], note),
+      deadlineMs: this.#deadlineMs,
+      bytesMax: ANSWER_BYTES_MAX,
+    });
+    if (answer.status === 200) return 0;
+    const told = answer.status === 409 ? this.#toldSize(answer) : undefined;
+    if (told === undefined) throw this.#refused(answer);
+    this.#known = Math.max(this.#known, told);
+    return told;
+  }
+
+  #toldSize({ body, contentType }: HttpAnswer): number | undefined {
+    const content = exactText(body) ?? "";
+    return content.endsWith("\n") && contentType.split(";")[0] === SIZE_CONTENT_TYPE
+      ? parseDecimal(content.slice(0, -1))
+      : undefined;
+  }
+
   #accept(answer: HttpAnswer, checkpoint: CheckpointToCosign): VerifiedCosignature {
     const text = exactText(answer.body);
     for (const line of (text ?? "").split("\n").slice(0, -1)) {
@@ -133,11 +158,8 @@ export class CosignClient {
 
   /** The size to send next. */
   #conflict(answer: HttpAnswer, old: number, { size }: CheckpointToCosign): number {
-    const content = exactText(answer.body) ?? "";
-    const told = content.endsWith("\n") ? parseDecimal(content.slice(0, -1)) : undefined;
-    if (told === undefined || answer.contentType.split(";")[0] !== SIZE_CONTENT_TYPE) {
-      throw this.#refused(answer);
-    }
+    const told = this.#toldSize(answer);
+    if (told === undefined) throw this.#refused(answer);
     // A larger checkpoint of this process came first: nothing is wrong.
     if (told > size && told <= this.#submitted) throw this.#refused(answer);
     if (told > size) {

@@ -98,6 +98,8 @@ export function suspect(
 ): Suspicion | undefined {
   if (!submission.known || !submission.signed || latest === undefined || latest.size === 0) return undefined;
   const { size, root, old, proof } = submission;
+  // Every history begins with no entries: logs ask so how far a witness is.
+  if (size === 0) return undefined;
   if (sameSize !== undefined) {
     return equal(sameSize.root, root) ? undefined : { kind: "two-roots", first: sameSize };
   }
