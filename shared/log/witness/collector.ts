@@ -15,6 +15,11 @@ export interface CollectorOptions {
   readonly firstPauseMs: number;
   /** Longest pause, in milliseconds. */
   readonly longestPauseMs: number;
+  /**
+   * Hears of what trying again does not mend (`WITNESS_OTHER_ROOT`, `WITNESS_AHEAD`, `WITNESS_BEHIND`): two histories, or one
+   * that went back. What to lock then is the caller's matter.
+   */
+  readonly onAlarm?: (witness: string, code: string) => void;
 }
 
 /** What was collected for a checkpoint. */
@@ -143,6 +148,7 @@ export class CosignatureCollector {
             code,
             error,
           });
+          if (FINAL.has(code)) this.#options.onAlarm?.(client.name, code);
         }
       }),
     );

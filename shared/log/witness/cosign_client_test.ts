@@ -78,6 +78,22 @@ Deno.test("a client tells apart: a fork of its log, a log that went back, a witn
     assert.equal(test.store.latest(ORIGIN)!.size, 9);
   }));
 
+Deno.test("what trying again does not mend is an alarm, once, and is not tried again", () =>
+  withWitness(async ({ client }) => {
+    await client().cosign(await LOG.toCosign(9));
+    const alarms: string[] = [];
+    const options = {
+      quorum: 1,
+      firstPauseMs: 1,
+      longestPauseMs: 1,
+      onAlarm: (witness: string, code: string) => alarms.push(`${witness} ${code}`),
+    };
+    const collector = new CosignatureCollector([client()], options, QUIET);
+    collector.offer(await FORK.toCosign(9));
+    await collector.idle();
+    assert.deepEqual(alarms, [`${WITNESS_KEY.name} WITNESS_OTHER_ROOT`]);
+  }));
+
 Deno.test("answers that are no cosignature of this witness are not taken", async (t) => {
   const stranger = new Uint8Array(32).fill(5);
   const otherVkey = formatVerifierKey(

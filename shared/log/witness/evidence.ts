@@ -136,7 +136,7 @@ const JUDGES: Readonly<Record<Exclude<EvidenceKind, "tiles">, Judge>> = {
     return {
       verdict: "proven",
       explanation: [
-        `The log signed two different trees of the same size, ${first.size} entries.`,
+        `The log signed two different trees of the same size, ${entries(first.size)}.`,
         "A log of one history has one root for each size: it showed different histories to different readers.",
       ],
     };
@@ -158,7 +158,9 @@ const JUDGES: Readonly<Record<Exclude<EvidenceKind, "tiles">, Judge>> = {
     return {
       verdict: "proven",
       explanation: [
-        `The log signed a tree of ${first.size} entries, and a tree of ${second.size} whose first ${first.size} entries are others.`,
+        `The log signed a tree of ${
+          entries(first.size)
+        }, and a tree of ${second.size} that begins with another tree of that size.`,
         "The proof in this file leads to the second root, and shows which root the second tree had at the first size: not the one that was signed.",
         "Entries were changed, taken out or put in after they had been signed.",
       ],
@@ -185,7 +187,9 @@ const JUDGES: Readonly<Record<Exclude<EvidenceKind, "tiles">, Judge>> = {
     return {
       verdict: "inconclusive",
       explanation: [
-        `The witness had cosigned ${first.size} entries when a checkpoint of ${second.size} was presented that it had not cosigned.`,
+        `The witness had cosigned ${
+          entries(first.size)
+        } when a checkpoint of ${second.size} was presented that it had not cosigned.`,
         "That does not prove a fault of the log: whoever kept an old checkpoint can present it, and a log restored from an old copy does too.",
         "Ask the log for a consistency proof between these two sizes. A log that cannot give one has two histories.",
       ],
@@ -214,6 +218,10 @@ function open(note: string, origin: string, keys: readonly string[]): Opened {
 function hashesOf(proof: readonly string[]): Uint8Array[] {
   // What is no hash of 32 bytes makes no proof verify.
   return proof.map((line) => fromStrictBase64(line) ?? new Uint8Array());
+}
+
+function entries(size: number): string {
+  return `${size} ${size === 1 ? "entry" : "entries"}`;
 }
 
 function forged(why: string): EvidenceVerdict {

@@ -5,8 +5,10 @@ import { toHex, toUtf8 } from "../../base/bytes.ts";
 import type { Logger } from "../../base/log.ts";
 import { type Evidence, formatEvidence } from "./evidence.ts";
 
-/** Most files of a folder. Evidence that proves something is kept beyond it. */
+/** Most files of a folder before open cases are not kept any more. */
 export const EVIDENCE_FILES_MAX = 1000;
+/** Most files of a folder: proofs are kept beyond the first bound, but a log that forks on purpose must not fill the disk. */
+export const PROVEN_FILES_MAX = 2000;
 
 /** Keeps evidence. */
 export interface EvidenceKeeper {
@@ -33,7 +35,7 @@ export function openEvidenceFolder(folder: string, log: Logger): EvidenceKeeper 
       const path = `${folder}/${name}`;
       if (files.has(name)) return path;
       // Whoever holds two genuine checkpoints can make any number of these; signatures of a log in two ways are rare.
-      if (!proven && files.size >= EVIDENCE_FILES_MAX) {
+      if (files.size >= (proven ? PROVEN_FILES_MAX : EVIDENCE_FILES_MAX)) {
         log.error("witness.evidence-full", { origin: evidence.origin, kind: evidence.kind });
         return undefined;
       }

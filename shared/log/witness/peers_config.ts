@@ -35,7 +35,10 @@ export const WitnessPeersConfig = z.strictObject({
 export type WitnessPeers = z.infer<typeof WitnessPeersConfig>;
 
 /** The log's side that {@link connectWitnesses} adds witnesses to. */
-export type WitnessedLogParts = Pick<WitnessedPublicationOptions, "origin" | "tiles" | "signers" | "logger">;
+export type WitnessedLogParts = Pick<
+  WitnessedPublicationOptions,
+  "origin" | "tiles" | "signers" | "logger" | "onAlarm"
+>;
 
 /**
  * Connects a log with the witnesses of its configuration.

@@ -4,10 +4,13 @@ import { codeOf } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { cosignatureVerifier } from "../cosignature.ts";
+import { parseCheckpoint } from "../checkpoint.ts";
+import { parseNote } from "../note.ts";
 import { openCheckpoint } from "../signed_checkpoint.ts";
 import { openFileTileStore } from "../store/file_tile_store.ts";
 import { ProcessLog } from "../store/process_log.ts";
 import { openSqliteSequence } from "../store/sqlite_sequence.ts";
+import type { TileStore } from "../store/tile_store.ts";
 import { checkpointSigner } from "../testing/signers.ts";
 import { formatVerifierKey } from "../vkey.ts";
 import { witnessApp } from "./http_app.ts";
@@ -19,6 +22,11 @@ import { testWitness, WITNESS_KEY } from "./testing/test_witness.ts";
 const ORIGIN = "log.a.example/factory";
 const KEY = checkpointSigner(ORIGIN, 3);
 const LIMIT_MS = 60_000;
+
+async function shownSize(tiles: TileStore): Promise<number> {
+  const shown = await tiles.checkpoint();
+  return shown === undefined ? 0 : parseCheckpoint(parseNote(shown).text).size;
+}
 
 Deno.test("a log shows its checkpoints cosigned, goes on while the witness is away, and is told when it went back", async () => {
   const folder = await Deno.makeTempDir({ prefix: "rk-log-" });
@@ -74,11 +82,14 @@ Deno.test("a log shows its checkpoints cosigned, goes on while the witness is aw
     const append = async (text: string) => await a.log.included(await a.log.append(toUtf8(text)), LIMIT_MS);
     await append("first");
     await append("second");
+    while (await shownSize(a.tiles) < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     await a.publication.idle();
     const shown = openCheckpoint((await a.tiles.checkpoint())!, policy);
     assert.deepEqual([shown.size, shown.cosignatures.length], [2, 1]);
     away = true;
     await append("while the witness is away");
+    // An entry counts when it is signed; readers see that a moment later.
+    while (await shownSize(a.tiles) < 3) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.throws(() => openCheckpoint(Deno.readFileSync(`${folder}/a/log/checkpoint`), policy), {
       code: "CHECKPOINT_QUORUM",
     });
