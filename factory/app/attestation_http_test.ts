@@ -108,6 +108,16 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
       if (change.method === "PUT") assert.equal(response.status, 404);
       assert.equal(await problemOf(response), expected, JSON.stringify(Object.keys(change)));
     }
+    const drawn = crypto.randomUUID();
+    for (const id of ["of somebody outside", drawn]) {
+      await gateway.post(station, "/v1/reservations", ask, {
+        certificate: null,
+        headers: { "x-request-id": id },
+      });
+    }
+    const logged = lines.join("\n");
+    assert.ok(logged.includes(drawn), "what the gateway drew is found in the log");
+    assert.ok(!logged.includes("of somebody outside"), "no other identifier is");
     const nonce = "R".repeat(22);
     assert.equal((await gateway.post(station, "/v1/reservations", ask, { nonce })).status, 200);
     const replay = await gateway.post(station, "/v1/reservations", ask, { nonce });

@@ -46,7 +46,7 @@ export function openCheckpoint(bytes: Uint8Array, policy: CheckpointPolicy): Tru
   }
   const checkpoint = parseCheckpoint(note.text);
   if (checkpoint.origin !== policy.origin) {
-    throw new CodedError("CHECKPOINT_ORIGIN", `Cannot use checkpoint: it is of ${checkpoint.origin}`);
+    throw new CodedError("CHECKPOINT_ORIGIN", `Cannot use checkpoint: it is not of ${policy.origin}`);
   }
   const cosignatures = verified
     .filter(({ verifier }) => policy.witnesses.includes(verifier))

@@ -86,6 +86,12 @@ Deno.test("kill -9 at every write of a log: nothing acknowledged is lost, nothin
   assert.equal(recorded.acknowledged.length, 300);
   const points = recorded.points.length;
   assert.ok(points > 50, `only ${points} points`);
+  // The check itself: an entry that was promised and is not there, and one at another index, are found.
+  const lost = { ...recorded, acknowledged: [...recorded.acknowledged, "never written"] };
+  await assert.rejects(check(fixture, fixture.database, "recorded", lost), /never written was lost/);
+  await run(fixture, "moved", 0);
+  const moved = { ...recorded, included: [[0, recorded.included[1]![1]]] as const };
+  await assert.rejects(check(fixture, fixture.database, "moved", moved), assert.AssertionError);
   let killed = 0;
   let next = 1;
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {

@@ -18,6 +18,11 @@ export function entryLine(index: number, leaf: Leaf): string {
   ].join("  ").trimEnd();
 }
 
+/** What stands in the log and is no entry of ours, as one line: its code alone. */
+export function faultLine(index: number, code: string): string {
+  return `${String(index).padStart(7)}  not an entry of ours: ${code}`;
+}
+
 /** One finding as one line. */
 export function findingLine({ code, severity, message, file, entry }: LogFinding): string {
   const place = entry !== undefined ? ` [entry ${entry}]` : file !== undefined ? ` [${file}]` : "";

@@ -17,7 +17,7 @@ import { TILE_WIDTH } from "../tile.ts";
 import { parseTrust, trustPolicy } from "../trust.ts";
 import { verifyLog } from "../verify.ts";
 import { verifyTlogProof } from "../verify_proof.ts";
-import { entryLine, verificationLines } from "./print.ts";
+import { entryLine, faultLine, verificationLines } from "./print.ts";
 import type { LogRequest } from "./request.ts";
 
 type Of<V extends LogRequest["verb"]> = Extract<LogRequest, { verb: V }>;
@@ -99,18 +99,35 @@ async function filterOf(
   } as LeafFilter;
 }
 
-function readable({ bytes, index }: LogEntry): Leaf {
+/** An entry as it is shown: its leaf, or the code of what keeps it from being one (a newer program may know more events). */
+interface Shown {
+  readonly index: number;
+  readonly leaf?: Leaf;
+  readonly fault?: string;
+}
+
+function readable({ bytes, index }: LogEntry): Shown {
   try {
-    return parseLeaf(bytes);
+    return { index, leaf: parseLeaf(bytes) };
   } catch (error) {
-    throw error instanceof CodedError
-      ? new CodedError(error.code, `Entry ${index}: ${error.message}`, {}, error)
-      : error;
+    if (!(error instanceof CodedError)) throw error;
+    return { index, fault: error.code };
   }
 }
 
-function print(json: boolean, { index }: LogEntry, leaf: Leaf): void {
-  console.log(json ? JSON.stringify({ index, ...leaf }) : entryLine(index, leaf));
+/** What cannot be read is always shown: nobody could ask for it. */
+function isAskedFor({ leaf }: Shown, filter: LeafFilter): boolean {
+  return leaf === undefined || matches(leaf, filter);
+}
+
+function print(json: boolean, { index, leaf, fault }: Shown): void {
+  if (json) console.log(JSON.stringify(leaf === undefined ? { index, fault } : { index, ...leaf }));
+  else console.log(leaf === undefined ? faultLine(index, fault!) : entryLine(index, leaf));
+}
+
+/** 4 when something was shown that is no entry of ours: it is in the log, and does not belong there. */
+function exitCode(faults: number): number {
+  return faults === 0 ? EXIT_CODES.ok : EXIT_CODES.peer;
 }
 
 function headOf({ checkpoint }: LogReader) {
@@ -120,19 +137,24 @@ function headOf({ checkpoint }: LogReader) {
 async function show(request: Of<"show">): Promise<number> {
   const reader = await LogReader.open(await sourceOf(request), await policyOf(request));
   const filter = await filterOf(request, reader.checkpoint.origin);
-  const found: [LogEntry, Leaf][] = [];
+  const found: Shown[] = [];
   const bundles = Math.ceil(reader.checkpoint.size / TILE_WIDTH);
   for (let bundle = bundles - 1; bundle >= 0 && found.length < request.last; bundle--) {
     for (const entry of (await reader.bundle(bundle)).reverse()) {
-      const leaf = readable(entry);
-      if (found.length < request.last && matches(leaf, filter)) found.push([entry, leaf]);
+      const shown = readable(entry);
+      if (found.length < request.last && isAskedFor(shown, filter)) found.push(shown);
     }
   }
-  for (const [entry, leaf] of found.reverse()) print(request.json, entry, leaf);
+  for (const shown of found.reverse()) print(request.json, shown);
   const head = headOf(reader);
-  if (request.json) console.log(JSON.stringify({ ...head, shown: found.length, verified: true }));
-  else console.log(`${found.length} shown, each verified in ${head.origin}, ${head.size} entries`);
-  return EXIT_CODES.ok;
+  const faults = found.filter(({ fault }) => fault !== undefined).length;
+  if (request.json) {
+    console.log(JSON.stringify({ ...head, shown: found.length, faults, verified: faults === 0 }));
+  } else {
+    console.log(`${found.length} shown, each in the signed tree of ${head.origin}, ${head.size} entries`);
+    if (faults > 0) console.log(`${faults} of them are no entries of ours`);
+  }
+  return exitCode(faults);
 }
 
 async function follow(request: Of<"follow">): Promise<number> {
@@ -141,6 +163,7 @@ async function follow(request: Of<"follow">): Promise<number> {
   let reader = await LogReader.open(source, policy);
   const filter = await filterOf(request, reader.checkpoint.origin);
   let next = request.from ?? reader.checkpoint.size;
+  let faults = 0;
   const stop = new AbortController();
   const end = () => stop.abort();
   Deno.addSignalListener("SIGINT", end);
@@ -149,16 +172,17 @@ async function follow(request: Of<"follow">): Promise<number> {
   else console.log(JSON.stringify({ ready: true, ...headOf(reader) }));
   while (!stop.signal.aborted) {
     for await (const entry of reader.entries(next, reader.checkpoint.size)) {
-      const leaf = readable(entry);
-      if (matches(leaf, filter)) print(request.json, entry, leaf);
+      const shown = readable(entry);
+      if (shown.fault !== undefined) faults++;
+      if (isAskedFor(shown, filter)) print(request.json, shown);
     }
     next = Math.max(next, reader.checkpoint.size);
     await pause(request.intervalMs, stop.signal);
     if (stop.signal.aborted) break;
     reader = await newer(reader, source, policy);
   }
-  if (request.json) console.log(JSON.stringify({ ...headOf(reader), verified: true }));
-  return EXIT_CODES.ok;
+  if (request.json) console.log(JSON.stringify({ ...headOf(reader), faults, verified: faults === 0 }));
+  return exitCode(faults);
 }
 
 /** The log at its newest checkpoint, which must go on from the one before. */
@@ -195,18 +219,18 @@ async function verifyProof(request: Of<"verify">, proof: string): Promise<number
     await policyOf(request),
     request.entry === undefined ? undefined : await readBytes(request.entry),
   );
-  const leaf = readable({ index, bytes: entry });
+  const { leaf, fault } = readable({ index, bytes: entry });
   const { origin, size, cosignatures } = checkpoint;
   if (request.json) {
-    console.log(JSON.stringify({ ok: true, origin, size, index, leaf, cosignatures }));
+    console.log(JSON.stringify({ ok: fault === undefined, origin, size, index, leaf, fault, cosignatures }));
   } else {
-    console.log(entryLine(index, leaf));
+    print(false, { index, ...(leaf === undefined ? { fault: fault! } : { leaf }) });
     console.log(`verified: entry ${index} of ${origin}, which had ${size} entries`);
     for (const { name, timestamp } of cosignatures) {
       console.log(`  cosigned by ${name} at ${new Date(timestamp * 1000).toISOString()}`);
     }
   }
-  return EXIT_CODES.ok;
+  return exitCode(fault === undefined ? 0 : 1);
 }
 
 async function prove(request: Of<"prove">): Promise<number> {
@@ -222,16 +246,18 @@ async function exportEntries(request: Of<"export">): Promise<number> {
   const reader = await LogReader.open(await sourceOf(request), await policyOf(request));
   const filter = await filterOf(request, reader.checkpoint.origin);
   let exported = 0;
+  let faults = 0;
   for await (const entry of reader.entries(0, reader.checkpoint.size)) {
-    const leaf = readable(entry);
-    if (!matches(leaf, filter)) continue;
-    print(true, entry, leaf);
+    const shown = readable(entry);
+    if (!isAskedFor(shown, filter)) continue;
+    if (shown.fault !== undefined) faults++;
+    print(true, shown);
     exported++;
   }
-  const head = { ...headOf(reader), exported, verified: true };
+  const head = { ...headOf(reader), exported, faults, verified: faults === 0 };
   if (request.json) console.log(JSON.stringify(head));
-  else console.error(`${exported} of ${head.size} entries of ${head.origin}, each verified`);
-  return EXIT_CODES.ok;
+  else console.error(`${exported} of ${head.size} entries of ${head.origin}, ${faults} of them none of ours`);
+  return exitCode(faults);
 }
 
 defineErrors({

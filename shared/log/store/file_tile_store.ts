@@ -103,13 +103,13 @@ class FileTileStore implements TileStore {
     });
   }
 
-  /** The folder of a file, and those above it that were not synced yet, deepest first. */
+  /** The folder of a file, and above each folder that is new the one that holds its name, deepest first. */
   #collectFolders(path: string, folders: Set<string>): void {
     let folder = dirname(`${this.#directory}/${path}`);
     folders.add(folder);
-    while (folder.length > this.#directory.length) {
+    while (!this.#folders.has(folder) && folder.length > this.#directory.length) {
       folder = dirname(folder);
-      if (!this.#folders.has(folder)) folders.add(folder);
+      folders.add(folder);
     }
   }
 
@@ -165,6 +165,7 @@ class FileTileStore implements TileStore {
     for (const { path } of full) {
       try {
         await Deno.remove(`${this.#directory}/${path}.p`, { recursive: true });
+        this.#folders.delete(`${this.#directory}/${path}.p`);
         this.#onWrite("partial-removed");
       } catch (error) {
         if (!(error instanceof Deno.errors.NotFound)) throw storageError(`remove ${path}.p`, error);

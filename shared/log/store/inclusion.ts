@@ -1,16 +1,16 @@
-/** Waits for entries to be in a signed checkpoint: one look at the sequence for all that wait, behind each checkpoint. */
+/** Waits for entries to be in a published checkpoint: one look at the sequence for all that wait, behind each checkpoint. */
 
 import { CodedError, defineErrors } from "../../base/errors.ts";
-import { FIND_MAX, type Receipt, type Sequence } from "./sequence.ts";
+import { FIND_MAX, type Found, type Receipt, type Sequence } from "./sequence.ts";
 import type { Sequencer } from "./sequencer.ts";
 
 /** Pause between two looks while another instance leads, in milliseconds. */
 const LOOK_MS = 100;
 
-/** An entry that a signed checkpoint holds. */
+/** An entry that a published checkpoint holds. */
 export interface Inclusion {
   readonly index: number;
-  /** Size of a checkpoint that holds it. */
+  /** Size of a checkpoint that holds it, and that readers see. */
   readonly size: number;
 }
 
@@ -68,8 +68,9 @@ export class InclusionWatch {
       const changed = this.#sequencer.nextChange(LOOK_MS);
       const some = this.#waiting.splice(0, FIND_MAX);
       try {
-        const { signedSize, indices } = await this.#sequence.find(some.map(({ receipt }) => receipt));
-        this.#waiting.push(...some.filter((one) => !settle(one, signedSize, indices)));
+        const size = await this.#sequencer.publishedSize();
+        const indices = await this.#sequence.find(some.map(({ receipt }) => receipt));
+        this.#waiting.push(...some.filter((one) => !settle(one, size, indices)));
       } catch (error) {
         for (const { reject } of some) reject(error);
       }
@@ -83,7 +84,7 @@ export class InclusionWatch {
 function settle(
   { receipt, limitMs, end, resolve, reject }: Waiting,
   size: number,
-  indices: ReadonlyMap<Receipt, number | undefined>,
+  indices: Found,
 ): boolean {
   const index = indices.get(receipt);
   if (!indices.has(receipt)) {

@@ -183,20 +183,13 @@ export class PostgresSequence implements Sequence {
 
   async find(receipts: readonly Receipt[]): Promise<Found> {
     const { sql } = this.#database;
-    if (receipts.length === 0) return { signedSize: (await this.head()).signedSize, indices: new Map() };
+    if (receipts.length === 0) return new Map();
     const wanted = sql(receipts.slice(0, FIND_MAX));
-    const rows = await sql<{ signed_size: bigint; receipt: bigint; index: bigint | null }[]>`
-      select h.signed_size, e.receipt, e.index from ${sql(`${this.#prefix}_head`)} h, (
-        select receipt, index from ${sql(`${this.#prefix}_entries`)} where receipt in ${wanted}
-        union all
-        select receipt, null from ${sql(`${this.#prefix}_pending`)} where receipt in ${wanted}
-      ) e`;
-    return {
-      signedSize: Number(rows[0]?.signed_size ?? 0n),
-      indices: new Map(
-        rows.map(({ receipt, index }) => [receipt, index === null ? undefined : Number(index)]),
-      ),
-    };
+    const rows = await sql<{ receipt: bigint; index: bigint | null }[]>`
+      select receipt, index from ${sql(`${this.#prefix}_entries`)} where receipt in ${wanted}
+      union all
+      select receipt, null from ${sql(`${this.#prefix}_pending`)} where receipt in ${wanted}`;
+    return new Map(rows.map(({ receipt, index }) => [receipt, index === null ? undefined : Number(index)]));
   }
 
   close(): Promise<void> {

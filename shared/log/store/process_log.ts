@@ -44,7 +44,7 @@ export class ProcessLog {
   }
 
   /**
-   * Waits until a signed checkpoint holds the entry, for effects that nobody must be able to deny later.
+   * Waits until a signed checkpoint that readers see holds the entry, for effects that nobody must be able to deny later.
    * @throws {CodedError} `LOG_NOT_INCLUDED` after `limitMs`; `LOG_STOPPED`; `LOG_RECEIPT`.
    */
   included(receipt: Receipt, limitMs: number = DEFAULT_INCLUSION_MS): Promise<Inclusion> {

@@ -60,13 +60,8 @@ export interface Integrated {
 /** Entries that one look asks for at most. */
 export const FIND_MAX = 1000;
 
-/** Where entries are. */
-export interface Found {
-  /** Size of the last checkpoint that was signed. */
-  readonly signedSize: number;
-  /** Index of each; undefined while it waits. One that is not in the map was never kept. */
-  readonly indices: ReadonlyMap<Receipt, number | undefined>;
-}
+/** Index of each entry; undefined while it waits. One that is not in the map was never kept. */
+export type Found = ReadonlyMap<Receipt, number | undefined>;
 
 /** Port to a sequence. All writes are durable when they resolve. */
 export interface Sequence {

@@ -4,11 +4,11 @@
  * checkpoint into the database (fenced), checkpoint shown.
  */
 
-import { fromUtf8 } from "../../base/bytes.ts";
 import { CodedError, codeOf } from "../../base/errors.ts";
 import type { Logger } from "../../base/log.ts";
 import { formatCheckpoint, parseCheckpoint } from "../checkpoint.ts";
 import { type NoteSigner, type NoteVerifier, parseNote, signNote } from "../note.ts";
+import { keepEvidence } from "./evidence.ts";
 import { EntryTimes, type TimeBack } from "./entry_times.ts";
 import { readOwnCheckpoint, recover } from "./recovery.ts";
 import { type Fence, type Sequence, SEQUENCE_BATCH_MAX, type SequenceHead } from "./sequence.ts";
@@ -75,7 +75,7 @@ export class Sequencer {
   #stopping = false;
   #wake: (() => void) | undefined;
   #woken = false;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -97,6 +97,12 @@ export class Sequencer {
     return this.#signedSize;
   }
 
+  /** Size of the checkpoint that readers see, whoever published it: 0 before the first. */
+  async publishedSize(): Promise<number> {
+    const shown = await this.#options.tiles.checkpoint();
+    return shown === undefined ? 0 : sizeOf(shown);
+  }
+
   /** Begins. Failures that may pass are tried again; others end it, with {@link failure}. */
   start(): void {
     this.#running ??= this.#run();
@@ -110,12 +116,12 @@ export class Sequencer {
 
   /** Resolves at the next checkpoint, failure or stop, or after `limitMs`. */
   async nextChange(limitMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
-      timer = setTimeout(resolve, limitMs);
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    const timer = setTimeout(resolve, limitMs);
+    await promise;
     clearTimeout(timer);
+    this.#waiting.delete(resolve);
   }
 
   /** Ends what runs and gives the leadership back. */
@@ -184,41 +190,12 @@ export class Sequencer {
     const failure = error instanceof CodedError
       ? error
       : new CodedError("INTERNAL", "Cannot go on: the sequencer failed", {}, error);
-    const evidence = await this.#keepEvidence(failure);
+    const evidence = await keepEvidence(failure, this.#options, this.#signedSize);
     logger.error("log.refused", { error, ...(evidence === undefined ? {} : { evidence }) });
     this.#failure = failure;
     this.#state = "failed";
     this.#tellWaiting();
     return false;
-  }
-
-  /** What was found, with both sides, for whoever looks into it. */
-  async #keepEvidence(failure: CodedError): Promise<string | undefined> {
-    const { sequence, tiles, origin } = this.#options;
-    try {
-      const head = await sequence.head().catch(() => undefined);
-      const shown = await tiles.checkpoint().catch(() => undefined);
-      const record = {
-        origin,
-        code: failure.code,
-        message: failure.message,
-        details: failure.details,
-        lastSizeSignedHere: this.#signedSize,
-        database: head && {
-          size: head.size,
-          root: head.root.toBase64(),
-          signedSize: head.signedSize,
-          epoch: head.epoch,
-          checkpoint: head.checkpoint && fromUtf8(head.checkpoint),
-        },
-        published: shown && fromUtf8(shown),
-      };
-      const text = JSON.stringify(record, (_, value) => typeof value === "bigint" ? `${value}` : value, 2);
-      return await tiles.keepEvidence(`${failure.code}-${crypto.randomUUID()}.json`, `${text}\n`);
-    } catch (error) {
-      this.#options.logger.error("log.evidence", { error });
-      return undefined;
-    }
   }
 
   /** The head under a fence of our own, or undefined behind a pause while another instance leads. */
@@ -321,7 +298,6 @@ export class Sequencer {
 
   async #show(led: Leadership, checkpoint: Uint8Array): Promise<void> {
     const { tiles, onStep, onPublished } = this.#options;
-    const sizeOf = (bytes: Uint8Array) => parseCheckpoint(parseNote(bytes).text).size;
     if (!await tiles.publish(checkpoint, sizeOf)) {
       throw new CodedError("LOG_ROLLED_BACK", "Cannot publish: a larger checkpoint is published already", {
         size: led.signedSize,
@@ -334,7 +310,7 @@ export class Sequencer {
   }
 
   #tellWaiting(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (const resolve of this.#waiting) resolve();
   }
 
   async #pause(milliseconds: number): Promise<void> {
@@ -347,4 +323,8 @@ export class Sequencer {
     clearTimeout(timer);
     this.#wake = undefined;
   }
+}
+
+function sizeOf(checkpoint: Uint8Array): number {
+  return parseCheckpoint(parseNote(checkpoint).text).size;
 }

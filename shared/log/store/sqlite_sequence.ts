@@ -186,7 +186,7 @@ class SqliteSequence implements Sequence {
         ) as { position: number | null } | undefined;
         if (row !== undefined) indices.set(receipt, row.position ?? undefined);
       }
-      return { signedSize: this.readHead().signedSize, indices };
+      return indices;
     });
   }
 

@@ -81,12 +81,13 @@ export function filesSource(files: LogFiles): LogSource {
   return { name: "the test log", read: (path) => Promise.resolve(files.get(path)) };
 }
 
-/** Writes the files into a folder. */
+/** Writes the files into a folder, each whole; the checkpoint last, as a log does. */
 export async function writeLog(folder: string, files: LogFiles): Promise<void> {
   for (const [path, bytes] of files) {
     const file = `${folder}/${path}`;
     await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
-    await Deno.writeFile(file, bytes);
+    await Deno.writeFile(`${file}.new`, bytes);
+    await Deno.rename(`${file}.new`, file);
   }
   await Deno.writeFile(
     `${folder}/trust.json`,

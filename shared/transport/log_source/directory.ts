@@ -2,6 +2,7 @@
 
 import { CodedError } from "../../base/errors.ts";
 import type { LogSource } from "../../log/source.ts";
+import { readBounded } from "./bounded.ts";
 
 /** Makes the source of a folder. */
 export function directorySource(folder: string): LogSource {
@@ -26,29 +27,4 @@ export function directorySource(folder: string): LogSource {
       }
     },
   };
-}
-
-/** Reads a stream to its end, at most `maxBytes`. @throws {CodedError} `LOG_SOURCE_TOO_LARGE`. */
-export async function readBounded(
-  stream: ReadableStream<Uint8Array>,
-  maxBytes: number,
-  path: string,
-): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  // Leaving the loop cancels the stream, which closes the file or the connection.
-  for await (const part of stream) {
-    length += part.length;
-    if (length > maxBytes) {
-      throw new CodedError("LOG_SOURCE_TOO_LARGE", `Cannot read ${path}: over ${maxBytes} bytes`);
-    }
-    parts.push(part);
-  }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }

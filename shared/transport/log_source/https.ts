@@ -2,7 +2,7 @@
 
 import { CodedError, defineErrors } from "../../base/errors.ts";
 import type { LogSource } from "../../log/source.ts";
-import { readBounded } from "./directory.ts";
+import { readBounded } from "./bounded.ts";
 
 /** Longest wait for one file in milliseconds. */
 const DEADLINE_MS = 20_000;
