@@ -13,6 +13,7 @@ import { eventRow } from "./events.ts";
 import { type Leaf, parseLeaf } from "./leaf.ts";
 import { LogReader } from "./reader.ts";
 import type { CheckpointPolicy } from "./signed_checkpoint.ts";
+import { timeOf } from "./command/print.ts";
 import type { LogSource } from "./source.ts";
 
 /** Entries on the page. */
@@ -156,9 +157,7 @@ function render({ process, policy, now }: LogPageOptions, { reader, fault, rows 
 
 function facts({ checkpoint }: LogReader, policy: CheckpointPolicy) {
   const { size, root, cosignatures } = checkpoint;
-  const witnesses = cosignatures.map(({ name, timestamp }) =>
-    html`<br>${name}, ${new Date(timestamp * 1000).toISOString()}`
-  );
+  const witnesses = cosignatures.map(({ name, timestamp }) => html`<br>${name}, ${timeOf(timestamp)}`);
   return html`
     <dt>Entries</dt>
     <dd>${size}</dd>

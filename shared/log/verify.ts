@@ -14,6 +14,11 @@ import { bundlesOf, tilePath, tilesOf } from "./tile.ts";
 /** Most findings that are kept; more are counted. */
 export const FINDINGS_MAX = 100;
 
+/** After so many faults a verification ends: a checkpoint can name more tiles than anybody could look for. */
+export const FAULTS_MAX = 10_000;
+/** How far ahead of our clock a time may be before it is worth a look, in milliseconds. */
+const AHEAD_MS = 300_000;
+
 /** One thing that is wrong, or worth a look. */
 export interface LogFinding {
   /** Stable code: an error code of the reader, or one of this file's table. */
@@ -49,6 +54,8 @@ export interface LogVerification {
   readonly findings: readonly LogFinding[];
   /** Findings beyond {@link FINDINGS_MAX}. */
   readonly findingsNotKept: number;
+  /** Everything was looked at: false when there was no trusted root, or after {@link FAULTS_MAX} faults. */
+  readonly complete: boolean;
 }
 
 /** What is asked for beyond the policy. */
@@ -65,6 +72,12 @@ class Findings {
   readonly kept: LogFinding[] = [];
   notKept = 0;
   faults = 0;
+  /** Faults that were met again. */
+  #repeated = 0;
+
+  get tooMany(): boolean {
+    return this.faults + this.#repeated >= FAULTS_MAX;
+  }
 
   add(finding: LogFinding): void {
     if (finding.severity === "fault") this.faults++;
@@ -77,11 +90,10 @@ class Findings {
     if (!(error instanceof CodedError)) throw error;
     const { tile, entry } = error.details as { tile?: string; entry?: number };
     const place = tile ?? file;
-    // A tile that is wrong is met again at every entry below it: once is enough.
-    if (
-      place !== undefined && entry === undefined &&
-      this.kept.some(({ code, file }) => code === error.code && file === place)
-    ) return;
+    // A tile that is wrong is met again at everything below it: it is told once.
+    const known = place !== undefined && entry === undefined &&
+      this.kept.some(({ code, file }) => code === error.code && file === place);
+    if (known) return void this.#repeated++;
     this.add({
       code: error.code,
       severity: "fault",
@@ -109,7 +121,7 @@ export async function verifyLog(
   } catch (error) {
     if (["LOG_SOURCE_UNAVAILABLE", "CHECKPOINT_POLICY"].includes(codeOf(error))) throw error;
     findings.fault(error, "checkpoint");
-    return report(findings, { cosignatures: [], files: 0, entries: 0 });
+    return report(findings, { cosignatures: [], files: 0, entries: 0, complete: false });
   }
   const { origin, size, root, cosignatures } = reader.checkpoint;
   await compareSeen(reader, policy, options.seen ?? [], findings);
@@ -117,11 +129,7 @@ export async function verifyLog(
   const read = tiles.rooted
     ? await verifyEntries(reader, findings)
     : { files: 0, entries: 0, first: undefined, last: undefined };
-  const newest = Math.max(
-    ...cosignatures.map(({ timestamp }) => timestamp * 1000),
-    read.last === undefined ? 0 : Date.parse(read.last),
-  );
-  checkAge(newest, options, findings);
+  checkTimes(reader, policy.quorum, read.last, options, findings);
   return report(findings, {
     origin,
     size,
@@ -129,6 +137,7 @@ export async function verifyLog(
     cosignatures,
     files: tiles.files + read.files,
     entries: read.entries,
+    complete: tiles.rooted && !findings.tooMany,
     ...(read.first === undefined ? {} : { firstTime: read.first }),
     ...(read.last === undefined ? {} : { lastTime: read.last }),
   });
@@ -170,6 +179,7 @@ async function verifyTiles(
   }
   let files = 0;
   for (const tile of tilesOf(reader.checkpoint.size)) {
+    if (findings.tooMany) break;
     try {
       await reader.tree.hashes(tile.level, tile.index);
       files++;
@@ -186,6 +196,7 @@ async function verifyEntries(reader: LogReader, findings: Findings) {
   let first: string | undefined;
   let last: string | undefined;
   for (const bundle of bundlesOf(reader.checkpoint.size)) {
+    if (findings.tooMany) break;
     try {
       for (const { index, bytes } of await reader.bundle(bundle.index)) {
         entries++;
@@ -221,17 +232,48 @@ function readLeaf(bytes: Uint8Array, entry: number, findings: Findings): Leaf | 
   }
 }
 
-function checkAge(newest: number, { maxAgeMs, now }: VerifyOptions, findings: Findings): void {
+/**
+ * How old the log is, and whether a time is ahead of our clock. Of the cosignatures as many count as the policy asks for: one witness
+ * whose clock runs ahead does not keep an old log young.
+ */
+function checkTimes(
+  { checkpoint: { cosignatures } }: LogReader,
+  quorum: number,
+  lastEntry: string | undefined,
+  { maxAgeMs, now }: VerifyOptions,
+  findings: Findings,
+): void {
+  const cosigned = cosignatures.map(({ timestamp }) => timestamp * 1000).sort((a, b) => b - a);
+  const written = lastEntry === undefined ? 0 : Date.parse(lastEntry);
+  const ahead = [
+    ...cosignatures.filter(({ timestamp }) => timestamp * 1000 > now + AHEAD_MS).map(({ name }) => name),
+    ...(written > now + AHEAD_MS ? ["the log itself"] : []),
+  ];
+  for (const name of ahead) {
+    findings.add({
+      code: "LOG_TIME_AHEAD",
+      severity: "notice",
+      message: `The clock of ${name} is ahead of ours`,
+      file: "checkpoint",
+    });
+  }
+  const newest = Math.max(cosigned[Math.max(quorum, 1) - 1] ?? 0, written);
   if (maxAgeMs !== undefined && now - newest > maxAgeMs) {
     findings.add({
       code: "LOG_STALE",
       severity: "fault",
-      message: newest <= 0
+      message: newest === 0
         ? "Nothing in the log has a time"
-        : `The newest sign of life is of ${new Date(newest).toISOString()}`,
+        : `The newest sign of life is of ${isoTime(newest)}`,
       file: "checkpoint",
     });
   }
+}
+
+/** A witness may give any time up to 2^53 seconds; a date has an end before that. */
+function isoTime(milliseconds: number): string {
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? "no date" : date.toISOString();
 }
 
 defineErrors({
@@ -240,6 +282,11 @@ defineErrors({
     retry: false,
     next:
       "A clock was set back, or two processes wrote at once: the order of the entries is right, their times are not.",
+  },
+  LOG_TIME_AHEAD: {
+    fault: "service",
+    retry: false,
+    next: "Compare the clocks: that one's, or this machine's, is wrong.",
   },
   LOG_STALE: {
     fault: "peer",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { toUtf8 } from "../base/bytes.ts";
 import { encodeLeaf } from "./leaf.ts";
-import { parseCheckpoint } from "./checkpoint.ts";
-import { leafHash, treeRoot } from "./merkle.ts";
+import { formatCheckpoint, parseCheckpoint } from "./checkpoint.ts";
+import { leafHash, nodeHash, treeRoot } from "./merkle.ts";
 import { parseNote, signNote } from "./note.ts";
 import { LogReader } from "./reader.ts";
 import {
@@ -17,7 +17,7 @@ import {
   testEntries,
   testLeaf,
 } from "./testing/log_folder.ts";
-import { checkpointSigner } from "./testing/signers.ts";
+import { checkpointSigner, witnessSigner } from "./testing/signers.ts";
 import { type LogVerification, verifyLog, type VerifyOptions } from "./verify.ts";
 
 const SIZE = 600;
@@ -39,13 +39,13 @@ const codes = ({ findings }: LogVerification) => findings.map(({ code }) => code
 Deno.test("verifyLog() verifies every file and every entry of a good log", async () => {
   const found = await verify(() => {});
   assert.deepEqual(found.findings, []);
-  assert.equal(found.ok, true);
+  assert.deepEqual([found.ok, found.complete], [true, true]);
   assert.equal(found.size, SIZE);
   assert.equal(found.entries, SIZE);
   assert.equal(found.files, 4 + 3);
   assert.equal(found.cosignatures.length, 3);
-  assert.equal(found.firstTime, "2026-11-21T00:00:00.000Z");
-  assert.equal(found.lastTime, "2026-11-21T00:09:59.000Z");
+  assert.equal(found.firstTime, "2024-11-21T00:00:00.000Z");
+  assert.equal(found.lastTime, "2024-11-21T00:09:59.000Z");
 });
 
 Deno.test("verifyLog() an empty log verifies", async () => {
@@ -170,9 +170,38 @@ Deno.test("verifyLog() a stale log is told by its newest sign of life", async ()
   assert.deepEqual([codes(found), found.ok], [["LOG_STALE"], false]);
 });
 
+Deno.test("verifyLog() one witness whose clock is ahead keeps no old log young", async () => {
+  const ahead = witnessSigner("witness.example/1", 101, () => 2 ** 50);
+  const checkpoint = await testCheckpoint(ENTRIES, [TEST_LOG, ahead, ...TEST_WITNESSES.slice(1)]);
+  const files = new Map(GOOD).set("checkpoint", checkpoint);
+  const judge = async (now: number) =>
+    codes(await verifyLog(filesSource(files), TEST_POLICY, { now, maxAgeMs: 1000 }));
+  assert.deepEqual(await judge(NOW), ["LOG_TIME_AHEAD"]);
+  assert.deepEqual(await judge(NOW + 2000), ["LOG_TIME_AHEAD", "LOG_STALE"]);
+});
+
+Deno.test("verifyLog() ends after a number of faults: a checkpoint can name more tiles than there can be", async () => {
+  const size = 2 ** 40 + 1;
+  const leaf = leafHash(testEntries(1)[0]!);
+  const files: LogFiles = new Map([
+    ["tile/5/000.p/1", leaf],
+    ["tile/0/x004/x294/x967/296.p/1", leaf],
+  ]);
+  const text = formatCheckpoint({
+    origin: TEST_POLICY.origin,
+    size,
+    root: nodeHash(leaf, leaf),
+    extensions: [],
+  });
+  files.set("checkpoint", await signNote(text, [TEST_LOG, ...TEST_WITNESSES].map(({ signer }) => signer)));
+  const found = await verifyLog(filesSource(files), TEST_POLICY, { now: NOW });
+  assert.deepEqual([found.ok, found.complete], [false, false]);
+  assert.ok(codes(found).every((code) => code === "LOG_TILE_MISSING"));
+});
+
 Deno.test("verifyLog() reports times that go back and entries that are none, and changes nothing", async () => {
   const entries = testEntries(5);
-  entries[2] = encodeLeaf(testLeaf(2, { time: "2026-11-20T23:59:59.000Z" }));
+  entries[2] = encodeLeaf(testLeaf(2, { time: "2024-11-20T23:59:59.000Z" }));
   const back = await verifyLog(filesSource(await logFiles(entries)), TEST_POLICY, { now: NOW });
   assert.deepEqual(back.findings.map(({ code, entry, severity }) => [code, entry, severity]), [
     ["LOG_TIME_BACK", 2, "notice"],

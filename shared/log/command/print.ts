@@ -29,6 +29,12 @@ export function findingLine({ code, severity, message, file, entry }: LogFinding
   return `  ${severity === "fault" ? "FAULT " : "notice"} ${code}${place}: ${message}`;
 }
 
+/** Seconds since 1970 as a time; a witness may write more seconds than there are dates. */
+export function timeOf(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? `${seconds} seconds after 1970` : date.toISOString();
+}
+
 /** A verification as lines. */
 export function verificationLines(found: LogVerification): string[] {
   const { origin, size, root, cosignatures, files, entries, firstTime, lastTime, findings } = found;
@@ -37,7 +43,7 @@ export function verificationLines(found: LogVerification): string[] {
       `log       ${origin}`,
       `entries   ${size}, root ${root!.toHex()}`,
       `witnesses ${
-        cosignatures.map(({ name, timestamp }) => `${name} at ${new Date(timestamp * 1000).toISOString()}`)
+        cosignatures.map(({ name, timestamp }) => `${name} at ${timeOf(timestamp)}`)
           .join(", ") || "none asked for or known"
       }`,
       `read      ${files} tiles and bundles, ${entries} entries${
@@ -45,6 +51,7 @@ export function verificationLines(found: LogVerification): string[] {
       }`,
     ]),
     ...findings.map(findingLine),
+    ...(found.complete ? [] : ["  not everything was looked at"]),
     ...(found.findingsNotKept > 0 ? [`  and ${found.findingsNotKept} more`] : []),
     found.ok
       ? "verified: signatures, every tile, the root, every entry"

@@ -17,7 +17,7 @@ import { TILE_WIDTH } from "../tile.ts";
 import { parseTrust, trustPolicy } from "../trust.ts";
 import { verifyLog } from "../verify.ts";
 import { verifyTlogProof } from "../verify_proof.ts";
-import { entryLine, faultLine, verificationLines } from "./print.ts";
+import { entryLine, faultLine, timeOf, verificationLines } from "./print.ts";
 import type { LogRequest } from "./request.ts";
 
 type Of<V extends LogRequest["verb"]> = Extract<LogRequest, { verb: V }>;
@@ -227,7 +227,7 @@ async function verifyProof(request: Of<"verify">, proof: string): Promise<number
     print(false, { index, ...(leaf === undefined ? { fault: fault! } : { leaf }) });
     console.log(`verified: entry ${index} of ${origin}, which had ${size} entries`);
     for (const { name, timestamp } of cosignatures) {
-      console.log(`  cosigned by ${name} at ${new Date(timestamp * 1000).toISOString()}`);
+      console.log(`  cosigned by ${name} at ${timeOf(timestamp)}`);
     }
   }
   return exitCode(fault === undefined ? 0 : 1);

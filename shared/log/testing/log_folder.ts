@@ -12,8 +12,8 @@ import { bundlesFrom, tilesFrom } from "./tiles.ts";
 
 /** Origin of the test log. */
 export const TEST_ORIGIN = "log.example/factory";
-/** When its first entry was written: 2026-11-21T00:00:00Z, in milliseconds since 1970. */
-export const TEST_BEGINNING = Date.UTC(2026, 10, 21);
+/** When its first entry was written: 2024-11-21T00:00:00Z, in milliseconds since 1970. */
+export const TEST_BEGINNING = Date.UTC(2024, 10, 21);
 /** Its own key and those of its three witnesses. */
 export const TEST_LOG: TestKey = checkpointSigner(TEST_ORIGIN, 1);
 /** See {@link TEST_LOG}. */

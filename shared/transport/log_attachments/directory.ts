@@ -23,6 +23,7 @@ export class AttachmentDirectory {
     try {
       await writeDurably(`${this.keys}/${name}`, key.reveal());
       await writeDurably(`${this.contents}/${name}`, sealed);
+      for (const folder of [this.keys, this.contents]) await syncFolder(folder);
     } finally {
       key.wipe();
     }
@@ -55,6 +56,7 @@ export class AttachmentDirectory {
     if (known) {
       await writeInPlace(path, new Uint8Array(ATTACHMENT_KEY_LENGTH));
       await Deno.remove(path);
+      await syncFolder(this.keys);
     }
     await Deno.remove(`${this.contents}/${name}`).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -75,6 +77,12 @@ async function readOrNothing(path: string): Promise<Uint8Array | undefined> {
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
   using file = await Deno.open(path, { createNew: true, write: true, mode: 0o600 });
   await writeAll(file, bytes);
+}
+
+/** Names are durable when their folder is. */
+async function syncFolder(path: string): Promise<void> {
+  using folder = await Deno.open(path, { read: true });
+  await folder.sync();
 }
 
 async function writeInPlace(path: string, bytes: Uint8Array): Promise<void> {
