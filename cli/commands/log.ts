@@ -9,6 +9,7 @@ import { action, type CommonOptions, result, say } from "../output.ts";
 import { absolute } from "../paths.ts";
 import type { ChildSpec } from "../process/child.ts";
 import { runCollected, runForeground } from "../process/foreground.ts";
+import { registerLogWitness } from "./log_witness.ts";
 
 /** Options of every verb. */
 interface LogOptions extends CommonOptions {
@@ -158,6 +159,7 @@ export function registerLog(program: Command): void {
         await run({ verb: "export", ...common(place, options), ...filter(options) })
       ),
     );
+  registerLogWitness(log);
 }
 
 function located(place: string): string {
