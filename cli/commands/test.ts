@@ -7,6 +7,7 @@ import { sourceFiles } from "../checks/files.ts";
 import { ensureComponents, ensurePkcs11Binding, installLine } from "../components.ts";
 import { DENO, HOME, REPOSITORY } from "../home.ts";
 import { action, type CommonOptions } from "../output.ts";
+import { runSuite, SUITES } from "./test_suites.ts";
 
 interface TestOptions extends CommonOptions {
   only?: string[];
@@ -30,14 +31,21 @@ const REASON_CHARACTERS = 1500;
 export function registerTest(program: Command): void {
   program.command("test")
     .description("run every check and test on the real components; the last line is `N passed, N failed`")
-    .option("--only <name...>", "a static check, a folder, a test file or a part of a test's name")
+    .option(
+      "--only <name...>",
+      `a suite (${Object.keys(SUITES)}), a static check, a folder, a file, part of a name`,
+    )
     .option("--seed <number>", "seed of the randomised tests, to repeat a run")
-    .option("--json", "the last line is one JSON object { passed, failed, failures }")
+    .option("--json", "the last line is one JSON object { passed, failed, failures }, or the suite's figures")
     .addHelpText(
       "after",
       "\nWhat is missing is installed with root or sudo; else the line that would install it is printed.",
     )
     .action(action(async (options: TestOptions) => {
+      const [suite, ...others] = options.only ?? [];
+      if (suite !== undefined && others.length === 0 && suite in SUITES) {
+        return await suiteAlone(suite, options);
+      }
       const tally: Tally = { passed: 0, failed: 0, failures: [], reasons: new Map() };
       const plan = await planOf(options.only);
       for (const name of plan.checks) await runCheck(name, tally);
@@ -56,6 +64,17 @@ export function registerTest(program: Command): void {
       );
       return failed === 0 ? 0 : 1;
     }));
+}
+
+/** A suite by its name: its own figures are the result. */
+async function suiteAlone(name: string, options: TestOptions): Promise<number> {
+  const { exitCode, result } = await runSuite(name, options.seed);
+  if (options.json) console.log(JSON.stringify(result));
+  else {
+    for (const [key, value] of Object.entries(result)) console.log(`${key}: ${JSON.stringify(value)}`);
+    console.log(`${result.passed} passed, ${result.failed} failed`);
+  }
+  return exitCode;
 }
 
 interface Plan {
@@ -194,6 +213,11 @@ function unescapeXml(text: string): string {
 }
 
 defineErrors({
+  TEST_SUITE: {
+    fault: "bug",
+    retry: true,
+    next: "The lines above say how far it came; run it again with the same --seed.",
+  },
   TEST_UNKNOWN: {
     fault: "usage",
     retry: false,
