@@ -213,11 +213,6 @@ function unescapeXml(text: string): string {
 }
 
 defineErrors({
-  TEST_SUITE: {
-    fault: "bug",
-    retry: true,
-    next: "The lines above say how far it came; run it again with the same --seed.",
-  },
   TEST_UNKNOWN: {
     fault: "usage",
     retry: false,

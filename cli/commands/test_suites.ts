@@ -4,13 +4,14 @@
  * `rk test` runs the same code as a test.
  */
 
-import { CodedError } from "shared/base/errors.ts";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { ensureComponents, ensurePkcs11Binding } from "../components.ts";
 import { DENO, HOME, REPOSITORY } from "../home.ts";
 
 /** Program of each suite, relative to the repository. */
 export const SUITES: Readonly<Record<string, string>> = {
   tear: "tests/faults/suites/tear_main.ts",
+  kill: "tests/faults/suites/kill_main.ts",
 };
 
 /** What a suite said. */
@@ -44,3 +45,11 @@ export async function runSuite(name: string, seed: string | undefined): Promise<
     );
   }
 }
+
+defineErrors({
+  TEST_SUITE: {
+    fault: "bug",
+    retry: true,
+    next: "The lines above say how far it came; run it again with the same --seed.",
+  },
+});

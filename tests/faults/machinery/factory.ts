@@ -1,13 +1,9 @@
 /**
- * The factory that the faults are tried on: a real database, a token with the factory's keys and the attestation service's own
- * code. Its description is plain data, so that stations in other threads work on the same one.
+ * The factory that tears are tried on, in this process: a real database, a token with the factory's keys and the attestation
+ * service's own code.
  */
 
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
-import type { Hsm } from "shared/transport/hsm.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { demoProfile } from "cli/demo/profile.ts";
 import { makeFactoryKeys } from "factory/service/factory_keys/keys.ts";
 import type { AttestationService } from "factory/service/attestation/attestation_service.ts";
@@ -23,22 +19,11 @@ import {
   type TestSender,
 } from "tests/environment/attestation/service.ts";
 
-/** What a station, in this thread or another, needs to know of a factory. */
-export interface FactoryDescription {
-  readonly databaseUrl: string;
-  /** `hsm` of a configuration file. */
-  readonly hsmConfig: Readonly<Record<string, string>>;
-  readonly stations: readonly TestSender[];
-  readonly manager: TestSender;
-  /** Of the cards; its package is in `folder`. */
-  readonly profile: Profile;
-  /** Folder of the package, the journals and the host identities. */
-  readonly folder: string;
-}
-
 /** A factory that runs. */
 export interface Factory extends AsyncDisposable {
-  readonly description: FactoryDescription;
+  readonly stations: readonly TestSender[];
+  /** Folder of the package, the journals and the host identities. */
+  readonly folder: string;
   readonly backends: Backends;
   readonly service: AttestationService;
   /** Creates a batch: a serial that gets lost is one that its last card then lacks. */
@@ -83,34 +68,8 @@ export async function openFactory(options: FactoryOptions): Promise<Factory> {
       const { batch, profileSha256, firstSerial, lastSerial, issuerPublicKey } = answer;
       return { batch, profile, profileSha256, quantity, firstSerial, lastSerial, issuerPublicKey };
     },
-    description: {
-      databaseUrl: backends.url,
-      hsmConfig: backends.hsmConfig,
-      stations,
-      manager,
-      profile,
-      folder,
-    },
+    stations,
+    folder,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
-/** A factory as another process of the service sees it: connections of its own. */
-export async function joinFactory(
-  description: FactoryDescription,
-): Promise<{ service: AttestationService; hsm: Hsm } & AsyncDisposable> {
-  const { kind, ...config } = description.hsmConfig;
-  const hsm = kind === "software"
-    ? await openSoftwareHsm(config as unknown as Parameters<typeof openSoftwareHsm>[0])
-    : await openPkcs11Hsm(config as unknown as Parameters<typeof openPkcs11Hsm>[0]);
-  const database = openDatabase({ url: description.databaseUrl, applicationName: "faults", max: 4 });
-  const senders = [...description.stations, description.manager];
-  return {
-    hsm,
-    service: await makeService(database, hsm, { senders }),
-    [Symbol.asyncDispose]: async () => {
-      await database.close();
-      await hsm.close();
-    },
   };
 }

@@ -17,8 +17,6 @@ import type { CardReport, StationEvent } from "factory/service/station/events.ts
 import { hostIdentity, writeWalletTrust } from "factory/service/station/host_identity.ts";
 import type { AttestationPort } from "factory/service/station/attestation_client.ts";
 import { openJournal } from "factory/transport/journal/sqlite.ts";
-import type { Journal } from "factory/transport/journal/port.ts";
-import type { FactoryDescription } from "./factory.ts";
 
 /** How the operator presents a card. */
 export interface PresentOptions {
@@ -39,21 +37,19 @@ export interface Line extends AsyncDisposable {
 
 /** What a station is made of. */
 export interface LineOptions {
-  readonly factory: FactoryDescription;
+  /** Folder of the batch's package and its signature. */
+  readonly packageFolder: string;
   readonly batch: BatchFile;
   readonly attestation: AttestationPort;
   /** Token with the transport master: the card maker's. */
   readonly hsm: Hsm;
   /** Its state folder, kept from one start to the next. */
   readonly stateFolder: string;
-  /** Replaces the journal (tests of kills). */
-  readonly journal?: (real: Journal) => Journal;
 }
 
 /** Starts a station on its state folder. */
 export async function openLine(options: LineOptions): Promise<Line> {
-  const { factory, batch, attestation, hsm, stateFolder } = options;
-  const { folder } = factory;
+  const { packageFolder: folder, batch, attestation, hsm, stateFolder } = options;
   await Deno.mkdir(stateFolder, { recursive: true });
   const journal = openJournal(`${stateFolder}/journal.sqlite`);
   const host = await hostIdentity({ stateFolder, batch, attestation, random: SYSTEM_RANDOM });
@@ -66,7 +62,7 @@ export async function openLine(options: LineOptions): Promise<Line> {
     loadPlan,
     packageSha256: loadPlan.description.capSha256,
     attestation,
-    journal: options.journal?.(journal) ?? journal,
+    journal,
     host,
     chips: new ChipLocks(),
     operator: "faults",

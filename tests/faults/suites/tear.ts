@@ -46,12 +46,12 @@ export async function runTear(seed: string, tell: (line: string) => void = () =>
   const begun = performance.now();
   const chance = new Chance(seed, "tear");
   await using factory = await openFactory({ backend: "pglite and software HSM", stations: 1 });
-  const { description, service, backends } = factory;
+  const { folder, service, backends, stations } = factory;
   const parts = {
-    factory: description,
-    attestation: directAttestation(service, description.stations[0]!),
+    packageFolder: folder,
+    attestation: directAttestation(service, stations[0]!),
     hsm: backends.hsm,
-    stateFolder: `${description.folder}/line-1`,
+    stateFolder: `${folder}/line-1`,
   };
   const faults: string[] = [];
   const trace = await record(parts, await factory.batch("recorded", 1), faults);
