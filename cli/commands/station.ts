@@ -27,6 +27,7 @@ interface RunOptions extends CommonOptions {
   count?: string;
   operator?: string;
   retryAuthentication?: boolean;
+  goOn?: boolean;
   virtualReaders?: string;
 }
 
@@ -50,6 +51,7 @@ export function registerStation(program: Command): void {
     .option("--count <n>", "end after so many cards")
     .option("--operator <name>", "who works here, for the cards' records")
     .option("--retry-authentication", "try a card again whose keys were refused before: cards can lock")
+    .option("--go-on", "work was stopped by itself: its cause is removed, it goes on")
     .option("--virtual-readers <host:port,...>", "virtual readers instead of PC/SC; never in production")
     .option("--json", "events as JSON lines; the last one is the summary")
     .action(action(async (options: RunOptions) => {
@@ -94,6 +96,7 @@ export function runSpec(
       ...(options.count ? ["--count", options.count] : []),
       ...(options.operator ? ["--operator", options.operator] : []),
       ...(options.retryAuthentication ? ["--retry-authentication"] : []),
+      ...(options.goOn ? ["--go-on"] : []),
       ...(options.virtualReaders ? ["--virtual-readers", options.virtualReaders] : []),
       ...(options.json ? ["--json"] : []),
     ],

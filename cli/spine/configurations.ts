@@ -57,6 +57,7 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
 });
 
 const STATIONS = "urn:recovery-key:station:*";
+const WALLETS = "urn:recovery-key:wallet:*";
 const BATCH_MANAGERS = "urn:recovery-key:batch-manager:*";
 
 function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
@@ -96,6 +97,10 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
     },
     routes: [
       post("create-batch", "/v1/batches", [BATCH_MANAGERS], "batches"),
+      ...["batch-openings", "batch-closings", "batch-reports", "batch-cards", "batch-records", "record-keys"]
+        .map((
+          name,
+        ) => post(name, `/v1/${name}`, [BATCH_MANAGERS], "line")),
       {
         name: "read-batch",
         path: "/v1/batches/{batch}",
@@ -104,9 +109,17 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
         rateLimit: "line",
         upstream: "attestation",
       },
-      ...["card-keys", "reservations", "attestations", "closures", "host-certificates"].map((name) =>
-        post(name, `/v1/${name}`, [STATIONS], "line")
-      ),
+      ...["card-keys", "reservations", "attestations", "installations", "closures", "host-certificates"].map((
+        name,
+      ) => post(name, `/v1/${name}`, [STATIONS], "line")),
+      {
+        name: "revocations",
+        path: "/v1/revocations",
+        methods: ["GET"],
+        identities: [BATCH_MANAGERS, STATIONS, WALLETS],
+        rateLimit: "line",
+        upstream: "attestation",
+      },
       {
         name: "openapi",
         path: "/openapi.json",

@@ -83,6 +83,8 @@ export const AttestationConfigFile = z.strictObject({
   labels: z.strictObject({
     issuer: z.string().min(1).default("issuer"),
     transportMaster: z.string().min(1).default("transport-master"),
+    /** Signs the records of cards and batches. */
+    record: z.string().min(1).default("record"),
   }).prefault({}),
   senders: z.array(Sender).min(1),
   /** Card serials of this factory, both included; another factory has other ones. */

@@ -28,6 +28,19 @@ export const ATTESTATION_ERRORS = defineErrors({
     http: 401,
     next: "Sign each request (RFC 9421) with the key that is configured for this sender; check the clock.",
   },
+  ATTEST_CLOCK: {
+    fault: "configuration",
+    retry: false,
+    http: 401,
+    next:
+      "The request's time and the service's differ by more than 300 s: set the sender's clock (the answer's Date tells the service's).",
+  },
+  ATTEST_IDEMPOTENCY_KEY: {
+    fault: "usage",
+    retry: false,
+    http: 400,
+    next: "Send an Idempotency-Key of 8 to 64 letters, digits, dots, colons, hyphens or underscores.",
+  },
   ATTEST_MALFORMED: {
     fault: "usage",
     retry: false,

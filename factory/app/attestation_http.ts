@@ -11,25 +11,42 @@ import { routePath } from "hono/route";
 import type { TLSSocket } from "node:tls";
 import type { Context, MiddlewareHandler } from "hono";
 import type { Logger } from "shared/base/log.ts";
+import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { verifyRequest } from "shared/protocol/wire/http_signature.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { AttestationService } from "../service/attestation/attestation_service.ts";
 import { type ConfiguredSender, isRefusal } from "../service/attestation/context.ts";
 import type { RequestStamp } from "../transport/issuance_store/transaction.ts";
+import {
+  ANSWER_KEPT_SECONDS,
+  IDEMPOTENCY_KEY_HEADER,
+  idempotencyKeyOf,
+  requestDigest,
+} from "./attestation_idempotency.ts";
 import { CLIENT_CERT_HEADER, type IdentityChecker, type SenderIdentity } from "./attestation_identity.ts";
 import type { AttestationMetrics } from "./attestation_metrics.ts";
 import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
 import {
   ATTEST,
+  BATCH_CARDS,
+  BATCH_RECORDS,
+  BATCH_REPORT,
   CARD_KEYS,
   CLOSE,
+  CLOSE_BATCH,
   CREATE_BATCH,
   HOST_CERTIFICATE,
+  INSTALL,
+  OPEN_BATCH,
   READ_BATCH,
+  RECORD_KEY,
   RESERVE,
+  REVOCATIONS,
 } from "./attestation_routes.ts";
 
+/** How long caches may keep the list of revoked certificates. */
+const LIST_CACHE_CONTROL = "public, max-age=60";
 /** Longest body that is read, in bytes. */
 export const BODY_MAX = 64 * 1024;
 
@@ -91,6 +108,30 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
     const result = await service.readBatch(c.var.identity.name, c.req.valid("param").batch);
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
   });
+  app.openapi(OPEN_BATCH, async (c) => {
+    const result = await service.openBatch(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(CLOSE_BATCH, async (c) => {
+    const result = await service.closeBatch(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_REPORT, async (c) => {
+    const result = await service.batchReport(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_CARDS, async (c) => {
+    const result = await service.batchCards(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(BATCH_RECORDS, async (c) => {
+    const result = await service.batchRecords(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(RECORD_KEY, async (c) => {
+    const result = await service.recordKey(c.var.stamp);
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
   app.openapi(CARD_KEYS, async (c) => {
     const result = await service.cardKeys(c.var.stamp, c.req.valid("json"));
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
@@ -103,9 +144,20 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
     const result = await service.attest(c.var.stamp, c.req.valid("json"));
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
   });
+  app.openapi(INSTALL, async (c) => {
+    const result = await service.install(c.var.stamp, c.req.valid("json"));
+    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
   app.openapi(CLOSE, async (c) => {
     const result = await service.close(c.var.stamp, c.req.valid("json"));
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
+  });
+  app.openapi(REVOCATIONS, async (c) => {
+    const { list, number } = await service.revocations();
+    const headers = { etag: `"${number}"`, "cache-control": LIST_CACHE_CONTROL };
+    const known = c.req.header("if-none-match")?.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+    if (known?.some((tag) => tag === "*" || tag === headers.etag)) return c.body(null, 304, headers);
+    return c.body(list, 200, { ...headers, "content-type": REVOCATION_LIST_MEDIA_TYPE }) as never;
   });
   app.openapi(HOST_CERTIFICATE, async (c) => {
     const result = await service.hostCertificate(c.var.stamp, c.req.valid("json"));
@@ -214,6 +266,8 @@ function bounded(front: AttestationFront): MiddlewareHandler<Env> {
 function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
   const clock = front.clock ?? SYSTEM_CLOCK;
   return async (c, next) => {
+    // Public: whoever comes through a gateway, which knows its clients.
+    if (c.req.method === "GET" && c.req.path === REVOCATIONS.path) return await next();
     const verdict = await front.identities.sender(c.req.header(CLIENT_CERT_HEADER));
     const refused = (code: string, reason: string, who?: string) => {
       front.log.warning("sender.refused", { code, reason, sender: who, requestId: requestId(c) });
@@ -241,8 +295,21 @@ function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
         findKey: (keyId) => keyId === identity.name ? sender.signingKey : undefined,
       },
     );
-    if (signed.kind === "refuse") return refused("ATTEST_SIGNATURE", signed.reason, identity.name);
-    c.set("stamp", { sender: identity.name, nonce: signed.nonce, expiresAt: signed.expiresAt });
+    if (signed.kind === "refuse") {
+      // Who speaks is known by certificate: whoever has a wrong clock is told so, and learns nothing else.
+      const clockIsWrong = signed.reason === "too-old" || signed.reason === "in-future";
+      return refused(clockIsWrong ? "ATTEST_CLOCK" : "ATTEST_SIGNATURE", signed.reason, identity.name);
+    }
+    const idempotencyKey = idempotencyKeyOf(c.req.header(IDEMPOTENCY_KEY_HEADER));
+    if (idempotencyKey === null) return problemResponse("ATTEST_IDEMPOTENCY_KEY");
+    c.set("stamp", {
+      sender: identity.name,
+      nonce: signed.nonce,
+      expiresAt: signed.expiresAt,
+      requestSha256: requestDigest(c.req.method, c.req.path, body),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      answerExpiresAt: Math.floor(clock.now() / 1000) + ANSWER_KEPT_SECONDS,
+    });
     await next();
   };
 }

@@ -84,14 +84,16 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
       ["401 ATTEST_SIGNATURE", { sentBody: JSON.stringify({ ...ask, batch: "b" }) }],
       ["401 ATTEST_SIGNATURE", { signedPath: "/v1/attestations" }],
       ["401 ATTEST_SIGNATURE", { query: "?a=1" }],
-      ["401 ATTEST_SIGNATURE", { created: now - 400 }],
-      ["401 ATTEST_SIGNATURE", { created: now + 400 }],
+      ["401 ATTEST_CLOCK", { created: now - 400 }],
+      ["401 ATTEST_CLOCK", { created: now + 400 }],
       ["401 ATTEST_SIGNATURE", { key: senders.other.signingKey }],
       ["401 ATTEST_SIGNATURE", { keyId: "line-2" }],
       ["401 ATTEST_SIGNATURE", { keyId: "line-2", key: senders.other.signingKey }],
       ["401 ATTEST_SIGNATURE", { nonce: "short" }],
       ["401 ATTEST_SIGNATURE", { headers: { "content-type": "application/json; charset=utf-8" } }],
       ["415 ATTEST_MEDIA_TYPE", { contentType: "text/plain" }],
+      ["400 ATTEST_IDEMPOTENCY_KEY", { headers: { "idempotency-key": "short" } }],
+      ["400 ATTEST_IDEMPOTENCY_KEY", { headers: { "idempotency-key": 'a"b-12345678' } }],
       ["403 ATTEST_IDENTITY", { certificate: null }],
       ["403 ATTEST_IDENTITY", { certificate: pki.certificates.stranger }],
       ["403 ATTEST_IDENTITY", { certificate: pki.certificates["wrong-role"] }],
@@ -114,6 +116,29 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     assert.equal(await problemOf(replay), "401 ATTEST_REPLAY");
     const role = await gateway.post(manager, "/v1/reservations", ask);
     assert.equal(await problemOf(role), "403 ATTEST_ROLE");
+  });
+
+  await t.step("the same Idempotency-Key gives the same bytes, and is refused for other ones", async () => {
+    const batch = await newBatch(2);
+    const ask = { batch: batch.batch, chip: freshChip() };
+    const keyed = { headers: { "idempotency-key": `"${crypto.randomUUID()}"` } };
+    const first = await (await gateway.post(station, "/v1/reservations", ask, keyed)).text();
+    const again = await gateway.post(station, "/v1/reservations", ask, keyed);
+    assert.deepEqual([again.status, await again.text()], [200, first]);
+    const other = { ...ask, chip: freshChip() };
+    const reused = await gateway.post(station, "/v1/reservations", other, keyed);
+    assert.equal(await problemOf(reused), "422 ATTEST_IDEMPOTENCY_REUSED");
+    const elsewhere = await gateway.post(station, "/v1/card-keys", { ...ask, keyLengthBytes: 16 }, keyed);
+    assert.equal(await problemOf(elsewhere), "422 ATTEST_IDEMPOTENCY_REUSED");
+    // Keys are the sender's own: another station's request under the same key is another request.
+    const stranger = await gateway.post(senders.other, "/v1/reservations", other, keyed);
+    assert.equal(stranger.status, 200);
+    const keys = { headers: { "idempotency-key": crypto.randomUUID() } };
+    const sealed = await Promise.all([1, 2, 3, 4].map(async () => {
+      const answer = await gateway.post(station, "/v1/card-keys", { ...ask, keyLengthBytes: 16 }, keys);
+      return await answer.text();
+    }));
+    assert.equal(new Set(sealed).size, 1);
   });
 
   await t.step("malformed bodies are named by pointer, and change nothing", async () => {
@@ -177,12 +202,20 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     assert.equal(document.openapi, "3.1.0");
     assert.deepEqual(Object.keys(document.paths).sort(), [
       "/v1/attestations",
+      "/v1/batch-cards",
+      "/v1/batch-closings",
+      "/v1/batch-openings",
+      "/v1/batch-records",
+      "/v1/batch-reports",
       "/v1/batches",
       "/v1/batches/{batch}",
       "/v1/card-keys",
       "/v1/closures",
       "/v1/host-certificates",
+      "/v1/installations",
+      "/v1/record-keys",
       "/v1/reservations",
+      "/v1/revocations",
     ]);
     const post = document.paths["/v1/reservations"].post;
     assert.deepEqual(Object.keys(post.responses), [
@@ -254,7 +287,7 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     assert.match(await problemOf(away), /^503 HSM_/);
     const [row] = await backends.database
       .sql`SELECT state FROM reservations WHERE id = ${reserved.reservation}`;
-    assert.equal(row?.state, "reserved");
+    assert.equal(row?.state, "key-seen");
     await backends.tokenOutage?.end();
     await until(async () => (await gateway.post(station, "/v1/attestations", request)).status === 200);
   });

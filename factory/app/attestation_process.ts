@@ -10,6 +10,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { attestationService } from "../service/attestation/attestation_service.ts";
 import { certificateSigner } from "../service/attestation/certificate_signer.ts";
+import { recordSigner } from "../service/attestation/record_signer.ts";
 import type { ConfiguredSender } from "../service/attestation/context.ts";
 import { ISSUANCE_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
 import { IssuanceStore } from "../transport/issuance_store/store.ts";
@@ -23,7 +24,7 @@ import { attestationMetrics } from "./attestation_metrics.ts";
 import { readiness } from "./attestation_readiness.ts";
 import { warnOfDemonstration } from "./attestation_warnings.ts";
 
-/** How often spent nonces that are too old are removed. */
+/** How often spent nonces and stored answers that are too old are removed. */
 const FORGET_MS = 60_000;
 /** Nonces are kept longer than their signatures hold, for another instance whose clock is behind. */
 const NONCE_MARGIN_SECONDS = 300;
@@ -52,7 +53,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     await warnOfDemonstration(config, hsm, database.sql, log);
 
     const senders = new Map<string, ConfiguredSender>(config.senders.map((sender) => [sender.name, sender]));
-    const { issuer, transportMaster } = config.labels;
+    const { issuer, transportMaster, record } = config.labels;
     const serials = {
       first: parseInt(config.serials.first, 16),
       last: parseInt(config.serials.last, 16),
@@ -60,6 +61,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     const service = attestationService({
       store,
       signer: certificateSigner(hsm, issuer),
+      records: recordSigner(hsm, record),
       transportMaster: (input) => hsm.cmac(transportMaster, input),
       senders,
       serials,
@@ -104,7 +106,8 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
       listener.renew(changed.keys);
     });
     const forget = setInterval(() => {
-      store.forgetNonces(Math.floor(clock.now() / 1000) - NONCE_MARGIN_SECONDS).catch((error) =>
+      const now = Math.floor(clock.now() / 1000);
+      Promise.all([store.forgetNonces(now - NONCE_MARGIN_SECONDS), store.forgetAnswers(now)]).catch((error) =>
         log.warning("nonces.not-forgotten", { error })
       );
     }, FORGET_MS);

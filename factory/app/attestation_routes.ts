@@ -13,9 +13,26 @@ import {
   CreateBatchRequest,
   HostCertificateAnswer,
   HostCertificateRequest,
+  InstallationAnswer,
+  InstallationRequest,
   ReservationAnswer,
   ReservationRequest,
 } from "shared/protocol/wire/attestation.ts";
+import {
+  BatchCardsAnswer,
+  BatchCardsRequest,
+  BatchRecordsAnswer,
+  BatchRecordsRequest,
+  BatchReportAnswer,
+  BatchReportRequest,
+  CloseBatchAnswer,
+  CloseBatchRequest,
+  OpenBatchAnswer,
+  OpenBatchRequest,
+  RecordKeyAnswer,
+  RecordKeyRequest,
+} from "shared/protocol/wire/batch.ts";
+import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 
 const problems = Object.fromEntries(
@@ -101,6 +118,14 @@ export const ATTEST = post(
   AttestationRequest,
   AttestationAnswer,
 );
+/** POST /v1/installations. */
+export const INSTALL = post(
+  "/v1/installations",
+  "station",
+  "Report that a card holds its certificate",
+  InstallationRequest,
+  InstallationAnswer,
+);
 /** POST /v1/closures. */
 export const CLOSE = post(
   "/v1/closures",
@@ -117,3 +142,67 @@ export const HOST_CERTIFICATE = post(
   HostCertificateRequest,
   HostCertificateAnswer,
 );
+/** POST /v1/batch-openings. */
+export const OPEN_BATCH = post(
+  "/v1/batch-openings",
+  "batch-manager",
+  "Let a held batch go on",
+  OpenBatchRequest,
+  OpenBatchAnswer,
+);
+/** POST /v1/batch-closings. */
+export const CLOSE_BATCH = post(
+  "/v1/batch-closings",
+  "batch-manager",
+  "Close a batch whose cards are all accounted for; cards in flight are listed, or declared missing",
+  CloseBatchRequest,
+  CloseBatchAnswer,
+);
+/** POST /v1/batch-reports. */
+export const BATCH_REPORT = post(
+  "/v1/batch-reports",
+  "batch-manager",
+  "Counts, reasons, stations and history of a batch",
+  BatchReportRequest,
+  BatchReportAnswer,
+);
+/** POST /v1/batch-cards. */
+export const BATCH_CARDS = post(
+  "/v1/batch-cards",
+  "batch-manager",
+  "A page of a batch's cards in the order of their serials",
+  BatchCardsRequest,
+  BatchCardsAnswer,
+);
+/** POST /v1/batch-records. */
+export const BATCH_RECORDS = post(
+  "/v1/batch-records",
+  "batch-manager",
+  "A page of a batch's signed records in the order of their serials",
+  BatchRecordsRequest,
+  BatchRecordsAnswer,
+);
+/** POST /v1/record-keys. */
+export const RECORD_KEY = post(
+  "/v1/record-keys",
+  "batch-manager",
+  "The public key that records are signed with",
+  RecordKeyRequest,
+  RecordKeyAnswer,
+);
+/** GET /v1/revocations. */
+export const REVOCATIONS = createRoute({
+  method: "get",
+  path: "/v1/revocations",
+  summary: "The list of revoked card certificates, for wallets",
+  description:
+    "No role: whoever reaches a gateway, or a mirror. A compact JWS (ES256K) by the issuer's key, with number, thisUpdate and nextUpdate. It has an ETag and may be kept by caches for a minute.",
+  responses: {
+    200: {
+      description: "The list",
+      content: { [REVOCATION_LIST_MEDIA_TYPE]: { schema: z.string() } },
+    },
+    304: { description: "If-None-Match names the present list" },
+    503: problems["503"]!,
+  },
+});

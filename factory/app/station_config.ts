@@ -5,8 +5,19 @@ import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { fromUtf8 } from "shared/base/bytes.ts";
+import { JUDGED_CARDS_MAX, type JudgementLimits } from "../domain/judgement/judgement.ts";
+import { DEFAULT_LINE_LIMITS } from "../domain/judgement/line.ts";
 import { StationName } from "shared/protocol/wire/attestation.ts";
 import { readSecretFile } from "shared/transport/secret_file.ts";
+
+/** When work stops by itself; null switches a rule off. */
+const Limits = (standard: JudgementLimits) =>
+  z.strictObject({
+    scrappedInRow: z.int().min(1).max(JUDGED_CARDS_MAX).nullable().default(standard.scrappedInRow),
+    yieldPercent: z.number().min(0).max(100).nullable().default(standard.yieldPercent),
+    yieldAfterCards: z.int().min(1).max(JUDGED_CARDS_MAX).default(standard.yieldAfterCards),
+    yieldWindowCards: z.int().min(1).max(JUDGED_CARDS_MAX).default(standard.yieldWindowCards),
+  }).default({ ...standard });
 
 /** The file's shape. Paths count from the folder of the file. */
 const StationConfigFile = z.strictObject({
@@ -17,6 +28,12 @@ const StationConfigFile = z.strictObject({
   sealingKeyFile: z.string().min(1),
   stateFolder: z.string().min(1),
   operator: z.string().min(1).max(64),
+  /** How long a card waits on its reader for a service that is gone or busy. */
+  waitForServiceSeconds: z.int().min(0).max(3600).default(120),
+  limits: z.strictObject({
+    reader: Limits(DEFAULT_LINE_LIMITS.reader),
+    station: Limits(DEFAULT_LINE_LIMITS.station),
+  }).default({ ...DEFAULT_LINE_LIMITS }),
 });
 
 /** A configuration, paths resolved. */

@@ -2,7 +2,7 @@
  * The station's process.
  *
  *     station_main.ts run --batch FILE --station FILE [--reader NAME]... [--once | --count N] [--json]
- *                         [--operator NAME] [--retry-authentication] [--virtual-readers HOST:PORT,...]
+ *                         [--operator NAME] [--retry-authentication] [--go-on] [--virtual-readers HOST:PORT,...]
  *     station_main.ts diagnose --reader NAME --profile FILE [--station FILE] [--authenticate] [--json]
  *
  * SIGINT and SIGTERM end it when the cards in work are finished; a second one stops at once.
@@ -27,6 +27,7 @@ const OPTIONS = {
   operator: { type: "string" },
   authenticate: { type: "boolean" },
   "retry-authentication": { type: "boolean" },
+  "go-on": { type: "boolean" },
   "virtual-readers": { type: "string" },
 } as const;
 
@@ -68,6 +69,7 @@ function runOf(values: Values): Promise<number> {
       json: values.json,
       operator: values.operator,
       retryAuthentication: values["retry-authentication"],
+      goOn: values["go-on"],
       virtualReaders: values["virtual-readers"],
     }),
   }, { write: (line) => console.log(line), finish: finish.signal, stop: stop.signal });

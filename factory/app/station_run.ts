@@ -16,6 +16,7 @@ import { AttestationClient } from "../service/station/attestation_client.ts";
 import { openJournal } from "../transport/journal/sqlite.ts";
 import { readCapFile, readSignedPackageFile } from "./package_files.ts";
 import { liveScreen, plainScreen, type StationScreen } from "./screen/live_screen.ts";
+import { goOnKeys, releaseKeys } from "./screen/keys.ts";
 import { readPrivateJwk, readStationConfig, readTls, type StationConfig } from "./station_config.ts";
 import { chooseReaders, openReaders, type VirtualReaderAddress } from "./station_readers.ts";
 
@@ -33,6 +34,8 @@ export interface StationRunCommand {
   /** `host:port,...` instead of PC/SC. */
   readonly virtualReaders?: string;
   readonly retryAuthentication?: boolean;
+  /** A person has looked at why work was stopped and says that it goes on. */
+  readonly goOn?: boolean;
   /** Overrides the configuration's operator. */
   readonly operator?: string;
 }
@@ -67,6 +70,7 @@ export async function runStationCommand(
 
   const readers = await openReaders(options.virtualReaders);
   const screen = await screenOf(options, surroundings, readers.virtual);
+  const keys = screen.live && process.stdin.isTTY;
   const attestation = new AttestationClient({
     gateways: config.gateways,
     tls,
@@ -76,6 +80,7 @@ export async function runStationCommand(
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     onFailover: (event) => screen.sink({ event: "failover", ...event }),
+    onClockDifference: (message) => screen.sink({ event: "warning", code: "STATION_CLOCK", message }),
   });
   const journal = openJournal(`${config.stateFolder}/journal.sqlite`);
   try {
@@ -101,6 +106,8 @@ export async function runStationCommand(
         chips: new ChipLocks(),
         operator: operatorOf(options, config),
         retryAuthentication: options.retryAuthentication ?? false,
+        limits: config.limits,
+        patienceMilliseconds: 1000 * config.waitForServiceSeconds,
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,
         emit: screen.sink,
@@ -111,11 +118,14 @@ export async function runStationCommand(
       once: options.once ?? false,
       ...(options.count === undefined ? {} : { count: options.count }),
       finish: surroundings.finish,
+      goOnAtStart: options.goOn ?? false,
+      ...(keys ? { goOn: goOnKeys() } : {}),
     });
     screen.close();
     if (options.json) surroundings.write(JSON.stringify(summary));
     return exitCode(options, summary);
   } finally {
+    if (keys) releaseKeys();
     await journal.close();
     attestation.close();
     await readers.service.close();
@@ -123,6 +133,7 @@ export async function runStationCommand(
 }
 
 function exitCode({ once, count }: StationRunCommand, summary: StationSummary): number {
+  if (summary.stopped !== undefined) return EXIT_CODES.card;
   if (once) return summary.attested > 0 && summary.failed === 0 ? EXIT_CODES.ok : EXIT_CODES.card;
   return count !== undefined && summary.attested < count ? EXIT_CODES.card : EXIT_CODES.ok;
 }
@@ -184,7 +195,7 @@ async function screenOf(
       const more = event.event === "ready" ? { ready: true, virtualReaders: virtual } : {};
       write(JSON.stringify({ ...event, ...more, time: new Date().toISOString() }));
     };
-    return { sink, close: () => {} };
+    return { sink, live: false, close: () => {} };
   }
   if (!process.stdout.isTTY) return plainScreen(write);
   try {

@@ -11,6 +11,9 @@ export const UPGRADE_MASTER_LABEL = "upgrade-master";
 /** Label of the key that signs packages. */
 export const RELEASE_LABEL = "release";
 
+/** Label of the key that signs the records of cards and batches. */
+export const RECORD_LABEL = "record";
+
 /** A key that a factory needs. */
 export interface FactoryKey extends HsmKey {
   /** For people. */
@@ -23,6 +26,12 @@ export const FACTORY_KEYS: readonly FactoryKey[] = [
   { label: TRANSPORT_MASTER_LABEL, kind: "master", purpose: "diversifies the transport keys of cards" },
   { label: UPGRADE_MASTER_LABEL, kind: "master", purpose: "diversifies the upgrade keys of cards" },
   { label: RELEASE_LABEL, kind: "signing", curve: "p256", purpose: "signs packages (DAP)" },
+  {
+    label: RECORD_LABEL,
+    kind: "signing",
+    curve: "p256",
+    purpose: "signs records of cards and batches (ES256)",
+  },
 ];
 
 /** What a token has of a key: `other` is a key of this label that is of another kind or curve. */

@@ -27,6 +27,8 @@ export interface HttpRequest {
 export interface HttpAnswer {
   readonly status: number;
   readonly retryAfter: string | undefined;
+  /** The server's clock (RFC 9110, 6.6.1), where it tells it. */
+  readonly date: string | undefined;
   readonly body: Uint8Array;
 }
 
@@ -79,6 +81,7 @@ export class HttpsExchange {
           resolve({
             status: incoming.statusCode ?? 0,
             retryAfter: incoming.headers["retry-after"],
+            date: incoming.headers.date,
             body: Buffer.concat(chunks),
           });
         });

@@ -89,6 +89,29 @@ export function normalizeLowS(der: Uint8Array): Uint8Array {
   return new secp256k1.Signature(signature.r, ORDER - signature.s).toBytes("der");
 }
 
+/** The same signature as R and S side by side (64 bytes), as JWS has it. @throws {CodedError} `CRYPTO_SIGNATURE`. */
+export function compactSignature(der: Uint8Array): Uint8Array {
+  try {
+    return secp256k1.Signature.fromBytes(der, "der").toBytes("compact");
+  } catch {
+    throw new CodedError("CRYPTO_SIGNATURE", `Cannot read signature: ${der.length} bytes that are not DER`);
+  }
+}
+
+/**
+ * Whether R and S side by side (64 bytes) are a signature of `message` by the key (ES256K, RFC 8812). High-S is refused:
+ * our tokens give none, and a second form of one signature serves nobody.
+ * @param publicKey 65 bytes.
+ */
+export function compactVerify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (!isPublicKey(publicKey)) return false;
+  try {
+    return secp256k1.verify(signature, message, publicKey, { format: "compact", lowS: true });
+  } catch {
+    return false;
+  }
+}
+
 /**
  * ECDH: the whole shared point (65), not its hash.
  * @throws {CodedError} `CRYPTO_POINT` for a public key off the curve, `CRYPTO_KEY` for a bad private key.

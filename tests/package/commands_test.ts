@@ -11,7 +11,7 @@ import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { startSoftHsm } from "tests/environment/softhsm.ts";
 
 const CAP = writeTestCap({ payloadBytes: 500 });
-const LABELS = ["issuer", "transport-master", "upgrade-master", "release"];
+const LABELS = ["issuer", "transport-master", "upgrade-master", "release", "record"];
 
 type Answer = ReturnType<typeof JSON.parse>;
 

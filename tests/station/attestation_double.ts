@@ -14,6 +14,8 @@ import type {
   AttestationAnswer,
   AttestationRequest,
   ClosureRequest,
+  InstallationAnswer,
+  InstallationRequest,
 } from "shared/protocol/wire/attestation.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import type { AttestationPort } from "factory/service/station/attestation_client.ts";
@@ -22,6 +24,7 @@ import { chipKey } from "factory/domain/personalization/facts.ts";
 interface Record {
   serial: Uint8Array;
   key: Secret;
+  station: string;
   state: "reserved" | "attested" | "good" | "scrapped";
   certificates: string[];
 }
@@ -33,6 +36,11 @@ export class AttestationDouble implements AttestationPort {
   readonly records = new Map<string, Record>();
   readonly byChip = new Map<string, string>();
   readonly closures: ClosureRequest[] = [];
+  readonly installations: { reservation: string; certificateSha256: string }[] = [];
+  /** Who asks: tests change it to stand at another station. */
+  station = "line-1";
+  /** Chips of closed cards are refused, as the service does when chips can be told apart. */
+  distinctChips = false;
   /** Keys that cardKeys gives. */
   cardKey = "404142434445464748494A4B4C4D4E4F";
   /** Changes the next answers of attest. */
@@ -63,6 +71,10 @@ export class AttestationDouble implements AttestationPort {
     await this.#call("reserve");
     const key = chipKey(chip);
     let id = this.byChip.get(key);
+    const closed = id !== undefined && ["good", "scrapped"].includes(this.records.get(id)!.state);
+    if (closed && this.distinctChips) {
+      throw new CodedError("ATTEST_CHIP_CLOSED", "Cannot reserve: it is closed");
+    }
     const again = id !== undefined && this.records.get(id)!.state !== "good" &&
       this.records.get(id)!.state !== "scrapped";
     if (!again) {
@@ -71,11 +83,13 @@ export class AttestationDouble implements AttestationPort {
       this.records.set(id, {
         serial: writeUint(this.#next++, 4),
         key: generatePrivateKey(SYSTEM_RANDOM),
+        station: this.station,
         state: "reserved",
         certificates: [],
       });
     }
     const record = this.records.get(id!)!;
+    record.station = this.station;
     record.key = generatePrivateKey(SYSTEM_RANDOM);
     return {
       reservation: id!,
@@ -97,6 +111,9 @@ export class AttestationDouble implements AttestationPort {
   async attest(request: AttestationRequest) {
     await this.#call("attest");
     const record = this.records.get(request.reservation)!;
+    if (record.station !== this.station) {
+      throw new CodedError("ATTEST_STATION_MISMATCH", "Cannot attest card: another station has it");
+    }
     const message = cardKeyMessage(fromHex("33400004"), fromHex(request.publicKey));
     if (!ecdsaVerify(publicKeyOf(record.key), message, fromHex(request.signature))) {
       throw new CodedError("ATTEST_CARD_SIGNATURE", "Cannot attest card: wrong signature");
@@ -107,9 +124,18 @@ export class AttestationDouble implements AttestationPort {
     return this.bend ? this.bend(answer, request) : answer;
   }
 
+  /** Not among `calls`: nothing waits for it, so its place is not fixed. */
+  install({ reservation, certificateSha256 }: InstallationRequest): Promise<InstallationAnswer> {
+    this.installations.push({ reservation, certificateSha256 });
+    return Promise.resolve({ reservation, state: "installed" as const });
+  }
+
   async closeCard(request: ClosureRequest) {
     await this.#call("close");
     const record = this.records.get(request.reservation)!;
+    if (record.station !== this.station) {
+      throw new CodedError("ATTEST_STATION_MISMATCH", "Cannot close card: another station has it");
+    }
     if (request.outcome === "good" && record.certificates.at(-1) !== request.certificateSha256) {
       throw new CodedError("ATTEST_CERTIFICATE_MISMATCH", "Cannot close card: another certificate");
     }

@@ -9,6 +9,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { type OpenCardOptions, VirtualCard } from "device/card/virtual_card.ts";
 import { openInProcessChannel } from "device/card/in_process_channel.ts";
 import type { FaultPlan } from "device/card/fault_plan.ts";
+import { DEFAULT_LINE_LIMITS, type LineLimits } from "factory/domain/judgement/line.ts";
 import { planLoad } from "factory/domain/package/load_plan.ts";
 import { checkProfile, type Profile } from "factory/domain/profile.ts";
 import { profileHash } from "factory/domain/profile_hash.ts";
@@ -84,7 +85,13 @@ export interface Line {
 /** Makes a line; `journalPath` to keep the journal over lines. */
 export async function makeLine(
   profile: Profile,
-  more: { attestation?: AttestationDouble; journalPath?: string; retryAuthentication?: boolean } = {},
+  more: {
+    attestation?: AttestationDouble;
+    journalPath?: string;
+    retryAuthentication?: boolean;
+    patienceMilliseconds?: number;
+    limits?: LineLimits;
+  } = {},
 ): Promise<Line> {
   const attestation = more.attestation ?? new AttestationDouble();
   const stateFolder = await Deno.makeTempDir({ prefix: "station-" });
@@ -111,6 +118,8 @@ export async function makeLine(
     chips: new ChipLocks(),
     operator: "ada",
     retryAuthentication: more.retryAuthentication ?? false,
+    limits: more.limits ?? DEFAULT_LINE_LIMITS,
+    patienceMilliseconds: more.patienceMilliseconds ?? 0,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     emit: (event) => events.push(event),

@@ -1,6 +1,7 @@
 /** Shows a station on a terminal, or as plain lines where there is none. */
 
 import process from "node:process";
+import { errorRow } from "shared/base/errors.ts";
 import type { EventSink, StationEvent } from "../../service/station/events.ts";
 import { packageLine } from "../../service/station/package_announcement.ts";
 import { afterEvent, EMPTY_VIEW } from "./model.ts";
@@ -12,6 +13,8 @@ const FRAME_MS = 80;
 /** A screen. */
 export interface StationScreen {
   readonly sink: EventSink;
+  /** Whether it is drawn over and over, with a person before it. */
+  readonly live: boolean;
   /** Leaves the last picture. */
   close(): void;
 }
@@ -35,6 +38,7 @@ export async function liveScreen(options: { readonly color: boolean }): Promise<
   };
   process.stdout.on("resize", resized);
   return {
+    live: true,
     sink: (event) => {
       view = afterEvent(view, event, performance.now());
       timer ??= setTimeout(draw, FRAME_MS);
@@ -70,6 +74,14 @@ function lineOf(event: StationEvent): string | undefined {
           card.serial === null ? "" : `serial ${card.serial} `
         }at ${card.step}: ${card.message} [${card.reason}]\n    ${card.next ?? ""}`;
     }
+    case "stopped":
+      return `STOPPED ${event.reader ?? "the whole station"}: ${event.reason} [${event.code}]\n    ${
+        errorRow(event.code).next
+      }`;
+    case "resumed":
+      return `${event.reader ?? "the whole station"}: goes on, says ${event.operator}`;
+    case "waiting":
+      return `${event.reader}: waiting for the attestation service (${event.seconds} s): leave the card. ${event.message}`;
     case "failover":
       return `gateway ${event.gateway}: ${event.reason}; using the other one`;
     case "warning":
@@ -91,6 +103,7 @@ function lineOf(event: StationEvent): string | undefined {
 export function plainScreen(write: (line: string) => void): StationScreen {
   let view = EMPTY_VIEW;
   return {
+    live: false,
     sink: (event) => {
       view = afterEvent(view, event, performance.now());
       const line = plainLine(event);

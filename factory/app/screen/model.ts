@@ -5,12 +5,14 @@ import type { CardReport, StationEvent } from "../../service/station/events.ts";
 /** One reader on the screen. */
 export interface ReaderView {
   readonly reader: string;
-  readonly state: "empty" | "working" | "done" | "again" | "failed";
+  readonly state: "empty" | "working" | "done" | "again" | "failed" | "stopped";
   /** What happens, or what to do. */
   readonly words: string;
   /** Part of the steps that are done, 0 to 1. */
   readonly progress: number;
   readonly serial: string | null;
+  /** Why no card is begun here; empty while cards are. Shown as soon as the card in work has ended. */
+  readonly stopped: string;
 }
 
 /** The whole screen. */
@@ -52,7 +54,11 @@ const EMPTY_READER = {
   words: "put a card on the reader",
   progress: 0,
   serial: null,
+  stopped: "",
 } as const;
+
+/** What lifts a stop, for the screen. */
+const GO_ON = "When the cause is removed: press G, then Y.";
 
 function change(view: StationView, reader: string, changed: Partial<ReaderView>): StationView {
   const known = view.readers.some((one) => one.reader === reader);
@@ -64,9 +70,11 @@ function finished(view: StationView, card: CardReport, now: number): StationView
   const words = card.outcome === "attested"
     ? "take the card off"
     : `${card.message ?? ""}. ${card.next ?? ""}`;
+  const stopped = view.readers.find(({ reader }) => reader === card.reader)?.stopped ?? "";
+  const state = card.outcome === "attested" ? "done" : card.outcome === "failed" ? "again" : "failed";
   const next = change(view, card.reader, {
-    state: card.outcome === "attested" ? "done" : card.outcome === "failed" ? "again" : "failed",
-    words,
+    state: stopped === "" ? state : "stopped",
+    words: stopped === "" ? words : `This card: ${card.outcome}. ${stopped}`,
     progress: 1,
     serial: card.serial,
   });
@@ -104,6 +112,7 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
     case "reader-removed":
       return { ...view, readers: view.readers.filter(({ reader }) => reader !== event.reader) };
     case "card-inserted":
+      if (view.readers.some(({ reader, stopped }) => reader === event.reader && stopped !== "")) return view;
       return change(view, event.reader, {
         state: "working",
         words: "looking at the card",
@@ -113,7 +122,9 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
     case "card-removed": {
       // A failure stays to be read until the next card comes.
       const state = view.readers.find(({ reader }) => reader === event.reader)?.state;
-      return state === "failed" || state === "again" ? view : change(view, event.reader, EMPTY_READER);
+      return state === "failed" || state === "again" || state === "stopped"
+        ? view
+        : change(view, event.reader, EMPTY_READER);
     }
     case "step":
       return change(view, event.reader, {
@@ -122,8 +133,34 @@ export function afterEvent(view: StationView, event: StationEvent, now: number):
         progress: event.position / (event.steps + 1),
         serial: event.serial,
       });
+    case "waiting":
+      return change(view, event.reader, {
+        state: "working",
+        words:
+          `waiting for the attestation service (${event.seconds} s): leave the card on the reader. ${event.message}`,
+      });
     case "card":
       return finished(view, event.card, now);
+    case "stopped": {
+      const words = event.code === "JOURNAL_UNUSABLE"
+        ? `${event.reason}. No card is begun: see what the station says when it ends.`
+        : `${event.reason}. ${GO_ON}`;
+      const held = view.readers.filter(({ reader }) => event.reader === null || reader === event.reader);
+      return held.reduce((next, { reader, state }) =>
+        change(next, reader, {
+          stopped: words,
+          // A card in work is finished first.
+          ...(state === "working" ? {} : { state: "stopped", words }),
+        }), view);
+    }
+    case "resumed": {
+      const held = view.readers.filter(({ reader }) => event.reader === null || reader === event.reader);
+      return held.reduce(
+        (next, { reader, state }) =>
+          change(next, reader, state === "stopped" ? EMPTY_READER : { stopped: "" }),
+        view,
+      );
+    }
     case "service-lost":
       return { ...view, serviceLost: true };
     case "service-restored":

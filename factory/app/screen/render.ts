@@ -16,6 +16,7 @@ const STYLE: Readonly<Record<ReaderView["state"], string>> = {
   done: "\x1b[1;30;42m",
   again: "\x1b[1;30;43m",
   failed: "\x1b[1;97;41m",
+  stopped: "\x1b[1;97;45m",
 };
 const RESET = "\x1b[0m";
 
@@ -25,6 +26,7 @@ const WORD: Readonly<Record<ReaderView["state"], string>> = {
   done: "DONE",
   again: "AGAIN",
   failed: "FAILED",
+  stopped: "STOP",
 };
 
 /** Rows of a block: heading, the large word, two lines of words, and one between blocks. */

@@ -4,7 +4,13 @@ import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp25
 import { cardKeyMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 import type { AttestationRequest } from "shared/protocol/wire/attestation.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { type AttestDecision, type AttestRecord, mayAttest } from "./attestation.ts";
+import {
+  type AttestDecision,
+  type AttestRecord,
+  type CertifyDecision,
+  mayAttest,
+  mayCertify,
+} from "./attestation.ts";
 import { RESERVATION_STATES } from "./card_flow.ts";
 import { BATCH, CERTIFICATE, reservationIn, STATION } from "./fixture.ts";
 import type { ReservationState } from "../../transport/issuance_store/records.ts";
@@ -23,47 +29,131 @@ const REQUEST: AttestationRequest = {
   signature: signedBy(personalizationKey, BATCH.targetId, cardKey),
 };
 
+/** States whose record has a certificate that counts. */
+const CERTIFIED: readonly ReservationState[] = ["attested", "installed", "good"];
+
 function recordIn(state: ReservationState): AttestRecord {
   return {
     reservation: reservationIn(state, { personalizationKey: toHex(publicKeyOf(personalizationKey)) }),
     batch: BATCH,
-    live: state === "attested" || state === "good" ? CERTIFICATE : undefined,
+    last: CERTIFIED.includes(state) ? CERTIFICATE : undefined,
     ofKey: undefined,
     chipElsewhere: false,
   };
 }
 
-function outcome(decision: AttestDecision): string {
+function outcome(decision: AttestDecision | CertifyDecision): string {
   if (decision.kind === "refuse") return decision.reason;
-  return decision.kind === "accept" && decision.supersedes ? "accept superseding" : decision.kind;
+  return "supersedes" in decision && decision.supersedes ? `${decision.kind} superseding` : decision.kind;
 }
 
 const decide = (record: AttestRecord, request = REQUEST, station = STATION.name) =>
   outcome(mayAttest(record, station, request));
 
+const OF_KEYS = [
+  undefined,
+  { ...CERTIFICATE, publicKey: REQUEST.publicKey },
+  { ...CERTIFICATE, publicKey: REQUEST.publicKey, revoked: true },
+  { ...CERTIFICATE, publicKey: REQUEST.publicKey, reservation: "another" },
+];
+
 Deno.test("mayAttest() every state x a new key, the known key, a superseded key, another card's key", () => {
-  const ofKeys = [
-    undefined,
-    { ...CERTIFICATE, publicKey: REQUEST.publicKey },
-    { ...CERTIFICATE, publicKey: REQUEST.publicKey, revoked: true },
-    { ...CERTIFICATE, publicKey: REQUEST.publicKey, reservation: "another" },
-  ];
   const walked = Object.fromEntries(RESERVATION_STATES.map((state) => [
     state,
-    ofKeys.map((ofKey) => decide({ ...recordIn(state), ofKey })),
+    OF_KEYS.map((ofKey) => decide({ ...recordIn(state), ofKey }, { ...REQUEST, lifeCycle: 0 })),
   ]));
-  const closed = Array(4).fill("ATTEST_CLOSED");
+  const known = ["repeat", "ATTEST_KEY_SUPERSEDED", "ATTEST_KEY_REUSED"];
   assert.deepEqual(walked, {
-    reserved: ["accept", "repeat", "ATTEST_KEY_SUPERSEDED", "ATTEST_KEY_REUSED"],
-    attested: ["accept superseding", "repeat", "ATTEST_KEY_SUPERSEDED", "ATTEST_KEY_REUSED"],
-    good: closed,
-    scrapped: closed,
+    reserved: ["see", ...known],
+    "key-seen": ["see", ...known],
+    attested: ["see superseding", ...known],
+    installed: ["ATTEST_INSTALLED", ...known],
+    good: Array(4).fill("ATTEST_CLOSED"),
+    scrapped: Array(4).fill("ATTEST_CLOSED"),
+    missing: Array(4).fill("ATTEST_MISSING"),
   });
+});
+
+Deno.test("mayAttest() every state x life cycle x an earlier certificate: only life cycle 0 gets another one", () => {
+  const lifeCycles = [undefined, 0, 1, 2, 3];
+  const earlier = [undefined, CERTIFICATE, { ...CERTIFICATE, revoked: true }];
+  for (const state of ["reserved", "key-seen", "attested"] as const) {
+    for (const last of earlier) {
+      const walked = lifeCycles.map((lifeCycle) =>
+        decide({ ...recordIn(state), last }, {
+          ...REQUEST,
+          ...(lifeCycle === undefined ? {} : { lifeCycle }),
+        })
+      );
+      const refused = "ATTEST_LIFE_CYCLE";
+      assert.deepEqual(
+        walked,
+        last === undefined ? Array(5).fill("see") : [refused, "see superseding", refused, refused, refused],
+        state,
+      );
+    }
+  }
+});
+
+Deno.test("mayAttest() goes on where the token was not reached: the key that is on record is signed", () => {
+  const seen = {
+    personalizationKey: toHex(publicKeyOf(personalizationKey)),
+    seenPublicKey: REQUEST.publicKey,
+  };
+  const record = { ...recordIn("key-seen"), reservation: reservationIn("key-seen", seen) };
+  assert.equal(decide(record), "sign");
+  assert.equal(
+    decide({ ...record, last: { ...CERTIFICATE, revoked: true } }, { ...REQUEST, lifeCycle: 0 }),
+    "sign superseding",
+  );
+  // After another reservation the same key counts no more by being on record: it is checked anew.
+  assert.equal(decide({ ...record, reservation: reservationIn("reserved", seen) }), "see");
+});
+
+Deno.test("mayCertify() every state x key on record x certificate of the key", () => {
+  const walked = Object.fromEntries(RESERVATION_STATES.map((state) => [
+    state,
+    [REQUEST.publicKey, "04" + "77".repeat(64), null].flatMap((seenPublicKey) =>
+      OF_KEYS.map((ofKey) => {
+        const reservation = reservationIn(state, { seenPublicKey });
+        return outcome(
+          mayCertify({ ...recordIn(state), reservation, ofKey }, STATION.name, REQUEST.publicKey),
+        );
+      })
+    ),
+  ]));
+  const known = ["repeat", "ATTEST_KEY_SUPERSEDED", "ATTEST_KEY_REUSED"];
+  const overtaken = ["ATTEST_KEY_SUPERSEDED", ...known];
+  const never = [...overtaken, ...overtaken, ...overtaken];
+  assert.deepEqual(walked, {
+    reserved: never,
+    "key-seen": ["accept", ...known, ...overtaken, ...overtaken],
+    attested: never,
+    installed: never,
+    good: Array(12).fill("ATTEST_CLOSED"),
+    scrapped: Array(12).fill("ATTEST_CLOSED"),
+    missing: Array(12).fill("ATTEST_MISSING"),
+  });
+});
+
+Deno.test("mayCertify() wants the station, the record and the chip to be what they were", () => {
+  const record = {
+    ...recordIn("key-seen"),
+    reservation: reservationIn("key-seen", { seenPublicKey: REQUEST.publicKey }),
+  };
+  const certify = (change: Partial<AttestRecord>, station = STATION.name) =>
+    outcome(mayCertify({ ...record, ...change }, station, REQUEST.publicKey));
+  assert.equal(certify({}), "accept");
+  assert.equal(certify({ last: { ...CERTIFICATE, revoked: true } }), "accept superseding");
+  assert.equal(certify({ reservation: undefined }), "ATTEST_RESERVATION_UNKNOWN");
+  assert.equal(certify({}, "line-2"), "ATTEST_STATION_MISMATCH");
+  assert.equal(certify({ chipElsewhere: true }), "ATTEST_CHIP_ELSEWHERE");
 });
 
 Deno.test("mayAttest() gives exactly the checked fields to the signer", () => {
   const decision = mayAttest(recordIn("reserved"), STATION.name, REQUEST);
-  assert.ok(decision.kind === "accept");
+  assert.ok(decision.kind === "see");
+  assert.deepEqual([decision.from, decision.to], ["reserved", "key-seen"]);
   assert.deepEqual(toHex(decision.serial), "00000069");
   assert.deepEqual(decision.publicKey, cardKey);
   assert.equal(decision.targetDevice, 5);

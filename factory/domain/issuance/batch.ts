@@ -44,5 +44,6 @@ export type OpenBatchDecision = { readonly kind: "accept"; readonly batch: Batch
 export function batchIsOpen(batch: BatchRecord | undefined): OpenBatchDecision {
   if (batch === undefined) return refuse("ATTEST_BATCH_UNKNOWN");
   if (batch.closed) return refuse("ATTEST_BATCH_CLOSED");
+  if (batch.state === "held") return refuse("ATTEST_BATCH_HELD");
   return { kind: "accept", batch };
 }

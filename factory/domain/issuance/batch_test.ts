@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { BatchFacts } from "../../transport/issuance_store/records.ts";
 import { batchIsOpen, mayCreateBatch } from "./batch.ts";
-import { BATCH } from "./fixture.ts";
+import { BATCH, batchIn } from "./fixture.ts";
 
 const RANGE = { first: 100, last: 199 };
 const FACTS: BatchFacts = {
@@ -12,6 +12,10 @@ const FACTS: BatchFacts = {
   targetId: BATCH.targetId,
   targetDevice: BATCH.targetDevice,
   anonymousChips: BATCH.anonymousChips,
+  scrappedInRow: BATCH.scrappedInRow,
+  yieldPercent: BATCH.yieldPercent,
+  yieldAfterCards: BATCH.yieldAfterCards,
+  yieldWindowCards: BATCH.yieldWindowCards,
 };
 
 Deno.test("mayCreateBatch() gives the next range, from the factory's first serial on, up to its last", () => {
@@ -33,6 +37,8 @@ Deno.test("mayCreateBatch() answers the same batch to the same request, and refu
     { targetId: "33400005" },
     { targetDevice: "06" },
     { anonymousChips: true },
+    { scrappedInRow: null },
+    { yieldPercent: 91 },
   ];
   for (const other of others) {
     assert.deepEqual(mayCreateBatch(BATCH, 150, RANGE, { ...FACTS, ...other }), {
@@ -42,11 +48,12 @@ Deno.test("mayCreateBatch() answers the same batch to the same request, and refu
   }
 });
 
-Deno.test("batchIsOpen() wants a batch that is known and not closed", () => {
+Deno.test("batchIsOpen() wants a batch that is known, not held and not closed", () => {
   assert.deepEqual(batchIsOpen(undefined), { kind: "refuse", reason: "ATTEST_BATCH_UNKNOWN" });
   assert.deepEqual(batchIsOpen({ ...BATCH, closed: true }), {
     kind: "refuse",
     reason: "ATTEST_BATCH_CLOSED",
   });
+  assert.deepEqual(batchIsOpen(batchIn("held")), { kind: "refuse", reason: "ATTEST_BATCH_HELD" });
   assert.deepEqual(batchIsOpen(BATCH), { kind: "accept", batch: BATCH });
 });

@@ -1,16 +1,31 @@
 import assert from "node:assert/strict";
-import { CARD_FLOW, RESERVATION_STATES, type ReservationEvent } from "./card_flow.ts";
-
-const EVENTS: readonly ReservationEvent[] = ["reserve-again", "attest", "close-good", "close-scrapped"];
+import { CARD_FLOW, RESERVATION_EVENTS, RESERVATION_STATES } from "./card_flow.ts";
 
 Deno.test("CARD_FLOW every state x event", () => {
   const walked = Object.fromEntries(
-    RESERVATION_STATES.map((state) => [state, EVENTS.map((event) => CARD_FLOW.next(state, event) ?? "-")]),
+    RESERVATION_STATES.map((
+      state,
+    ) => [state, RESERVATION_EVENTS.map((event) => CARD_FLOW.next(state, event) ?? "-")]),
   );
+  assert.deepEqual(RESERVATION_EVENTS, [
+    "reserve-again",
+    "see-key",
+    "attest",
+    "install",
+    "close-good",
+    "close-scrapped",
+    "lose",
+    "correct-good",
+    "correct-scrapped",
+  ]);
+  const no = "-";
   assert.deepEqual(walked, {
-    reserved: ["reserved", "attested", "-", "scrapped"],
-    attested: ["attested", "attested", "good", "scrapped"],
-    good: ["-", "-", "-", "-"],
-    scrapped: ["-", "-", "-", "-"],
+    reserved: ["reserved", "key-seen", no, no, no, "scrapped", "missing", no, no],
+    "key-seen": ["reserved", "key-seen", "attested", no, no, "scrapped", "missing", no, no],
+    attested: ["attested", "key-seen", no, "installed", "good", "scrapped", "missing", no, no],
+    installed: ["installed", no, no, no, "good", "scrapped", "missing", no, no],
+    good: Array(9).fill(no),
+    scrapped: Array(9).fill(no),
+    missing: [no, no, no, no, no, no, no, "good", "scrapped"],
   });
 });

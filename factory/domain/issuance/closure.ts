@@ -37,6 +37,7 @@ export function mayClose(record: CloseRecord, station: string, request: ClosureR
   const good = request.outcome === "good";
   if (good !== (request.reason === null)) return refuse("ATTEST_REASON_MISSING");
   if (Date.parse(request.finishedAt) < Date.parse(request.startedAt)) return refuse("ATTEST_TIMES");
+  if (reservation.state === "missing") return refuse("ATTEST_MISSING");
   if (closure !== undefined) {
     const same = closure.outcome === request.outcome && closure.reason === request.reason &&
       closure.certificateSha256 === request.certificateSha256;
@@ -44,7 +45,8 @@ export function mayClose(record: CloseRecord, station: string, request: ClosureR
   }
   const state = CARD_FLOW.next(reservation.state, good ? "close-good" : "close-scrapped");
   if (state !== "good" && state !== "scrapped") {
-    return refuse(reservation.state === "reserved" ? "ATTEST_NOT_ATTESTED" : "ATTEST_CLOSED");
+    const early = reservation.state === "reserved" || reservation.state === "key-seen";
+    return refuse(early ? "ATTEST_NOT_ATTESTED" : "ATTEST_CLOSED");
   }
   if (good && (live === undefined || live.sha256 !== request.certificateSha256)) {
     return refuse("ATTEST_CERTIFICATE_MISMATCH");

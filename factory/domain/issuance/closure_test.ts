@@ -29,7 +29,7 @@ function outcome(decision: CloseDecision): string {
 }
 
 function recordIn(state: (typeof RESERVATION_STATES)[number]): CloseRecord {
-  const live = state === "attested" || state === "good" ? CERTIFICATE : undefined;
+  const live = ["attested", "installed", "good"].includes(state) ? CERTIFICATE : undefined;
   const closed = state === "good" ? GOOD : SCRAPPED;
   const closure = state === "good" || state === "scrapped"
     ? { outcome: closed.outcome, reason: closed.reason, certificateSha256: closed.certificateSha256 }
@@ -44,9 +44,12 @@ Deno.test("mayClose() every state x outcome", () => {
   ]));
   assert.deepEqual(walked, {
     reserved: ["ATTEST_NOT_ATTESTED", "scrapped"],
+    "key-seen": ["ATTEST_NOT_ATTESTED", "scrapped"],
     attested: ["good", "scrapped revoked"],
+    installed: ["good", "scrapped revoked"],
     good: ["repeat good", "ATTEST_CLOSED"],
     scrapped: ["ATTEST_CLOSED", "repeat scrapped"],
+    missing: ["ATTEST_MISSING", "ATTEST_MISSING"],
   });
 });
 

@@ -2,6 +2,7 @@
 
 import type {
   BatchRecord,
+  BatchState,
   CertificateRecord,
   ReservationRecord,
   ReservationState,
@@ -23,8 +24,18 @@ export const BATCH: BatchRecord = {
   firstSerial: 100,
   lastSerial: 149,
   nextSerial: 110,
+  state: "open",
   closed: false,
+  scrappedInRow: 5,
+  yieldPercent: 90,
+  yieldAfterCards: 20,
+  yieldWindowCards: 200,
 };
+
+/** The batch in a state. */
+export function batchIn(state: BatchState): BatchRecord {
+  return { ...BATCH, state, closed: state === "closed" };
+}
 
 /** A reservation in a state. */
 export function reservationIn(
@@ -38,6 +49,7 @@ export function reservationIn(
     serial: 105,
     state,
     personalizationKey: "04" + "00".repeat(64),
+    seenPublicKey: null,
     ...change,
   };
 }

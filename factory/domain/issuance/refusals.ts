@@ -28,6 +28,12 @@ export const ISSUANCE_REFUSALS = defineErrors({
     http: 401,
     next: "This signed request was used already: sign it again with a new nonce.",
   },
+  ATTEST_IDEMPOTENCY_REUSED: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next: "This Idempotency-Key was used for another request: a new request needs a new key.",
+  },
   ATTEST_BATCH_UNKNOWN: {
     fault: "usage",
     retry: false,
@@ -46,11 +52,63 @@ export const ISSUANCE_REFUSALS = defineErrors({
     http: 409,
     next: "The batch takes no more cards: create another one.",
   },
+  ATTEST_BATCH_HELD: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next:
+      "The batch is held: `rk batch report` tells why, `rk batch open` lets it go on once the cause is removed.",
+  },
+  ATTEST_BATCH_NOT_HELD: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "The batch is open already: nothing to do.",
+  },
+  ATTEST_BATCH_REASON: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next: "Give a reason: it goes on record with the cards that are declared missing.",
+  },
+  ATTEST_BATCH_SERIALS: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next:
+      "A serial that is named as missing is none of this batch's cards in flight: `rk batch report` lists those.",
+  },
+  ATTEST_BATCH_MANY_MISSING: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next:
+      "More cards are missing than one closing signs: scrap at the stations what is there, then close again.",
+  },
   ATTEST_QUOTA_EXHAUSTED: {
     fault: "usage",
     retry: false,
     http: 409,
     next: "Every serial of the batch is given out: create another batch.",
+  },
+  ATTEST_STATION_NOT_IN_BATCH: {
+    fault: "usage",
+    retry: false,
+    http: 403,
+    next: "The batch names its stations and this is none of them: take the card to one of those.",
+  },
+  ATTEST_STATION_QUOTA_EXHAUSTED: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "This station has taken all its serials of the batch: go on at another station.",
+  },
+  ATTEST_STATION_UNKNOWN: {
+    fault: "usage",
+    retry: false,
+    http: 422,
+    next:
+      "The batch names a station that is not under `senders` of the attestation service, or names it twice.",
   },
   ATTEST_SERIALS_EXHAUSTED: {
     fault: "configuration",
@@ -69,6 +127,19 @@ export const ISSUANCE_REFUSALS = defineErrors({
     retry: false,
     http: 409,
     next: "This card has a certificate in another batch: finish or scrap it there.",
+  },
+  ATTEST_CHIP_MISSING: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "This card was given up as missing: keep it apart and bring it to whoever closed the batch.",
+  },
+  ATTEST_CHIP_TWIN: {
+    fault: "card",
+    retry: false,
+    http: 409,
+    next:
+      "Another chip has the same key diversification data or the same CPLC serial, but not both: a clone, or mixed-up data of the card maker. Keep both cards apart and report it.",
   },
   ATTEST_RESERVATION_UNKNOWN: {
     fault: "usage",
@@ -105,6 +176,26 @@ export const ISSUANCE_REFUSALS = defineErrors({
     retry: false,
     http: 409,
     next: "The certificate of this key was superseded: ask the card for a new key.",
+  },
+  ATTEST_LIFE_CYCLE: {
+    fault: "card",
+    retry: false,
+    http: 409,
+    next:
+      "The record has a certificate and this is another key. Read GET STATUS: in life cycle 0 ask again and send it; otherwise the card holds a certificate: report the installation, or scrap the card.",
+  },
+  ATTEST_INSTALLED: {
+    fault: "card",
+    retry: false,
+    http: 409,
+    next:
+      "The card holds its certificate and can make no other key in order: scrap it, and find out why it did.",
+  },
+  ATTEST_MISSING: {
+    fault: "usage",
+    retry: false,
+    http: 409,
+    next: "The card was given up as missing when its batch closed: only a recorded correction changes that.",
   },
   ATTEST_KEY_REUSED: {
     fault: "card",

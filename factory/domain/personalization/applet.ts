@@ -83,7 +83,6 @@ export const readBack: Exchanges = () => [readStatus("read the serial back", APP
 export const createKey: Exchanges = (_facts, profile) => [{
   name: "create the card's key",
   command: getPublicKeyCommand(),
-  record: true,
   check: (answer, facts) => {
     const { publicKey, serial, signature } = parsePublicKeyAnswer(answer.data);
     if (!equal(serial, known(facts.serial, "the serial"))) {

@@ -31,6 +31,7 @@ function factsBefore(): CardFacts {
   return {
     cplc: null,
     keyVersions: null,
+    otherDiversificationData: new Map(),
     isdKeysReplaced: false,
     issuerPublicKey: new Uint8Array(65),
     serial: SERIAL,

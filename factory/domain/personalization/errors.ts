@@ -30,6 +30,23 @@ export const PERSONALIZATION_ERRORS = defineErrors({
     retry: true,
     next: "A card that says it is the same chip is in another reader: take one of the two off.",
   },
+  CARD_SWAPPED: {
+    fault: "card",
+    retry: true,
+    next:
+      "Another card lies on the reader than the one that was begun. Nothing was written on it: take it off, and present both again, one after the other.",
+  },
+  CARD_RESET: {
+    fault: "card",
+    retry: true,
+    next: "The card lost its power for a moment: clean the contacts, and present it again.",
+  },
+  CARD_DUPLICATE: {
+    fault: "card",
+    retry: false,
+    next:
+      "Another card with the same chip numbers was here before: two chips must not say the same. Keep both aside and report it. Nothing was changed on this one.",
+  },
   CARD_STATUS_WORD: {
     fault: "card",
     retry: true,

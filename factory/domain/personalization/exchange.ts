@@ -25,8 +25,6 @@ export interface Exchange {
   readonly command: CommandApdu;
   /** Status words that are no failure; default `9000` alone. */
   readonly accept?: readonly number[];
-  /** Puts the plain answer into the journal before it is looked at. It must hold no secret. */
-  readonly record?: boolean;
   /** Checks the answer and adds to the facts. */
   readonly check?: (answer: ResponseApdu, facts: CardFacts) => unknown;
 }

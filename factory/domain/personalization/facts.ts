@@ -26,6 +26,8 @@ export interface CardFacts {
   keyVersions: readonly number[] | null;
   /** 10 bytes, from INITIALIZE UPDATE. */
   keyDiversificationData?: Uint8Array;
+  /** The same of another domain or of the applet, where a card says something else there; by channel target. */
+  readonly otherDiversificationData: Map<string, Uint8Array>;
   /** What the applet says of itself; undefined: there is no applet yet. */
   applet?: AppletStatus;
   content?: CardContent;

@@ -1,11 +1,12 @@
 /** What follows from a failure, as a table: present again, take off, scrap, or look after the station. */
 
 import { type ErrorRow, errorRow } from "shared/base/errors.ts";
+import { mayScrap } from "./resumption.ts";
 
 /**
  * - `again`: the card may be presented again and will go on.
  * - `refused`: nothing was changed on the card; it does not belong on the line now.
- * - `scrapped`: the card is closed with a reason.
+ * - `scrapped`: the card is closed with a reason that its step allows.
  * - `station`: not the card's fault; the card goes on when the station can.
  */
 export type Disposition = "again" | "refused" | "scrapped" | "station";
@@ -22,6 +23,8 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   CARD_ABSENT: "again",
   CARD_BUSY: "again",
   CARD_TWIN: "again",
+  CARD_SWAPPED: "again",
+  CARD_RESET: "again",
   STATION_STOPPED: "again",
   APDU_NO_STATUS: "again",
 
@@ -29,6 +32,7 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   CARD_ALREADY_ATTESTED: "refused",
   CARD_IN_USE: "refused",
   CARD_SCRAPPED: "refused",
+  CARD_DUPLICATE: "refused",
   CARD_AUTHENTICATION_BLOCKED: "refused",
   CARD_KEY_VERSION: "refused",
   CARD_APPLET_MISSING: "refused",
@@ -43,17 +47,6 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   SCP03_KEY_VERSION: "refused",
   ATTEST_CHIP_CLOSED: "refused",
   ATTEST_CHIP_ELSEWHERE: "refused",
-
-  // Never sold.
-  CARD_SERIAL_MISMATCH: "scrapped",
-  CARD_TEST_FAILED: "scrapped",
-  MUTUAL_CARD_CERTIFICATE: "scrapped",
-  MUTUAL_CARD_SERIAL: "scrapped",
-  MUTUAL_CARD_SIGNATURE: "scrapped",
-  GP_KEY_CHECK_VALUE: "scrapped",
-  ATTEST_PUBLIC_KEY: "scrapped",
-  ATTEST_KEY_REUSED: "scrapped",
-  ATTEST_CERTIFICATE_MISMATCH: "scrapped",
 };
 
 /** Codes that end an authentication: no other key is tried on the card unasked. */
@@ -70,14 +63,17 @@ export interface FailureDecision {
 }
 
 /**
- * Decides what follows from a failure.
+ * Decides what follows from a failure. Which failures scrap a card is a matter of the step: resumption.ts.
+ * @param step where it happened.
  * @param failures times in a row that this card has failed before.
  */
-export function decideFailure(code: string, failures: number): FailureDecision {
+export function decideFailure(code: string, step: string, failures: number): FailureDecision {
   const fixed = DISPOSITIONS[code];
   if (fixed !== undefined) return { disposition: fixed, counts: false };
+  if (mayScrap(step, code, false)) return { disposition: "scrapped", counts: false };
   const row: ErrorRow = errorRow(code);
   if (row.fault !== "card" && !/^(TLV|LAYOUT)_/.test(code)) return { disposition: "station", counts: false };
   // The card itself answered wrongly: a bad contact now and then, a bad card when it repeats.
-  return { disposition: failures + 1 >= CARD_FAILURES_MAX ? "scrapped" : "again", counts: true };
+  const repeated = failures + 1 >= CARD_FAILURES_MAX;
+  return { disposition: repeated && mayScrap(step, code, true) ? "scrapped" : "again", counts: true };
 }

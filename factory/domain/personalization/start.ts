@@ -21,7 +21,14 @@ export interface KnownCard {
   readonly reservation: string | null;
   /** Whether the attestation service knows the outcome. */
   readonly closed: boolean;
+  /** Authentications in a row that were begun and brought no answer. */
+  readonly attempts: number;
+  /** Highest life cycle that the applet has reported. */
+  readonly lifeCycle: number;
 }
+
+/** Authentications without an answer after which a human decides: cards count failed ones, and some lock at ten. */
+export const LOST_AUTHENTICATIONS_MAX = 5;
 
 /** What the decision rests on. */
 export interface StartRecord {
@@ -56,6 +63,12 @@ export function decideStart(record: StartRecord): StartDecision {
   if (blocked !== undefined) {
     return refuse("CARD_AUTHENTICATION_BLOCKED", `keys were refused on it before (${blocked})`);
   }
+  if (!profile.anonymousChips && (known?.attempts ?? 0) >= LOST_AUTHENTICATIONS_MAX) {
+    return refuse(
+      "CARD_AUTHENTICATION_BLOCKED",
+      `it was taken off during ${known!.attempts} authentications in a row`,
+    );
+  }
   const { applet } = facts;
   const lifeCycle = applet?.lifeCycle ?? APPLET_LIFE_CYCLE.FABRICATION;
   if (lifeCycle === APPLET_LIFE_CYCLE.USER_PERSONALIZED) return refuse("CARD_IN_USE", "it holds a seed");
@@ -77,16 +90,25 @@ export function decideStart(record: StartRecord): StartDecision {
       return refuse("CARD_STATE", "its ISD keys are thrown away and it has no certificate");
     }
     // Cards that cannot be told apart: what the journal knows may be another card's story.
-    if (profile.anonymousChips || known === undefined || known.state === "open") return { kind: "begin" };
-    return known.state === "scrapped"
-      ? refuse("CARD_SCRAPPED", "it was scrapped")
-      : refuse("CARD_STATE", "it was finished before and is blank again");
+    if (profile.anonymousChips || known === undefined) return { kind: "begin" };
+    if (known.state === "scrapped") return refuse("CARD_SCRAPPED", "it was scrapped");
+    // An applet never goes back to life cycle 0: another chip says that it is this one.
+    if (known.state === "good" || known.lifeCycle > APPLET_LIFE_CYCLE.FABRICATION) {
+      return refuse(
+        "CARD_DUPLICATE",
+        `a card with the same chip has serial ${known.serial} already, and it is blank`,
+      );
+    }
+    return { kind: "begin" };
   }
 
   const serial = toHex(applet!.serial);
   if (known !== undefined && known.serial === serial) {
     if (known.state === "scrapped") return refuse("CARD_SCRAPPED", `it was scrapped (serial ${serial})`);
     if (known.state === "good") {
+      if (lifeCycle < APPLET_LIFE_CYCLE.ATTESTED) {
+        return refuse("CARD_DUPLICATE", `serial ${serial} is finished, and this card is not`);
+      }
       return known.closed
         ? refuse("CARD_ALREADY_ATTESTED", `it is attested (serial ${serial})`)
         : { kind: "report" };

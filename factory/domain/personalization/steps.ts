@@ -1,12 +1,12 @@
 /**
- * The personalization of a card as a table: its steps in order, what each needs, which commands it sends, and how one
- * tells that it has happened. The engine (service/station/engine.ts) walks it; nothing else knows the order.
+ * The personalization of a card as a table: its steps in order, what each needs and which commands it sends. How one tells
+ * that a step has happened, and what to do after a tear, is its row in resumption.ts. The engine (service/station/engine.ts)
+ * walks both; nothing else knows the order.
  *
  * Against the list in spec/card.md, section 7: the SSD is installed before the package is loaded, so that INSTALL [for load]
  * can name it as the package's domain, and the applet belongs to it without being moved. GPC 2.3.1, 7.2.
  */
 
-import { CARD_LIFE_CYCLE } from "shared/protocol/gp/constants.ts";
 import type { Profile } from "../profile.ts";
 import { createKey, personalize, readBack, setAttested, setCertificate, testCard } from "./applet.ts";
 import {
@@ -21,7 +21,7 @@ import {
 import type { Exchanges } from "./exchange.ts";
 import type { CardFacts } from "./facts.ts";
 import { readCardLifeCycle, replaceIsdKeys, secureCard } from "./lock.ts";
-import { APPLET_LIFE_CYCLE } from "./start.ts";
+import { RESUMPTION, type StepName } from "./resumption.ts";
 
 /**
  * What a step talks through.
@@ -33,26 +33,21 @@ import { APPLET_LIFE_CYCLE } from "./start.ts";
 export type StepChannel = "isd" | "owner" | "applet" | "none";
 
 /** Steps that need more than the card: the engine has one action for each. */
-export type StepAction = "reserve" | "attest" | "prove" | "confirm" | "close";
+export type StepAction = "reserve" | "attest" | "report" | "prove" | "confirm" | "close";
 
 /** One step. */
 export interface Step {
-  readonly name: string;
+  readonly name: StepName;
   /** What the operator reads while it runs. */
   readonly words: string;
   readonly channel: StepChannel;
   /** Whether this profile has the step; absent: every profile. */
   readonly applies?: (profile: Profile) => boolean;
-  /** Whether it has happened already, seen from the facts; absent: it is done at every presentation. */
-  readonly happened?: (facts: CardFacts, profile: Profile) => boolean;
   /**
-   * When the journal must be on disk. `before`: that it begins is known before its first command leaves, because the
-   * card cannot be asked afterwards. `after`: its result is known before anything rests on it. Absent: the card can be asked,
-   * or the attestation service, so the note may be written with the next.
+   * The card goes on meanwhile. `wait`: the step that needs the serial waits for the result. `forget`: nothing does, and
+   * its failure is none of the card's.
    */
-  readonly durable?: "before" | "after";
-  /** Its result is waited for only by the step that says so: the card goes on being prepared meanwhile. */
-  readonly background?: true;
+  readonly background?: "wait" | "forget";
   /** Needs the serial: waits for the background step, and for its result on disk. */
   readonly needsSerial?: true;
   /** Commands to the card. */
@@ -61,19 +56,13 @@ export interface Step {
   readonly action?: StepAction;
 }
 
-const lifeCycle = (facts: CardFacts) => facts.applet?.lifeCycle ?? APPLET_LIFE_CYCLE.FABRICATION;
-const certified = (facts: CardFacts) => lifeCycle(facts) >= APPLET_LIFE_CYCLE.PENDING_TESTS;
-const attested = (facts: CardFacts) => lifeCycle(facts) >= APPLET_LIFE_CYCLE.ATTESTED;
-
 /** The steps in order. */
 export const STEPS: readonly Step[] = [
   {
-    // A certified card has its reservation already: the journal knows it, or the engine has asked for it.
     name: "reserve",
     words: "reserving a serial number",
     channel: "none",
-    happened: certified,
-    background: true,
+    background: "wait",
     action: "reserve",
   },
   {
@@ -81,7 +70,6 @@ export const STEPS: readonly Step[] = [
     words: "reading what is on the card",
     channel: "isd",
     applies: installsContent,
-    happened: certified,
     exchanges: readContent,
   },
   {
@@ -89,7 +77,6 @@ export const STEPS: readonly Step[] = [
     words: "installing the security domain",
     channel: "isd",
     applies: ({ ssd }) => ssd === "install",
-    happened: (facts) => certified(facts) || facts.content?.ssdInstalled === true,
     exchanges: installSsd,
   },
   {
@@ -97,7 +84,6 @@ export const STEPS: readonly Step[] = [
     words: "loading the applet",
     channel: "isd",
     applies: ({ applet }) => applet.state === "load",
-    happened: (facts) => certified(facts) || facts.content?.packageLoaded === true,
     exchanges: loadPackage,
   },
   {
@@ -105,7 +91,6 @@ export const STEPS: readonly Step[] = [
     words: "installing the applet",
     channel: "isd",
     applies: ({ applet }) => applet.state !== "instance",
-    happened: (facts) => certified(facts) || facts.content?.appletInstalled === true,
     exchanges: installApplet,
   },
   {
@@ -113,9 +98,6 @@ export const STEPS: readonly Step[] = [
     words: "giving the applet to its domain",
     channel: "isd",
     applies: (profile) => installsContent(profile) && profile.personalizeThrough === "ssd",
-    happened: (facts, { aids }) =>
-      certified(facts) || facts.content?.appletDomain === undefined ||
-      facts.content.appletDomain === aids.ssdInstance,
     exchanges: associateApplet,
   },
   {
@@ -123,14 +105,12 @@ export const STEPS: readonly Step[] = [
     words: "writing the wallet channel keys",
     channel: "owner",
     applies: ({ ssd }) => ssd === "install",
-    happened: (facts) => certified(facts) || facts.content?.ssdKeyed === true,
     exchanges: putSsdKeys,
   },
   {
     name: "personalize",
     words: "writing serial and keys",
     channel: "owner",
-    happened: certified,
     needsSerial: true,
     exchanges: personalize,
   },
@@ -138,43 +118,43 @@ export const STEPS: readonly Step[] = [
     name: "read-back",
     words: "reading back",
     channel: "applet",
-    happened: certified,
     exchanges: readBack,
   },
   {
     name: "create-key",
     words: "the card makes its key",
     channel: "applet",
-    happened: certified,
-    // Its answer is recorded, and on disk, before it is looked at: see `Exchange.record`.
     exchanges: createKey,
   },
   {
     name: "attest",
     words: "waiting for the certificate",
     channel: "none",
-    happened: certified,
     action: "attest",
   },
   {
     name: "set-certificate",
     words: "writing the certificate",
     channel: "applet",
-    happened: certified,
     exchanges: setCertificate,
+  },
+  {
+    name: "report-certificate",
+    words: "reporting the certificate",
+    channel: "none",
+    background: "forget",
+    action: "report",
   },
   {
     name: "test",
     words: "testing",
     channel: "applet",
-    happened: attested,
     exchanges: testCard,
   },
   {
     name: "set-attested",
     words: "declaring it attested",
     channel: "applet",
-    happened: attested,
     exchanges: setAttested,
   },
   {
@@ -189,7 +169,6 @@ export const STEPS: readonly Step[] = [
     words: "reading the card's state",
     channel: "isd",
     applies: ({ secure }) => secure.setSecured,
-    happened: ({ isdKeysReplaced }) => isdKeysReplaced,
     exchanges: readCardLifeCycle,
   },
   {
@@ -197,8 +176,6 @@ export const STEPS: readonly Step[] = [
     words: "locking the card",
     channel: "isd",
     applies: ({ secure }) => secure.setSecured,
-    // Keys are replaced last of all, so replaced keys say that the card is secured.
-    happened: (facts) => facts.isdKeysReplaced || facts.cardLifeCycle === CARD_LIFE_CYCLE.SECURED,
     exchanges: secureCard,
   },
   {
@@ -206,8 +183,6 @@ export const STEPS: readonly Step[] = [
     words: "throwing the transport keys away",
     channel: "isd",
     applies: ({ secure }) => secure.replaceIsdKeys,
-    happened: ({ isdKeysReplaced }) => isdKeysReplaced,
-    durable: "before",
     exchanges: replaceIsdKeys,
   },
   {
@@ -231,5 +206,10 @@ export function stepsOf(profile: Profile): readonly Step[] {
 
 /** The first step that a card still needs, for people who ask what comes next. */
 export function nextStep(facts: CardFacts, profile: Profile): Step | undefined {
-  return stepsOf(profile).find((step) => !(step.happened?.(facts, profile) ?? false));
+  return stepsOf(profile).find((step) => !happened(step, facts, profile));
+}
+
+/** Whether a step has happened already on this card; false for those that are done at every presentation. */
+export function happened(step: Step, facts: CardFacts, profile: Profile): boolean {
+  return RESUMPTION[step.name].happened?.(facts, profile) ?? false;
 }

@@ -14,6 +14,7 @@ import {
   cardAnswer,
   closureOf,
   freshChip,
+  keyedStamp,
   makeSender,
   makeService,
   reasonOf,
@@ -57,7 +58,15 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] as cons
       const closure = closureOf(reserved.reservation, "good", attested.certificateSha256);
       assert.equal(accepted(await service.close(stamp(STATION), closure)).outcome, "good");
       const report = accepted(await service.readBatch("line-1", batch.batch));
-      assert.deepEqual(report.counts, { reserved: 0, attested: 0, good: 1, scrapped: 0 });
+      assert.deepEqual(report.counts, {
+        reserved: 0,
+        "key-seen": 0,
+        attested: 0,
+        installed: 0,
+        good: 1,
+        scrapped: 0,
+        missing: 0,
+      });
       assert.equal(report.state, "open");
     });
 
@@ -360,21 +369,39 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] as cons
       assert.ok(lines.some((line) => line.includes(reserved.reservation)));
     });
 
-    await t.step("a fault undoes everything: the same stamp works afterwards", async () => {
-      const batch = await newBatch(1);
-      const reserved = accepted(
-        await service.reserve(stamp(STATION), { batch: batch.batch, chip: freshChip() }),
-      );
-      const { request } = await cardAnswer(reserved, STATION);
-      const broken = await makeService(database, {
-        ...wrapped(backends),
-        sign: () => Promise.reject(new Error("token gone")),
-      }, { senders: SENDERS });
-      const used = stamp(STATION);
-      await assert.rejects(broken.attest(used, request), /token gone/);
-      assert.equal(accepted(await service.attest(used, request)).superseded, false);
-    });
+    await t.step(
+      "a token that is gone leaves the key on record, and the repetition goes on from there",
+      async () => {
+        const batch = await newBatch(1);
+        const reserved = accepted(
+          await service.reserve(stamp(STATION), { batch: batch.batch, chip: freshChip() }),
+        );
+        const { request } = await cardAnswer(reserved, STATION);
+        const broken = await makeService(database, {
+          ...wrapped(backends),
+          sign: () => Promise.reject(new Error("token gone")),
+        }, { senders: SENDERS });
+        const key = crypto.randomUUID();
+        await assert.rejects(broken.attest(keyedStamp(STATION, key, request), request), /token gone/);
+        assert.deepEqual(await eventsOf(sql, reserved.reservation), ["reserve", "see-key"]);
+        const attested = accepted(await service.attest(keyedStamp(STATION, key, request), request));
+        assert.equal(attested.superseded, false);
+        assert.deepEqual(
+          accepted(await service.attest(keyedStamp(STATION, key, request), request)),
+          attested,
+        );
+        assert.deepEqual(await eventsOf(sql, reserved.reservation), ["reserve", "see-key", "attest"]);
+      },
+    );
   });
+}
+
+/** Events of a reservation's journal, in order; its entries have no gap. */
+async function eventsOf(sql: Backends["database"]["sql"], reservation: string): Promise<string[]> {
+  const rows = await sql<{ entry: number; event: string }[]>`
+    SELECT entry, event FROM issuance_journal WHERE reservation = ${reservation} ORDER BY sequence`;
+  assert.deepEqual(rows.map(({ entry }) => entry), rows.map((_, i) => i + 1));
+  return rows.map(({ event }) => event);
 }
 
 /** The token with its methods bound, so that a test can replace one. */

@@ -2,17 +2,26 @@
 
 import { toHex } from "shared/base/bytes.ts";
 import type { BatchAnswer, CreateBatchRequest } from "shared/protocol/wire/attestation.ts";
-import { serialHex } from "../../domain/issuance/attestation.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
 import { mayCreateBatch } from "../../domain/issuance/batch.ts";
 import { type Refusal, refuse } from "../../domain/issuance/refusals.ts";
 import { maySend } from "../../domain/issuance/sender.ts";
-import type { BatchFacts } from "../../transport/issuance_store/records.ts";
+import type { BatchFacts, BatchStationRecord } from "../../transport/issuance_store/records.ts";
+import { countsOf } from "../../transport/issuance_store/rows.ts";
 import type { BatchReport } from "../../transport/issuance_store/store.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, isRefusal, signedRequest } from "./context.ts";
+import { type AttestationContext, done, signedRequest } from "./context.ts";
 
-const NO_CARDS = { reserved: 0, attested: 0, good: 0, scrapped: 0 } as const;
+/** A request without limits switches both rules off. */
+const NO_LIMITS = {
+  scrappedInRow: null,
+  yieldPercent: null,
+  yieldAfterCards: 1,
+  yieldWindowCards: 1,
+} as const;
+
+type StationQuota = Pick<BatchStationRecord, "station" | "quota">;
 
 /** Creates a batch with a serial range of its own. The same request again, by name, answers the same batch. */
 export async function createBatch(
@@ -28,35 +37,70 @@ export async function createBatch(
     targetId: request.targetId,
     targetDevice: request.targetDevice,
     anonymousChips: request.anonymousChips ?? false,
+    ...(request.limits ?? NO_LIMITS),
   };
+  const stations = (request.stations ?? []).map(({ name, quota }) => ({
+    station: name,
+    quota: quota ?? null,
+  }));
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
-  const made = await signedRequest(
+  return await signedRequest(
     context,
     stamp,
     ["batch-manager"],
     // The allocator's lock comes first, so that the batch is read after a concurrent request has made it.
-    (transaction) => Promise.all([transaction.lockAllocator(), transaction.batch(facts.name, false)]),
-    async (transaction, [nextSerial, existing]) => {
+    (transaction) =>
+      Promise.all([
+        transaction.lockAllocator(),
+        transaction.batch(facts.name, false),
+        transaction.batchStations(facts.name),
+      ]),
+    async (transaction, [nextSerial, existing, given]) => {
+      if (!stationsAreKnown(context, stations)) return refuse("ATTEST_STATION_UNKNOWN");
+      if (existing !== undefined && !sameStations(given, stations)) return refuse("ATTEST_BATCH_EXISTS");
       const decision = mayCreateBatch(existing, nextSerial, context.serials, facts);
       if (decision.kind === "refuse") return decision;
-      if (decision.kind === "repeat") return { batch: decision.batch, isNew: false };
+      if (decision.kind === "repeat") {
+        const counts = await transaction.counts(decision.batch.name);
+        return done(batchAnswer({ batch: decision.batch, counts }, issuerPublicKey));
+      }
       const { firstSerial, lastSerial } = decision;
-      const batch = await transaction.insertBatch(facts, firstSerial, lastSerial, stamp.sender);
-      return { batch, isNew: true };
+      const batch = await transaction.insertBatch(
+        facts,
+        firstSerial,
+        lastSerial,
+        stamp.sender,
+        request.held === true ? "held" : "open",
+      );
+      await transaction.insertBatchStations(batch.name, stations);
+      return done(
+        batchAnswer({ batch, counts: countsOf([]) }, issuerPublicKey),
+        () =>
+          context.log.info("batch.created", {
+            batch: batch.name,
+            quantity: batch.quantity,
+            firstSerial: serialHex(firstSerial),
+            lastSerial: serialHex(lastSerial),
+            stations: stations.length,
+            sender: stamp.sender,
+          }),
+      );
     },
   );
-  if (isRefusal(made)) return made;
-  if (made.isNew) {
-    context.log.info("batch.created", {
-      batch: made.batch.name,
-      quantity: made.batch.quantity,
-      firstSerial: serialHex(made.batch.firstSerial),
-      lastSerial: serialHex(made.batch.lastSerial),
-      sender: stamp.sender,
-    });
-  }
-  const counts = made.isNew ? NO_CARDS : await context.store.counts(made.batch.name);
-  return batchAnswer({ batch: made.batch, counts }, issuerPublicKey);
+}
+
+/** Each is a configured station, named once. */
+function stationsAreKnown(context: AttestationContext, stations: readonly { station: string }[]): boolean {
+  const names = new Set(stations.map(({ station }) => station));
+  return names.size === stations.length &&
+    [...names].every((name) => context.senders.get(name)?.role === "station");
+}
+
+/** Whether the batch was made with the same stations and quotas; what they took since does not count. */
+function sameStations(given: readonly BatchStationRecord[], asked: readonly StationQuota[]): boolean {
+  const texts = (list: readonly StationQuota[]) =>
+    list.map(({ station, quota }) => `${station}:${quota ?? ""}`).sort().join();
+  return texts(given) === texts(asked);
 }
 
 /** A batch and how far it is. The request is not signed: it changes nothing; the identity is the connection's. */
@@ -76,7 +120,6 @@ export async function readBatch(
 }
 
 function batchAnswer({ batch, counts }: BatchReport, issuerPublicKey: string): BatchAnswer {
-  const done = counts.good + counts.scrapped === batch.quantity;
   return {
     batch: batch.name,
     quantity: batch.quantity,
@@ -87,7 +130,7 @@ function batchAnswer({ batch, counts }: BatchReport, issuerPublicKey: string): B
     ...(batch.anonymousChips ? { anonymousChips: true } : {}),
     firstSerial: serialHex(batch.firstSerial),
     lastSerial: serialHex(batch.lastSerial),
-    state: batch.closed || done ? "closed" : "open",
+    state: batch.state,
     counts: { ...counts },
     issuerPublicKey,
   };

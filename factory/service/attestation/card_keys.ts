@@ -7,7 +7,7 @@ import { batchIsOpen } from "../../domain/issuance/batch.ts";
 import { chipIdentity } from "../../domain/issuance/chip.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
-import { type AttestationContext, isRefusal, signedRequest } from "./context.ts";
+import { type AttestationContext, type Done, done, furtherPart, signedRequest } from "./context.ts";
 import { sealForStation } from "./station_seal.ts";
 
 /** Gives a station the static keys of a card. Who asked for which chip is on record before they are told. */
@@ -22,13 +22,14 @@ export async function cardKeys(
     stamp,
     ["station"],
     (transaction) => transaction.batch(request.batch, false),
-    async (transaction, found) => {
+    async (transaction, found): Promise<Done<CardKeysAnswer | undefined> | Refusal> => {
       const open = batchIsOpen(found);
-      if (open.kind === "accept") await transaction.noteCardKeys(request.batch, key, stamp.sender);
-      return open;
+      if (open.kind === "refuse") return open;
+      await transaction.noteCardKeys(request.batch, key, stamp.sender);
+      return { answer: undefined, final: false };
     },
   );
-  if (isRefusal(allowed)) return allowed;
+  if (allowed !== undefined) return allowed;
   const keys = await diversifyKdf3(
     context.transportMaster,
     fromHex(request.chip.keyDiversificationData),
@@ -41,12 +42,17 @@ export async function cardKeys(
       dek: toHex(keys.dek.reveal()),
     };
     const sealed = await sealForStation(context, stamp.sender, plain);
-    context.log.info("card.keys-released", {
-      batch: request.batch,
-      keyDiversificationData: request.chip.keyDiversificationData,
-      sender: stamp.sender,
-    });
-    return { sealed };
+    return await furtherPart(
+      context,
+      stamp,
+      () =>
+        Promise.resolve(done({ sealed }, () =>
+          context.log.info("card.keys-released", {
+            batch: request.batch,
+            keyDiversificationData: request.chip.keyDiversificationData,
+            sender: stamp.sender,
+          }))),
+    );
   } finally {
     for (const secret of [keys.enc, keys.mac, keys.dek]) secret.wipe();
   }

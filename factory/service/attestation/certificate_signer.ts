@@ -1,6 +1,7 @@
 /**
  * The only code of this process that has the issuer's key sign. It takes checked fields, never bytes to sign:
- * an `0A` card certificate (spec/card.md, 5.1) and the factory's host certificate (5.2) are all it can make.
+ * an `0A` card certificate (spec/card.md, 5.1), the factory's host certificate (5.2) and the list of revoked certificates
+ * are all it can make.
  */
 
 import { toHex } from "shared/base/bytes.ts";
@@ -9,6 +10,11 @@ import { isPublicKey } from "shared/crypto/secp256k1.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import "shared/transport/hsm.ts";
 import { buildCardCertificateBody, finishCardCertificate } from "shared/protocol/recovery_key/certificate.ts";
+import {
+  finishRevocationList,
+  type RevocationList,
+  revocationListMessage,
+} from "shared/protocol/recovery_key/revocation_list.ts";
 import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 
 /** Makes certificates. */
@@ -19,6 +25,8 @@ export interface CertificateSigner {
   cardCertificate(
     fields: { serial: Uint8Array; publicKey: Uint8Array; targetDevice: number },
   ): Promise<Uint8Array>;
+  /** A whole list of revoked certificates, a compact JWS. */
+  revocationList(list: RevocationList): Promise<string>;
   /** The signature of a host certificate, DER low-S. */
   hostCertificate(fields: { hostSerial: Uint8Array; publicKey: Uint8Array }): Promise<Uint8Array>;
 }
@@ -29,20 +37,25 @@ export function certificateSigner(
   issuerLabel: string,
 ): CertificateSigner {
   let known: Uint8Array | undefined;
-  return {
-    async issuerPublicKey() {
-      if (known === undefined) {
-        const key = await hsm.publicKey(issuerLabel);
-        // A token may hold keys of other curves: one of those under the issuer's label signs nothing that a card accepts.
-        if (!isPublicKey(key)) {
-          throw new CodedError(
-            "HSM_KEY_MISSING",
-            `Cannot use issuer key ${issuerLabel}: it is not on secp256k1`,
-          );
-        }
-        known = key;
+  const issuerPublicKey = async () => {
+    if (known === undefined) {
+      const key = await hsm.publicKey(issuerLabel);
+      // A token may hold keys of other curves: one of those under the issuer's label signs nothing that a card accepts.
+      if (!isPublicKey(key)) {
+        throw new CodedError(
+          "HSM_KEY_MISSING",
+          `Cannot use issuer key ${issuerLabel}: it is not on secp256k1`,
+        );
       }
-      return known;
+      known = key;
+    }
+    return known;
+  };
+  return {
+    issuerPublicKey,
+    async revocationList(list) {
+      const message = revocationListMessage(list, await issuerPublicKey());
+      return finishRevocationList(message, await hsm.sign(issuerLabel, message));
     },
     async cardCertificate(fields) {
       const body = buildCardCertificateBody(fields);

@@ -11,6 +11,7 @@ import { maySend } from "../../domain/issuance/sender.ts";
 import { type IssuanceStore, violatedConstraint } from "../../transport/issuance_store/store.ts";
 import type { IssuanceTransaction, RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import type { CertificateSigner } from "./certificate_signer.ts";
+import type { RecordSigner } from "./record_signer.ts";
 
 /** A sender, as configured. */
 export interface ConfiguredSender {
@@ -29,6 +30,7 @@ export type TransportMaster = (input: Uint8Array) => Promise<Uint8Array>;
 export interface AttestationContext {
   readonly store: IssuanceStore;
   readonly signer: CertificateSigner;
+  readonly records: RecordSigner;
   readonly transportMaster: TransportMaster;
   /** By name. */
   readonly senders: ReadonlyMap<string, ConfiguredSender>;
@@ -43,27 +45,95 @@ export interface AttestationContext {
 const CONSTRAINT_REASONS: Readonly<Record<string, RefusalReason>> = {
   chip_attested_once: "ATTEST_CHIP_ELSEWHERE",
   card_key_once: "ATTEST_KEY_REUSED",
+  chip_diversification_once: "ATTEST_CHIP_TWIN",
+  chip_cplc_once: "ATTEST_CHIP_TWIN",
 };
 
+/** What an operation's work came to. */
+export interface Done<A> {
+  /** The answer: what is sent, and what is stored for a repetition. */
+  readonly answer: A;
+  /** Whether the answer is stored here; false when a later part of the operation makes it. Default true. */
+  readonly final?: boolean;
+  /** Called after the commit, once: writes the log. */
+  readonly log?: () => void;
+}
+
+/** Ends an operation's work with its answer. */
+export function done<A>(answer: A, log?: () => void): Done<A> {
+  return log === undefined ? { answer } : { answer, log };
+}
+
 /**
- * Runs a signed request in one transaction: spends its nonce, checks its sender, then does `work`. A refusal
- * commits too, so that the refused request cannot be sent again; only a fault undoes everything.
+ * Runs a signed request in one transaction: spends its nonce, checks its sender, then does `work` and stores the
+ * answer under the request's Idempotency-Key. A request that was answered before gets that answer again, byte for byte.
+ * A refusal commits too, so that the refused request cannot be sent again; it is not stored: it changed nothing, and is
+ * decided anew. Only a fault undoes everything.
  * @param roles Who may use this operation.
  * @param together Reads that do not depend on the sender, sent along with the opening statement.
  */
-export async function signedRequest<R, T>(
+export async function signedRequest<R, A>(
   context: AttestationContext,
   stamp: RequestStamp,
   roles: readonly SenderRole[],
   together: (transaction: IssuanceTransaction) => Promise<R>,
-  work: (transaction: IssuanceTransaction, read: R) => Promise<T | Refusal>,
-): Promise<T | Refusal> {
+  work: (transaction: IssuanceTransaction, read: R) => Promise<Done<A> | Refusal>,
+): Promise<A | Refusal> {
+  const { requestSha256 } = stamp;
   try {
-    return await context.store.transaction(async (transaction) => {
+    const made = await context.store.transaction(async (transaction): Promise<Done<A> | Refusal> => {
       const [opening, read] = await Promise.all([transaction.open(stamp), together(transaction)]);
       const allowed = maySend(opening.sender, opening.fresh, roles);
-      return allowed.kind === "refuse" ? allowed : await work(transaction, read);
+      if (allowed.kind === "refuse") return allowed;
+      const { earlier } = opening;
+      if (earlier !== undefined && earlier.requestSha256 !== requestSha256) {
+        return refuse("ATTEST_IDEMPOTENCY_REUSED");
+      }
+      if (earlier?.answer != null) return repeated(context, stamp, earlier.answer);
+      const result = await work(transaction, read);
+      if (isRefusal(result) || result.final === false) return result;
+      return { ...result, answer: await keep(transaction, stamp, result.answer) };
     });
+    if (isRefusal(made)) return made;
+    made.log?.();
+    return made.answer;
+  } catch (error) {
+    const reason = CONSTRAINT_REASONS[violatedConstraint(error) ?? ""];
+    if (reason === undefined) throw error;
+    return refuse(reason);
+  }
+}
+
+/** Stores an answer that no other instance has stored meanwhile; then that one counts. */
+async function keep<A>(transaction: IssuanceTransaction, stamp: RequestStamp, answer: A): Promise<A> {
+  if (stamp.idempotencyKey === undefined) return answer;
+  const text = JSON.stringify(answer);
+  const kept = await transaction.keepAnswer(stamp, text);
+  return kept === text ? answer : JSON.parse(kept) as A;
+}
+
+function repeated<A>(context: AttestationContext, stamp: RequestStamp, answer: string): Done<A> {
+  return done(JSON.parse(answer) as A, () => context.log.info("request.repeated", { sender: stamp.sender }));
+}
+
+/**
+ * A later part of an operation whose request was opened by `signedRequest`: another transaction, which stores the answer.
+ */
+export async function furtherPart<A>(
+  context: AttestationContext,
+  stamp: RequestStamp,
+  work: (transaction: IssuanceTransaction) => Promise<Done<A> | Refusal>,
+): Promise<A | Refusal> {
+  try {
+    const made = await context.store.transaction(async (transaction): Promise<Done<A> | Refusal> => {
+      const result = await work(transaction);
+      return isRefusal(result)
+        ? result
+        : { ...result, answer: await keep(transaction, stamp, result.answer) };
+    });
+    if (isRefusal(made)) return made;
+    made.log?.();
+    return made.answer;
   } catch (error) {
     const reason = CONSTRAINT_REASONS[violatedConstraint(error) ?? ""];
     if (reason === undefined) throw error;

@@ -6,7 +6,7 @@ import { mayIssueHostCertificate } from "../../domain/issuance/host_certificate.
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, isRefusal, signedRequest } from "./context.ts";
+import { type AttestationContext, done, signedRequest } from "./context.ts";
 
 /** Signs, or answers again, the certificate of a test wallet's static key. */
 export async function hostCertificate(
@@ -16,7 +16,9 @@ export async function hostCertificate(
 ): Promise<HostCertificateAnswer | Refusal> {
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   const { hostSerial, publicKey } = request;
-  const made = await signedRequest(
+  const answered = (signature: string, log?: () => void) =>
+    done<HostCertificateAnswer>({ hostSerial, publicKey, signature, issuerPublicKey }, log);
+  return await signedRequest(
     context,
     stamp,
     ["station"],
@@ -24,14 +26,14 @@ export async function hostCertificate(
     async (transaction, existing) => {
       const decision = mayIssueHostCertificate(context.hostCertificates, existing, stamp.sender, request);
       if (decision.kind === "refuse") return decision;
-      if (decision.kind === "repeat") return { signature: decision.certificate.signature, isNew: false };
+      if (decision.kind === "repeat") return answered(decision.certificate.signature);
       const signature = toHex(await context.signer.hostCertificate(decision));
       const station = stamp.sender;
       await transaction.insertHostCertificate({ hostSerial, publicKey, station, signature, issuerPublicKey });
-      return { signature, isNew: true };
+      return answered(
+        signature,
+        () => context.log.info("host.certified", { hostSerial, sender: stamp.sender }),
+      );
     },
   );
-  if (isRefusal(made)) return made;
-  if (made.isNew) context.log.info("host.certified", { hostSerial, sender: stamp.sender });
-  return { hostSerial, publicKey, signature: made.signature, issuerPublicKey };
 }

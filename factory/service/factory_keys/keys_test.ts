@@ -18,7 +18,7 @@ async function fixture() {
   return { open, [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }) };
 }
 
-const ALL = ["issuer", "transport-master", "upgrade-master", "release"];
+const ALL = ["issuer", "transport-master", "upgrade-master", "release", "record"];
 
 Deno.test("makeFactoryKeys() makes what is missing, once, also when two run at once", async () => {
   await using token = await fixture();
@@ -34,7 +34,7 @@ Deno.test("makeFactoryKeys() makes what is missing, once, also when two run at o
   assert.deepEqual(read.missing.concat(read.other), []);
   assert.deepEqual(read.keys.map(({ label }) => label), ALL);
   assert.equal(read.keys[0]!.publicKey, issuer);
-  assert.deepEqual(read.keys.map(({ curve }) => curve), ["secp256k1", null, null, "p256"]);
+  assert.deepEqual(read.keys.map(({ curve }) => curve), ["secp256k1", null, null, "p256", "p256"]);
   for (const key of read.keys) {
     if (key.kind === "master") assert.deepEqual([key.publicKey, key.publicKeySha256], [null, null]);
     else {

@@ -2,10 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
-import { CodedError } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import { parseCardCertificate, verifyCardCertificate } from "shared/protocol/recovery_key/certificate.ts";
 import { mutualAuthenticate } from "shared/protocol/recovery_key/mutual_authentication.ts";
-import type { ClosureRequest } from "shared/protocol/wire/attestation.ts";
 import { parseSimple } from "shared/protocol/tlv/simple.ts";
 import type { StepAction } from "../../domain/personalization/steps.ts";
 import type { CardFacts } from "../../domain/personalization/facts.ts";
@@ -15,8 +14,10 @@ import type { Profile } from "../../domain/profile.ts";
 import type { JournalCard } from "../../transport/journal/port.ts";
 import { reserve } from "./admit.ts";
 import type { CardLink } from "./card_link.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import { readApplet } from "./look.ts";
+import { checkDiversification } from "./same_card.ts";
 
 /** What an action works with. `card` is replaced as the journal changes. */
 export interface ActionScene {
@@ -62,6 +63,8 @@ async function attest({ context, facts, ...scene }: ActionScene): Promise<Journa
     serial: toHex(known(facts.serial, "the serial")),
     publicKey: toHex(known(facts.publicKey, "the card's key")),
     signature: toHex(known(facts.publicKeySignature, "the card's signature")),
+    // GET PUBLIC KEY has just answered, which it does in life cycle 0 only.
+    lifeCycle: APPLET_LIFE_CYCLE.FABRICATION,
   });
   const certificate = fromHex(answer.certificate);
   checkCertificate(facts, context.batch.profile, certificate);
@@ -78,6 +81,20 @@ async function attest({ context, facts, ...scene }: ActionScene): Promise<Journa
     publicKey: toHex(facts.publicKey!),
     certificateSha256: hash,
   });
+}
+
+/** Tells the service that the card holds its certificate. A card of another station is told of by its closure alone. */
+async function report({ context, facts, card }: ActionScene): Promise<JournalCard> {
+  const { reservation } = facts;
+  const certificateSha256 = facts.certificateSha256 ?? card.certificateSha256;
+  if (reservation !== undefined && certificateSha256 !== null && certificateSha256 !== undefined) {
+    await context.attestation.install({
+      reservation,
+      certificateSha256,
+      lifeCycle: APPLET_LIFE_CYCLE.PENDING_TESTS,
+    });
+  }
+  return card;
 }
 
 /** Full mutual authentication in the open channel: the card has its certificate's key, and the certificate is right. */
@@ -119,6 +136,7 @@ async function confirm({ context, facts, link, card }: ActionScene): Promise<Jou
     const notLocked = (why: string) => new CodedError("CARD_NOT_LOCKED", `Cannot pass card: ${why}`);
     await link.selectExisting(profile.aids.isd, "the ISD");
     const info = await link.probe(newKeyVersion!);
+    if (info !== undefined) checkDiversification(facts, "isd", info.keyDiversificationData);
     if (info?.keyVersion !== newKeyVersion) throw notLocked("it does not know the new key version");
     if (await link.probe(profile.isdKeys.version) !== undefined) {
       throw notLocked("it still knows the transport keys");
@@ -136,30 +154,30 @@ async function confirm({ context, facts, link, card }: ActionScene): Promise<Jou
   return card;
 }
 
-/** The record of a card; see POST /v1/closures. */
-export function closureOf(context: StationContext, card: JournalCard): ClosureRequest {
-  const good = card.state === "good";
-  return {
-    reservation: known(card.reservation ?? undefined, "the reservation"),
-    outcome: good ? "good" : "scrapped",
-    reason: good ? null : (card.reason ?? "INTERNAL").slice(0, 64),
-    certificateSha256: card.certificateSha256,
-    packageSha256: context.packageSha256,
-    operator: context.operator,
-    apdus: card.apdus,
-    startedAt: new Date(card.startedAt).toISOString(),
-    finishedAt: new Date(Math.max(card.startedAt, context.clock.now())).toISOString(),
-  };
-}
-
 /**
- * Tells the attestation service how a card ended. The outcome is on disk before it is told, and stays to be told when
- * the service cannot be reached.
+ * Closes the record; a reservation that another station took over meanwhile comes back with the card, which is here.
+ * @throws {CodedError} `ATTEST_CHIP_CLOSED` when the other station finished it, and those of the service.
  */
-export async function closeRecord(context: StationContext, card: JournalCard): Promise<JournalCard> {
-  await context.journal.flush();
-  if (card.reservation !== null) await context.attestation.closeCard(closureOf(context, card));
-  return context.journal.change(card.id, { closed: true });
+async function closeHere(scene: ActionScene, card: JournalCard): Promise<JournalCard> {
+  const { context, facts } = scene;
+  try {
+    return await closeRecord(context, card);
+  } catch (error) {
+    if (codeOf(error) !== "ATTEST_STATION_MISMATCH" || context.batch.profile.anonymousChips) throw error;
+  }
+  try {
+    const back = await reserve(context, facts, card);
+    if (back.serial === card.serial) return await closeRecord(context, back);
+  } catch (error) {
+    if (codeOf(error) !== "ATTEST_CHIP_CLOSED") throw error;
+    // Good or scrapped: that station knows, this one does not.
+    context.journal.change(card.id, { state: "open", closed: true });
+    throw error;
+  }
+  throw new CodedError(
+    "CARD_DUPLICATE",
+    `Cannot close card ${card.serial}: the service knows its chip by another serial`,
+  );
 }
 
 async function close(scene: ActionScene): Promise<JournalCard> {
@@ -170,13 +188,14 @@ async function close(scene: ActionScene): Promise<JournalCard> {
     failures: 0,
     apdus: scene.card.apdus + link.apdus,
   });
-  return await closeRecord(context, card);
+  return await closeHere(scene, card);
 }
 
 /** The action of each step that has one. Each returns the card as the journal has it. */
 export const ACTIONS: Readonly<Record<StepAction, (scene: ActionScene) => Promise<JournalCard>>> = {
   reserve: ({ context, facts, card }) => reserve(context, facts, card),
   attest,
+  report,
   prove,
   confirm,
   close,

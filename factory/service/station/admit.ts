@@ -6,6 +6,7 @@ import { publicKeyOf } from "shared/crypto/secp256k1.ts";
 import { type CardFacts, chipKey, chipOf } from "../../domain/personalization/facts.ts";
 import { APPLET_LIFE_CYCLE, decideStart } from "../../domain/personalization/start.ts";
 import type { JournalCard } from "../../transport/journal/port.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 
 /** A card that was let onto the line. */
@@ -42,6 +43,11 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
   const lifeCycle = facts.applet?.lifeCycle ?? APPLET_LIFE_CYCLE.FABRICATION;
   const blank = lifeCycle === APPLET_LIFE_CYCLE.FABRICATION;
   let known = journal.find(chip, blank ? undefined : toHex(facts.applet!.serial));
+  if (!blank && known === undefined && !profile.anonymousChips) {
+    // Begun here, finished or carried on elsewhere: the serial came later than the journal's last word.
+    const begun = journal.find(chip);
+    if (begun?.state === "open") known = begun;
+  }
   if (blank && known?.state === "open" && known.batch !== batch.batch) {
     // Begun for another batch and still blank: that serial is accounted for as scrapped, this batch begins anew.
     journal.change(known.id, {
@@ -50,6 +56,9 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
       closed: known.reservation === null,
     });
     known = undefined;
+  }
+  if (context.retryAuthentication && known !== undefined && known.attempts > 0) {
+    known = journal.change(known.id, { attempts: 0 });
   }
   const decision = decideStart({
     profile,
@@ -65,24 +74,47 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
     ? known
     : undefined;
   let card = open ?? journal.begin({ chip, batch: batch.batch, reader, startedAt: clock.now() });
-  card = journal.change(card.id, { presentations: card.presentations + 1, reader });
+  card = journal.change(card.id, {
+    presentations: card.presentations + 1,
+    reader,
+    ...(card.state === "open" ? { closed: false } : {}),
+    ...(lifeCycle > card.lifeCycle ? { lifeCycle } : {}),
+  });
   if (decision.kind === "continue") {
     facts.reservation = known!.reservation!;
     facts.serial = facts.applet!.serial;
   }
   if (decision.kind === "ask") {
-    card = await reserve(context, facts, card);
-    // From here on the journal knows the card: a mismatch is closed as scrapped.
-    if (!equal(facts.serial!, facts.applet!.serial)) {
-      throw new CodedError(
-        "CARD_SERIAL_MISMATCH",
-        `Cannot go on with card: it has serial ${toHex(facts.applet!.serial)}, the service knows ${
-          toHex(facts.serial!)
-        }`,
-      );
-    }
+    card = await askForCard(context, facts, card);
   }
   return { card, reportOnly: decision.kind === "report" };
+}
+
+/**
+ * A certified card of this batch that this station does not know: the service says whose it is, and gives it here.
+ * @throws {CodedError} `CARD_DUPLICATE` when the service knows the chip by another serial.
+ */
+async function askForCard(
+  context: StationContext,
+  facts: CardFacts,
+  card: JournalCard,
+): Promise<JournalCard> {
+  const { card: known, again } = await reserveOnce(context, facts, card);
+  const serial = facts.applet!.serial;
+  if (equal(facts.serial!, serial)) return known;
+  const reserved = toHex(facts.serial!);
+  facts.personalizationKey?.wipe();
+  // A serial that was given out by this question is accounted for; one that is another card's stays with it.
+  const changed = context.journal.change(known.id, {
+    state: "scrapped",
+    reason: "CARD_DUPLICATE",
+    ...(again ? { reservation: null, serial: null, closed: true } : {}),
+  });
+  if (!again) await closeRecord(context, changed);
+  throw new CodedError(
+    "CARD_DUPLICATE",
+    `Cannot go on with card: it has serial ${toHex(serial)}, the service knows its chip by ${reserved}`,
+  );
 }
 
 /** Reserves a serial and a DGI 8137 key. @throws {CodedError} `ISSUER_MISMATCH`, and those of the service. */
@@ -91,6 +123,14 @@ export async function reserve(
   facts: CardFacts,
   card: JournalCard,
 ): Promise<JournalCard> {
+  return (await reserveOnce(context, facts, card)).card;
+}
+
+async function reserveOnce(
+  context: StationContext,
+  facts: CardFacts,
+  card: JournalCard,
+): Promise<{ readonly card: JournalCard; readonly again: boolean }> {
   const reservation = await context.attestation.reserve({ batch: context.batch.batch, chip: chipOf(facts) });
   if (!equal(reservation.issuerPublicKey, facts.issuerPublicKey)) {
     reservation.personalizationKey.wipe();
@@ -100,8 +140,9 @@ export async function reserve(
   facts.personalizationPublicKey = publicKeyOf(reservation.personalizationKey);
   facts.reservation = reservation.reservation;
   facts.serial = reservation.serial;
-  return context.journal.change(card.id, {
+  const known = context.journal.change(card.id, {
     reservation: reservation.reservation,
     serial: toHex(reservation.serial),
   });
+  return { card: known, again: reservation.again };
 }

@@ -24,6 +24,8 @@ import {
   type CreateBatchRequest,
   HostCertificateAnswer,
   type HostCertificateRequest,
+  InstallationAnswer,
+  type InstallationRequest,
   PersonalizationKeySealed,
   ReservationAnswer,
   type ReservationRequest,
@@ -34,6 +36,7 @@ import { unseal } from "shared/protocol/wire/sealed.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { type HttpAnswer, HttpsExchange, StaleConnection } from "../../transport/https_exchange.ts";
+import { ServiceClock } from "./service_clock.ts";
 
 /** Attempts for one request, over both gateways. */
 export const ATTEMPTS_MAX = 8;
@@ -65,6 +68,8 @@ export interface AttestationPort {
   reserve(request: ReservationRequest): Promise<Reservation>;
   /** The certificate of a card's key. */
   attest(request: AttestationRequest): Promise<AttestationAnswer>;
+  /** Reports that a card holds its certificate. */
+  install(request: InstallationRequest): Promise<InstallationAnswer>;
   /** Closes a card's record. */
   closeCard(request: ClosureRequest): Promise<ClosureAnswer>;
   /** A host certificate for the station's test wallet. */
@@ -89,6 +94,8 @@ export interface AttestationClientOptions {
   readonly random: RandomSource;
   /** Told of every failed attempt and of every change of gateway. */
   readonly onFailover?: (event: { gateway: string; reason: string }) => void;
+  /** Told once when this clock and the service's differ by much. */
+  readonly onClockDifference?: (words: string) => void;
 }
 
 /** The client; see the module's comment. */
@@ -96,6 +103,7 @@ export class AttestationClient implements AttestationPort {
   readonly #options: AttestationClientOptions;
   readonly #gateways: readonly URL[];
   readonly #https: HttpsExchange;
+  readonly #clock = new ServiceClock();
   #current = 0;
 
   /** Nothing is connected until the first request. @throws {CodedError} `ATTESTATION_CONFIGURATION`. */
@@ -159,6 +167,10 @@ export class AttestationClient implements AttestationPort {
     return this.#call("POST", "/v1/attestations", request, AttestationAnswer);
   }
 
+  install(request: InstallationRequest): Promise<InstallationAnswer> {
+    return this.#call("POST", "/v1/installations", request, InstallationAnswer);
+  }
+
   closeCard(request: ClosureRequest): Promise<ClosureAnswer> {
     return this.#call("POST", "/v1/closures", request, ClosureAnswer);
   }
@@ -214,6 +226,8 @@ export class AttestationClient implements AttestationPort {
         this.#moveFrom(index, last.message);
         continue;
       }
+      const clocks = this.#clock.heard(answer.date, this.#options.clock.now());
+      if (clocks !== undefined) this.#options.onClockDifference?.(clocks);
       if (answer.status >= 200 && answer.status < 300) {
         return check(
           schema,
@@ -222,7 +236,7 @@ export class AttestationClient implements AttestationPort {
         );
       }
       const problem = problemOf(answer);
-      if (!RETRIABLE_STATUS.has(answer.status)) throw problem;
+      if (!RETRIABLE_STATUS.has(answer.status)) throw this.#clock.explain(problem);
       last = problem;
       const asked = Number(answer.retryAfter);
       const waitMs = Number.isFinite(asked) && asked > 0

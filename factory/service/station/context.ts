@@ -3,6 +3,7 @@
 import type { HostIdentity } from "shared/protocol/recovery_key/mutual_authentication.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
+import type { LineLimits } from "../../domain/judgement/line.ts";
 import type { LoadPlan } from "../../domain/package/load_plan.ts";
 import type { BatchFile } from "../../domain/profile_batch.ts";
 import type { AttestationPort } from "./attestation_client.ts";
@@ -23,8 +24,12 @@ export interface StationContext {
   readonly host: HostIdentity;
   readonly chips: ChipLocks;
   readonly operator: string;
+  /** When a reader, or the station, stops by itself. */
+  readonly limits: LineLimits;
   /** A human said that cards whose authentication failed may be tried once more. */
   readonly retryAuthentication: boolean;
+  /** How long a card waits on its reader for a service that is gone or busy, in milliseconds; 0: not at all. */
+  readonly patienceMilliseconds: number;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly emit: EventSink;

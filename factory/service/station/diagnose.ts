@@ -66,6 +66,7 @@ export async function diagnose(options: DiagnoseOptions): Promise<Diagnosis> {
   const facts: CardFacts = {
     cplc: look.cplc,
     keyVersions: look.keyVersions,
+    otherDiversificationData: new Map(),
     isdKeysReplaced: false,
     issuerPublicKey: new Uint8Array(0),
     cardMilliseconds: 0,

@@ -17,21 +17,25 @@ import {
   decideFailure,
   type Disposition,
 } from "../../domain/personalization/failure.ts";
-import { APPLET_LIFE_CYCLE } from "../../domain/personalization/start.ts";
-import { type Step, stepsOf } from "../../domain/personalization/steps.ts";
+import { RESUMPTION, type StepName } from "../../domain/personalization/resumption.ts";
+import { happened, type Step, stepsOf } from "../../domain/personalization/steps.ts";
 import type { JournalCard } from "../../transport/journal/port.ts";
-import { ACTIONS, closeRecord } from "./actions.ts";
-import { admit } from "./admit.ts";
+import { ACTIONS } from "./actions.ts";
+import { arrive, issuerChannel } from "./arrival.ts";
 import { APPLET_LEVEL, CardLink } from "./card_link.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import type { CardReport } from "./events.ts";
-import { lookAtCard } from "./look.ts";
+import { patient } from "./patience.ts";
+import { explainFailure, openSame } from "./same_card.ts";
 
 /** One card on one reader. */
 export interface CardRunOptions {
   readonly context: StationContext;
   readonly reader: string;
   readonly channel: CardChannel;
+  /** Aborted when the card has left the reader: nobody waits for a service then. */
+  readonly gone?: AbortSignal;
 }
 
 /** Personalizes the card and lets it go. Never throws: every end is a report. */
@@ -46,9 +50,6 @@ const OUTCOME: Readonly<Record<Disposition, CardReport["outcome"]>> = {
   scrapped: "scrapped",
 };
 
-/** INITIALIZE UPDATE with a key version that is not there; spec/card.md, section 2. */
-const SW_UNKNOWN_KEY_VERSION = 0x6a88;
-
 class CardRun {
   readonly #context: StationContext;
   readonly #reader: string;
@@ -59,13 +60,25 @@ class CardRun {
   #card: JournalCard | undefined;
   #transportKeys: StaticKeys | undefined;
   #release: () => void = () => {};
+  /** What nobody waits for but the end. */
+  readonly #forgotten: Promise<unknown>[] = [];
   /** A step whose result is not there yet. */
   #background: { readonly step: Step; readonly result: Promise<JournalCard> } | undefined;
-  #step = "look";
+  #step: StepName = "look";
 
-  constructor({ context, reader, channel }: CardRunOptions) {
+  constructor({ context, reader, channel, gone }: CardRunOptions) {
     const { clock, random, stop, batch, loadPlan } = context;
-    this.#context = context;
+    this.#context = {
+      ...context,
+      attestation: patient({
+        port: context.attestation,
+        milliseconds: context.patienceMilliseconds,
+        reader,
+        emit: context.emit,
+        now: () => clock.monotonic(),
+        gone: gone === undefined ? stop : AbortSignal.any([stop, gone]),
+      }),
+    };
     this.#reader = reader;
     this.#link = new CardLink({ channel, clock, random, stop });
     this.#steps = stepsOf(batch.profile);
@@ -73,6 +86,7 @@ class CardRun {
     this.#facts = {
       cplc: null,
       keyVersions: null,
+      otherDiversificationData: new Map(),
       isdKeysReplaced: false,
       issuerPublicKey: fromHex(batch.issuerPublicKey),
       cardMilliseconds: 0,
@@ -86,7 +100,7 @@ class CardRun {
       const reportOnly = await this.#admit();
       for (const [i, step] of this.#steps.entries()) {
         if (reportOnly && step.action !== "close") continue;
-        if (step.happened?.(this.#facts, this.#context.batch.profile)) continue;
+        if (happened(step, this.#facts, this.#context.batch.profile)) continue;
         this.#tell(step.name, step.words, i + 1);
         await this.#run(step);
       }
@@ -96,6 +110,7 @@ class CardRun {
     } finally {
       // What it may still bring must be wiped as well.
       await this.#background?.result.catch(() => {});
+      await Promise.all(this.#forgotten);
       this.#forget();
       // Nothing rests on these last notes: they need not be waited for.
       this.#context.journal.flush().catch(() => {});
@@ -104,91 +119,35 @@ class CardRun {
     }
   }
 
-  /** Steps 1 and 2 of spec/card.md, section 7: the card is looked at, known, and let in. */
   async #admit(): Promise<boolean> {
-    const { batch } = this.#context;
-    const { profile } = batch;
-    const facts = this.#facts;
-    const look = await lookAtCard(this.#link, profile);
-    facts.cplc = look.cplc;
-    facts.keyVersions = look.keyVersions;
-    if (look.applet !== undefined) facts.applet = look.applet;
-    this.#checkKeyVersions();
-
-    const lifeCycle = facts.applet?.lifeCycle ?? APPLET_LIFE_CYCLE.FABRICATION;
-    if (lifeCycle === APPLET_LIFE_CYCLE.FABRICATION && !this.#saysReplaced()) {
-      let reportOnly = false;
-      this.#step = "authenticate";
-      // A SELECT that found no applet has left the ISD selected. GPC 2.3.1, 11.9.
-      if (facts.applet !== undefined) await this.#link.selectExisting(profile.aids.isd, "the ISD");
-      await this.#link.authenticate({
-        ...this.#isdChannel(),
-        keys: async (info) => {
-          facts.keyDiversificationData = info.keyDiversificationData;
-          reportOnly = await this.#letIn();
-          // On disk before a serial is asked for or a key is tried: a chip that is torn here is known.
-          return await this.#keys();
-        },
-      });
-      return reportOnly;
-    }
-    // A card with a certificate may have lost its transport keys on purpose: INITIALIZE UPDATE alone tells.
-    await this.#link.selectExisting(profile.aids.isd, "the ISD");
-    const { replaceIsdKeys, newKeyVersion } = profile.secure;
-    let info = await this.#link.probe(profile.isdKeys.version);
-    if (info === undefined && replaceIsdKeys) {
-      info = await this.#link.probe(newKeyVersion!);
-      facts.isdKeysReplaced = info !== undefined;
-    }
-    if (info === undefined) throw this.#keyVersionMissing();
-    facts.keyDiversificationData = info.keyDiversificationData;
-    return await this.#letIn();
-  }
-
-  async #letIn(): Promise<boolean> {
-    const { context, facts } = { context: this.#context, facts: this.#facts };
-    this.#step = "admit";
-    const { card, reportOnly } = await admit({
-      context,
-      facts,
+    const reportOnly = await arrive({
+      context: this.#context,
       reader: this.#reader,
+      link: this.#link,
+      facts: this.#facts,
+      keys: () => this.#keysForTry(),
+      onPhase: (phase) => this.#step = phase,
+      onCard: (card) => this.#card = card,
       onLocked: (release) => this.#release = release,
     });
-    this.#card = card;
-    this.#step = "authenticate";
+    if (this.#link.target === "isd") this.#authenticated();
     return reportOnly;
   }
 
-  /** Whether the key information says that only the thrown-away keys are there. */
-  #saysReplaced(): boolean {
-    const { secure, isdKeys } = this.#context.batch.profile;
-    const versions = this.#facts.keyVersions;
-    return secure.replaceIsdKeys && versions !== null && !versions.includes(isdKeys.version) &&
-      versions.includes(secure.newKeyVersion!);
+  /** The transport keys, when the journal says on disk that they are about to be tried on this chip. */
+  async #keysForTry(): Promise<StaticKeys> {
+    const keys = await this.#keys();
+    const { journal } = this.#context;
+    this.#note("authenticate", "begun");
+    this.#card = journal.change(this.#card!.id, { attempts: this.#card!.attempts + 1 });
+    await journal.flush();
+    return keys;
   }
 
-  /** Key information, where the card has it, spares it an INITIALIZE UPDATE with a version that is not there. */
-  #checkKeyVersions(): void {
-    const { version } = this.#context.batch.profile.isdKeys;
-    const versions = this.#facts.keyVersions;
-    // FF: a blank card's initial keys, which some cards list under this number whatever version they answer to.
-    if (version === 0 || versions === null || versions.length === 0 || versions.includes(0xff)) return;
-    if (!versions.includes(version) && !this.#saysReplaced()) throw this.#keyVersionMissing();
-  }
-
-  #keyVersionMissing(): CodedError {
-    const { version } = this.#context.batch.profile.isdKeys;
-    const there = this.#facts.keyVersions?.join(", ");
-    return new CodedError(
-      "CARD_KEY_VERSION",
-      `Cannot use card: it has no keys of version ${version}${there ? `, only ${there}` : ""}`,
-    );
-  }
-
-  #isdChannel() {
-    const { aids, isdKeys, securityLevel } = this.#context.batch.profile;
-    const level = parseInt(securityLevel, 16) as SecurityLevel;
-    return { target: "isd" as const, aid: aids.isd, keyVersion: isdKeys.version, level };
+  /** The card answered: the try did not stay without an outcome. */
+  #authenticated(): void {
+    this.#note("authenticate", "done");
+    this.#card = this.#context.journal.change(this.#card!.id, { attempts: 0 });
   }
 
   /** The transport keys of this card, fetched once. */
@@ -207,20 +166,25 @@ class CardRun {
     const { context } = this;
     if (step.needsSerial) await this.#settle();
     await this.#openFor(step);
-    if (step.durable === "before") {
+    const { durable } = RESUMPTION[step.name];
+    if (durable === "before") {
       this.#note(step.name, "begun");
       await context.journal.flush();
     }
     this.#facts.cardMilliseconds = this.#link.cardMilliseconds;
     if (step.exchanges !== undefined) {
       for (const exchange of step.exchanges(this.#facts, context.batch.profile, this.#tools)) {
-        await this.#exchange(step, exchange);
+        await this.#exchange(step, exchange, durable === "answer");
       }
     }
     if (step.action !== undefined) {
       const scene = { context, facts: this.#facts, link: this.#link, card: this.#card! };
       const result = ACTIONS[step.action](scene);
-      if (step.background) {
+      if (step.background === "forget") {
+        this.#forgotten.push(result.catch(() => {}));
+        return;
+      }
+      if (step.background === "wait") {
         // A failure is seen where the result is waited for.
         result.catch(() => {});
         this.#background = { step, result };
@@ -229,7 +193,14 @@ class CardRun {
       this.#card = await result;
     }
     this.#note(step.name, "done");
-    if (step.durable === "after") await context.journal.flush();
+    this.#seeLifeCycle();
+  }
+
+  /** The journal learns how far the applet is, from what the card itself said. */
+  #seeLifeCycle(): void {
+    const lifeCycle = this.#facts.applet?.lifeCycle ?? 0;
+    if (this.#card === undefined || lifeCycle <= this.#card.lifeCycle) return;
+    this.#card = this.#context.journal.change(this.#card.id, { lifeCycle });
   }
 
   /** Waits for the step in the background: its result is on disk before anything rests on it. */
@@ -255,12 +226,12 @@ class CardRun {
     }),
   };
 
-  async #exchange(step: Step, exchange: Exchange): Promise<void> {
+  async #exchange(step: Step, exchange: Exchange, record: boolean): Promise<void> {
     const channel = step.channel === "none" ? undefined : this.#link.channel;
     const answer = channel
       ? await channel.send(exchange.command)
       : await this.#link.transmit(exchange.command);
-    if (exchange.record) {
+    if (record) {
       this.#note(step.name, "begun", toHex(answer.data));
       await this.#context.journal.flush();
     }
@@ -275,28 +246,33 @@ class CardRun {
     const target = step.channel === "owner" ? personalizeThrough : step.channel;
     if (this.#link.target === target) return;
     if (target === "isd") {
-      await this.#link.open({ ...this.#isdChannel(), keys: () => this.#keys() });
+      const keys = () => this.#keysForTry();
+      await openSame(this.#link, this.#facts, this.#context.batch.profile, {
+        ...issuerChannel(this.#context.batch.profile),
+        keys,
+      });
+      this.#authenticated();
       return;
     }
     const ownKeys = target === "ssd"
       ? ssd === "present" || this.#facts.content?.ssdKeyed === true
       : appletChannel === "ssd";
     const keys = ownKeys ? staticKeys(ssdKeys!) : await this.#keys();
-    await this.#link.open({
+    await openSame(this.#link, this.#facts, this.#context.batch.profile, {
       target,
       aid: target === "ssd" ? aids.ssdInstance : aids.appletInstance,
       keyVersion: ownKeys ? ssdKeys!.version : isdKeys.version,
-      keys,
+      keys: () => Promise.resolve(keys),
       level: target === "ssd" ? parseInt(securityLevel, 16) as SecurityLevel : APPLET_LEVEL,
     });
   }
 
-  #note(step: string, state: "begun" | "done" | "failed", note: string | null = null): void {
+  #note(step: StepName, state: "begun" | "done" | "failed", note: string | null = null): void {
     const { journal, clock } = this.#context;
     journal.note({ card: this.#card!.id, step, state, note, at: clock.now() });
   }
 
-  #tell(step: string, words: string, position: number): void {
+  #tell(step: StepName, words: string, position: number): void {
     this.#step = step;
     this.#context.emit({
       event: "step",
@@ -314,25 +290,17 @@ class CardRun {
   }
 
   /** Decides what follows from a failure, writes it down, and tells the service when the card is scrapped. */
-  async #fail(error: unknown): Promise<CardReport> {
+  async #fail(thrown: unknown): Promise<CardReport> {
     const { journal, clock, batch } = this.#context;
-    if (
-      codeOf(error) === "SCP03_INITIALIZE_REFUSED" &&
-      (error as CodedError).details.sw === SW_UNKNOWN_KEY_VERSION
-    ) {
-      error = this.#keyVersionMissing();
-    }
-    const code = codeOf(error);
     const step = this.#step;
-    let { disposition, counts } = decideFailure(code, this.#card?.failures ?? 0);
+    const error = await explainFailure(this.#link, this.#facts, batch.profile, thrown, step);
+    const code = codeOf(error);
+    let { disposition, counts } = decideFailure(code, step, this.#card?.failures ?? 0);
     try {
       // A good card whose closure could not be told is good all the same; it is told later.
-      if (
-        this.#card !== undefined &&
-        journal.find(this.#card.chip, this.#serial() ?? undefined)?.state === "good"
-      ) {
-        return this.#report("failed", error, step);
-      }
+      const finished = this.#card !== undefined &&
+        journal.find(this.#card.chip, this.#serial() ?? undefined)?.state === "good";
+      if (finished && disposition !== "scrapped") return this.#report("failed", error, step);
       if (AUTHENTICATION_FAILURES.has(code) && !batch.profile.anonymousChips) {
         journal.block(chipKey(chipOf(this.#facts)), code, clock.now());
       }
@@ -341,8 +309,12 @@ class CardRun {
         this.#card = journal.change(this.#card.id, {
           apdus: this.#card.apdus + this.#link.apdus,
           reason: code,
+          // A refusal is an answer: it is known, and blocks the chip by itself.
+          ...(AUTHENTICATION_FAILURES.has(code) ? { attempts: 0 } : {}),
           ...(counts ? { failures: this.#card.failures + 1 } : {}),
           ...(disposition === "scrapped" ? { state: "scrapped" as const } : {}),
+          // Another station finished it, or it was begun by mistake: there is nothing to come back for.
+          ...(this.#isOver(code) ? { closed: true } : {}),
         });
       }
       await journal.flush();
@@ -360,6 +332,10 @@ class CardRun {
       if (disposition !== "scrapped") disposition = "station";
     }
     return this.#report(OUTCOME[disposition], error, step);
+  }
+
+  #isOver(code: string): boolean {
+    return code === "ATTEST_CHIP_CLOSED" || (code === "CARD_SWAPPED" && this.#card?.reservation === null);
   }
 
   #report(outcome: CardReport["outcome"], error: unknown, step: string | null = null): CardReport {
@@ -380,6 +356,7 @@ class CardRun {
       message: error === null ? null : error instanceof Error ? error.message : String(error),
       next: error === null ? null : typeof next === "string" ? next : errorRow(codeOf(error)).next,
       step,
+      cplc: this.#facts.cplc === null ? null : toHex(this.#facts.cplc),
     };
   }
 

@@ -24,6 +24,8 @@ export interface CardReport {
   readonly next: string | null;
   /** The step at which it ended; null when attested. */
   readonly step: string | null;
+  /** 42 bytes of hex; null when the card has none or was not read. */
+  readonly cplc?: string | null;
 }
 
 /** The package that a run loads; told before any card. */
@@ -66,7 +68,26 @@ export type StationEvent =
     readonly serial: string | null;
   }
   | { readonly event: "card"; readonly card: CardReport }
+  | {
+    /** No card is begun until a person says so. `reader` null: the whole station. */
+    readonly event: "stopped";
+    readonly reader: string | null;
+    readonly code: string;
+    readonly reason: string;
+    /** What the failed cards share, in words. */
+    readonly shared: readonly string[];
+  }
+  | { readonly event: "resumed"; readonly reader: string | null; readonly operator: string }
   | { readonly event: "service-lost" | "service-restored" }
+  | {
+    /** A card waits on its reader for the attestation service; it goes on by itself. */
+    readonly event: "waiting";
+    readonly reader: string;
+    readonly code: string;
+    readonly message: string;
+    /** Waited so far. */
+    readonly seconds: number;
+  }
   | { readonly event: "failover"; readonly gateway: string; readonly reason: string }
   | { readonly event: "warning"; readonly code: string; readonly message: string };
 

@@ -5,9 +5,10 @@
 
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { ReaderService } from "shared/transport/card_channel.ts";
-import { closeRecord } from "./actions.ts";
+import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
+import { LineJudge } from "./line_judge.ts";
 import { announcePackage } from "./package_announcement.ts";
 import type { CardReport } from "./events.ts";
 import "shared/transport/card_channel.ts";
@@ -29,6 +30,13 @@ export interface StationRunOptions {
   readonly count?: number;
   /** Ends the run when the cards in work are finished. */
   readonly finish: AbortSignal;
+  /**
+   * One item whenever a person says that stopped work goes on. Absent: nobody is there to say it, and a run in which
+   * nothing can be begun any more ends.
+   */
+  readonly goOn?: AsyncIterable<void>;
+  /** The person who started the run has said so already. */
+  readonly goOnAtStart?: boolean;
 }
 
 /** What a run did. */
@@ -36,6 +44,8 @@ export interface StationSummary {
   readonly attested: number;
   readonly failed: number;
   readonly cards: readonly CardReport[];
+  /** Why work is stopped, when it is; by reader, empty for the station. */
+  readonly stopped?: readonly { readonly reader: string | null; readonly reason: string }[];
 }
 
 interface Slot {
@@ -48,11 +58,15 @@ interface Slot {
   busy: boolean;
   /** One card was finished here. */
   done: boolean;
+  /** Aborts when the card is taken off. */
+  away: AbortController;
 }
 
 /**
  * Runs until the signal aborts, or what was asked for is done.
- * @throws {CodedError} `READER_UNKNOWN` when a named reader is not connected at the start, `PCSC_UNAVAILABLE`.
+ * @throws {CodedError} `READER_UNKNOWN` when a named reader is not connected at the start, `PCSC_UNAVAILABLE`,
+ * `LINE_STOPPED` when an earlier stop stands and nobody is there to lift it, `JOURNAL_UNUSABLE` when the journal fails:
+ * no card is begun then, and those in work are left to be presented again.
  */
 export async function runStation(options: StationRunOptions): Promise<StationSummary> {
   return await new Station(options).run();
@@ -70,6 +84,8 @@ export async function reportFinished(context: StationContext): Promise<number> {
       await closeRecord(context, card);
       told++;
     } catch (error) {
+      // Carried to another station, which accounts for it since.
+      if (codeOf(error) === "ATTEST_STATION_MISMATCH") context.journal.change(card.id, { closed: true });
       context.emit({
         event: "warning",
         code: codeOf(error),
@@ -97,10 +113,14 @@ class Station {
   readonly #cards: CardReport[] = [];
   readonly #tasks = new Set<Promise<void>>();
   readonly #ended = new AbortController();
+  readonly #judge: LineJudge;
   #started = 0;
+  /** The journal cannot be written any more. */
+  #broken: unknown;
 
   constructor(options: StationRunOptions) {
     this.#options = options;
+    this.#judge = new LineJudge(options.context);
   }
 
   async run(): Promise<StationSummary> {
@@ -125,6 +145,15 @@ class Station {
       context.emit({ event: "unfinished", cards: open.map(({ serial, step }) => ({ serial, step })) });
     }
     await reportFinished(context);
+    if (this.#options.goOnAtStart) await this.#judge.goOn();
+    this.#judge.tellStops();
+    if (this.#nothingMayBegin(used)) {
+      throw new CodedError(
+        "LINE_STOPPED",
+        `Cannot begin: work was stopped (${this.#judge.stops()[0]!.reason})`,
+      );
+    }
+    this.#listen();
 
     const end = AbortSignal.any([finish, this.#ended.signal]);
     for await (const event of readers.watch(end)) {
@@ -139,20 +168,58 @@ class Station {
       if (event.kind === "card-inserted") {
         slot.present = true;
         slot.insertion++;
+        slot.away = new AbortController();
         this.#start(event.reader, slot);
       } else {
         slot.present = false;
+        slot.away.abort();
       }
     }
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+    if (this.#broken !== undefined) throw this.#broken;
     await reportFinished(context);
-    return summarize(this.#cards);
+    const stops = this.#judge.stops().map(({ scope, reason }) => ({ reader: scope || null, reason }));
+    return { ...summarize(this.#cards), ...(stops.length > 0 ? { stopped: stops } : {}) };
+  }
+
+  /** Whether every reader in use is stopped and nobody is there to let it go on. */
+  #nothingMayBegin(readers: readonly string[]): boolean {
+    if (this.#options.goOn !== undefined || this.#judge.stops().length === 0) return false;
+    return readers.every((reader) => this.#judge.stopOf(reader) !== undefined);
+  }
+
+  /** Waits for a person who lets stopped work go on; cards that lie there are begun then. */
+  async #listen(): Promise<void> {
+    const { goOn } = this.#options;
+    if (goOn === undefined) return;
+    for await (const _ of goOn) {
+      if (this.#ended.signal.aborted) return;
+      await this.#judge.goOn().catch((error) => this.#break(error));
+      for (const [name, slot] of this.#slots) this.#start(name, slot);
+    }
+  }
+
+  /** The journal failed: what it cannot remember must not be done. */
+  #break(error: unknown): void {
+    if (this.#broken === undefined) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.context.emit({ event: "stopped", reader: null, code: codeOf(error), reason, shared: [] });
+    }
+    this.#broken ??= error;
+    this.#ended.abort();
   }
 
   #slot(reader: string): Slot {
     let slot = this.#slots.get(reader);
     if (slot === undefined) {
-      slot = { present: false, insertion: 0, worked: 0, busy: false, done: false };
+      slot = {
+        present: false,
+        insertion: 0,
+        worked: 0,
+        busy: false,
+        done: false,
+        away: new AbortController(),
+      };
       this.#slots.set(reader, slot);
     }
     return slot;
@@ -166,33 +233,51 @@ class Station {
   #start(reader: string, slot: Slot): void {
     const { once, count, finish } = this.#options;
     if (slot.busy || !slot.present || slot.worked === slot.insertion || finish.aborted) return;
+    if (this.#broken !== undefined || this.#judge.stopOf(reader) !== undefined) return;
     if (once && slot.done) return;
     if (count !== undefined && this.#started >= count) return;
     slot.busy = true;
     slot.worked = slot.insertion;
     this.#started++;
-    const task = this.#work(reader).then((report) => {
+    const task = this.#one(reader, slot).catch((error) => this.#break(error)).finally(() => {
+      this.#tasks.delete(task);
       slot.busy = false;
-      slot.done = true;
-      if (report.outcome === "failed") this.#started--;
-      this.#cards.push(report);
-      this.#options.context.emit({ event: "card", card: report });
-      if (once && [...this.#slots.values()].every(({ done }) => done)) this.#ended.abort();
-      if (count !== undefined && this.#finished >= count) this.#ended.abort();
       // A card that came while this one was in work, or that had to wait for the count.
       for (const [name, other] of this.#slots) this.#start(name, other);
-    }).finally(() => this.#tasks.delete(task));
+    });
     this.#tasks.add(task);
   }
 
-  async #work(reader: string): Promise<CardReport> {
+  /** One card, from the question whether the journal can be written to what its end means for the line. */
+  async #one(reader: string, slot: Slot): Promise<void> {
+    const { context, once, count } = this.#options;
+    await context.journal.ready();
+    const report = await this.#work(reader, slot.away.signal);
+    slot.done = true;
+    if (report.outcome === "failed") this.#started--;
+    this.#cards.push(report);
+    context.emit({ event: "card", card: report });
+    if (once && [...this.#slots.values()].every(({ done }) => done)) this.#ended.abort();
+    if (count !== undefined && this.#finished >= count) this.#ended.abort();
+    await context.journal.ready();
+    await this.#judge.saw(report);
+    if (this.#nothingMayBegin([...this.#slots.keys()])) this.#ended.abort();
+    // A good card whose end could not be told is told as soon as the service answers again.
+    if (report.outcome === "attested" && this.#untold()) await reportFinished(context);
+  }
+
+  #untold(): boolean {
+    return this.#cards.some(({ outcome, step }) => outcome === "failed" && step === "close");
+  }
+
+  async #work(reader: string, gone: AbortSignal): Promise<CardReport> {
     const { context, readers } = this.#options;
     const begun = context.clock.monotonic();
     try {
       for (let attempt = 0;; attempt++) {
         try {
           const channel = await readers.connect(reader);
-          return await personalizeCard({ context, reader, channel });
+          return await personalizeCard({ context, reader, channel, gone });
         } catch (error) {
           // Desktop programs look at every new card for a moment.
           if (codeOf(error) !== "CARD_BUSY" || attempt >= BUSY_RETRIES) throw error;

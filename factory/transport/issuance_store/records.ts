@@ -1,5 +1,16 @@
 /** What the attestation service keeps, as its decisions read it. Byte strings are upper-case hex. */
 
+/** Where a batch is. A held batch gives out no serials and no card keys; a closed one never changes. */
+export type BatchState = "held" | "open" | "closed";
+
+/** When a batch stops by itself; see `JudgementLimits`, which has these members. */
+export interface BatchLimits {
+  readonly scrappedInRow: number | null;
+  readonly yieldPercent: number | null;
+  readonly yieldAfterCards: number;
+  readonly yieldWindowCards: number;
+}
+
 /** Who may send. */
 export type SenderRole = "station" | "batch-manager";
 
@@ -11,7 +22,7 @@ export interface SenderRecord {
 }
 
 /** A batch: one range of serials and the facts that go into its certificates. */
-export interface BatchRecord {
+export interface BatchRecord extends BatchLimits {
   readonly name: string;
   /** Cards; exactly as many serials. */
   readonly quantity: number;
@@ -27,18 +38,36 @@ export interface BatchRecord {
   readonly lastSerial: number;
   /** The serial that comes next; `lastSerial + 1` when none is left. */
   readonly nextSerial: number;
-  /** Closed by hand; a full batch is not closed, its cards may come again. */
+  readonly state: BatchState;
+  /** Closed by a batch manager; a full batch is not closed, its cards may come again. */
   readonly closed: boolean;
 }
 
 /** The facts of a batch, without its serials. */
-export type BatchFacts = Pick<
-  BatchRecord,
-  "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
->;
+export type BatchFacts =
+  & Pick<
+    BatchRecord,
+    "name" | "quantity" | "profileName" | "profileSha256" | "targetId" | "targetDevice" | "anonymousChips"
+  >
+  & Partial<BatchLimits>;
 
-/** Where a card's record is. `good` and `scrapped` are final. */
-export type ReservationState = "reserved" | "attested" | "good" | "scrapped";
+/**
+ * Where a card's record is.
+ * - `reserved`: it has a serial and a DGI 8137 key.
+ * - `key-seen`: its public key was received and checked, and is on record; the token may not have signed it yet.
+ * - `attested`: its certificate is on record.
+ * - `installed`: the station reports that the card holds the certificate.
+ * - `good`, `scrapped`: closed. Final.
+ * - `missing`: its batch was closed without it. Only a recorded correction leads from here.
+ */
+export type ReservationState =
+  | "reserved"
+  | "key-seen"
+  | "attested"
+  | "installed"
+  | "good"
+  | "scrapped"
+  | "missing";
 
 /** A serial that was given to a chip. */
 export interface ReservationRecord {
@@ -51,7 +80,21 @@ export interface ReservationRecord {
   readonly state: ReservationState;
   /** Public half of the DGI 8137 key that was drawn last, 65 bytes. */
   readonly personalizationKey: string;
+  /** The card's public key that was checked last, 65 bytes. */
+  readonly seenPublicKey: string | null;
 }
+
+/** A station's part of a batch. */
+export interface BatchStationRecord {
+  readonly station: string;
+  /** Serials that it may take at most; null: as many as the batch has. */
+  readonly quota: number | null;
+  /** Serials that it took. */
+  readonly reserved: number;
+}
+
+/** Why a certificate is on the revocation list. `missing` is a hold: a correction ends it. */
+export type RevocationReason = "superseded" | "scrapped" | "missing";
 
 /** A certificate that was issued. */
 export interface CertificateRecord {

@@ -1,19 +1,22 @@
 /** Rows of the issuance tables, and the records that decisions read. Drivers differ in bigint: both are taken. */
 
+import { limitsOf, type LimitsRow } from "./batch_rows.ts";
 import type {
   BatchRecord,
+  BatchState,
   CertificateRecord,
   ReservationRecord,
   ReservationState,
   SenderRecord,
   SenderRole,
 } from "./records.ts";
+import { RESERVATION_STATES } from "../../domain/issuance/card_flow.ts";
 
 /** What a driver may give for a bigint column. */
 type Bigint = string | number | bigint;
 
 /** Columns of `batches` that are read. */
-export interface BatchRow {
+export interface BatchRow extends LimitsRow {
   name: string;
   quantity: number;
   profile_name: string;
@@ -24,6 +27,7 @@ export interface BatchRow {
   first_serial: Bigint;
   last_serial: Bigint;
   next_serial: Bigint;
+  state: BatchState;
   closed: boolean;
 }
 
@@ -40,7 +44,9 @@ export function batchRecord(row: BatchRow): BatchRecord {
     firstSerial: Number(row.first_serial),
     lastSerial: Number(row.last_serial),
     nextSerial: Number(row.next_serial),
+    state: row.state,
     closed: row.closed,
+    ...limitsOf(row),
   };
 }
 
@@ -52,6 +58,7 @@ export interface ReservationRow {
   serial: Bigint;
   state: string;
   personalization_key: string;
+  seen_public_key: string | null;
 }
 
 /** The record of a row. */
@@ -63,6 +70,7 @@ export function reservationRecord(row: ReservationRow): ReservationRecord {
     serial: Number(row.serial),
     state: row.state as ReservationState,
     personalizationKey: row.personalization_key,
+    seenPublicKey: row.seen_public_key,
   };
 }
 
@@ -91,6 +99,7 @@ export function certificateRecord(row: CertificateRow): CertificateRecord {
 /** The answer of the statement that opens every signed request. */
 export interface OpeningRow {
   fresh: boolean;
+  claimed: boolean;
   name: string | null;
   role: string | null;
   disabled: boolean | null;
@@ -100,4 +109,23 @@ export interface OpeningRow {
 export function senderRecord(row: OpeningRow): SenderRecord | undefined {
   if (row.name === null) return undefined;
   return { name: row.name, role: row.role as SenderRole, disabled: row.disabled === true };
+}
+
+/** Counts of a batch's cards by state. */
+export type BatchCounts = Readonly<Record<ReservationState, number>>;
+
+/** One state's number of cards. */
+export interface CountRow {
+  state: string;
+  cards: number;
+}
+
+/** Counts of every state; 0 for those without a row. */
+export function countsOf(rows: readonly CountRow[]): BatchCounts {
+  const counts = Object.fromEntries(RESERVATION_STATES.map((state) => [state, 0])) as Record<
+    ReservationState,
+    number
+  >;
+  for (const row of rows) counts[row.state as ReservationState] = Number(row.cards);
+  return counts;
 }

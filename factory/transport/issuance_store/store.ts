@@ -1,13 +1,19 @@
 /** The attestation service's database: one transaction for each signed request, and what is read without one. */
 
 import { CodedError } from "shared/base/errors.ts";
+import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
-import type { BatchRecord, ReservationState, SenderRecord, SenderRole } from "./records.ts";
-import { batchRecord, type BatchRow } from "./rows.ts";
+import { BatchStatements } from "./batch_statements.ts";
+import type { BatchRecord, SenderRecord, SenderRole } from "./records.ts";
+import { type BatchCounts, batchRecord, type BatchRow, type CountRow, countsOf } from "./rows.ts";
+import {
+  lockRevocations,
+  type PublishedList,
+  readPublished,
+  readRevoked,
+  writePublished,
+} from "./revocation_store.ts";
 import { IssuanceTransaction } from "./transaction.ts";
-
-/** Counts of a batch's cards by state. */
-export type BatchCounts = Readonly<Record<ReservationState, number>>;
 
 /** A batch with its counts. */
 export interface BatchReport {
@@ -26,10 +32,13 @@ export function violatedConstraint(error: unknown): string | undefined {
 export class IssuanceStore {
   readonly #database: Database;
   readonly #sql: Sql;
+  /** Statements about batches, each by itself. */
+  readonly batches: BatchStatements;
 
   constructor(database: Database) {
     this.#database = database;
     this.#sql = database.sql;
+    this.batches = new BatchStatements(database.sql);
   }
 
   /**
@@ -42,6 +51,28 @@ export class IssuanceStore {
       (sql) => work(new IssuanceTransaction(sql)),
       { isolation: "read committed" },
     );
+  }
+
+  /** The published list of revoked certificates, and what it has to list. */
+  async revocations(): Promise<{ published: PublishedList | undefined; revoked: RevocationList["revoked"] }> {
+    const [published, revoked] = await Promise.all([readPublished(this.#sql), readRevoked(this.#sql)]);
+    return { published, revoked };
+  }
+
+  /** Runs `work` as the only maker of a list, on what there is to list then; publishes what it returns. */
+  publishRevocations(
+    work: (
+      published: PublishedList | undefined,
+      revoked: RevocationList["revoked"],
+    ) => Promise<PublishedList>,
+  ): Promise<PublishedList> {
+    return this.#database.transaction(async (sql) => {
+      await lockRevocations(sql);
+      const [published, revoked] = [await readPublished(sql), await readRevoked(sql)];
+      const next = await work(published, revoked);
+      if (next !== published) await writePublished(sql, next, revoked.length);
+      return next;
+    }, { isolation: "read committed" });
   }
 
   /** Counts of a batch. */
@@ -80,19 +111,14 @@ export class IssuanceStore {
     return count;
   }
 
+  /** Forgets answers whose time is over. Returns how many. */
+  async forgetAnswers(nowSeconds: number): Promise<number> {
+    const { count } = await this.#sql`DELETE FROM idempotent_requests WHERE expires_at < ${nowSeconds}`;
+    return count;
+  }
+
   /** Whether the database answers. */
   async ping(): Promise<void> {
     await this.#database.ping();
   }
-}
-
-interface CountRow {
-  state: string;
-  cards: number;
-}
-
-function countsOf(rows: readonly CountRow[]): BatchCounts {
-  const counts = { reserved: 0, attested: 0, good: 0, scrapped: 0 };
-  for (const row of rows) counts[row.state as ReservationState] = Number(row.cards);
-  return counts;
 }

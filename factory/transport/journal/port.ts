@@ -28,9 +28,13 @@ export interface JournalCard {
   readonly apdus: number;
   /** Times in a row that the card itself failed. */
   readonly failures: number;
+  /** Authentications in a row that were begun and brought no answer. */
+  readonly attempts: number;
+  /** Highest life cycle that the applet has reported: it never goes back to 0, so a blank card is another chip. */
+  readonly lifeCycle: number;
   /** Error code of the last failure, or of the scrapping. */
   readonly reason: string | null;
-  /** Whether the attestation service knows the outcome. */
+  /** Whether the attestation service knows the outcome; with state open: nothing is to be done here any more. */
   readonly closed: boolean;
   readonly reader: string;
   /** Milliseconds since 1970. */
@@ -49,6 +53,8 @@ export type JournalChange = Partial<
     | "presentations"
     | "apdus"
     | "failures"
+    | "attempts"
+    | "lifeCycle"
     | "reason"
     | "closed"
     | "reader"
@@ -62,6 +68,15 @@ export interface JournalStep {
   readonly state: "begun" | "done" | "failed";
   /** Public facts only. */
   readonly note: string | null;
+  readonly at: number;
+}
+
+/** A stop of the line, as written. */
+export interface JournalStop {
+  /** A reader's name, or empty for the whole station. */
+  readonly scope: string;
+  /** Why, for people. */
+  readonly reason: string;
   readonly at: number;
 }
 
@@ -85,8 +100,20 @@ export interface Journal {
   blocked(chip: string): string | undefined;
   /** Lets a chip be tried again: an explicit human decision. */
   unblock(chip: string): void;
-  /** Resolves when everything written so far is on disk. */
+  /** The line was stopped: `scope` is a reader, or the station. It stays so over restarts, until `release`. */
+  stop(stop: JournalStop): void;
+  /** What is stopped. */
+  stops(): JournalStop[];
+  /** A human said that work goes on. */
+  release(scope: string): void;
+  /**
+   * Resolves when everything written so far is on disk. After a failure nothing more is accepted: what the disk holds
+   * is what a new start of the station finds.
+   * @throws {CodedError} `JOURNAL_UNUSABLE`.
+   */
   flush(): Promise<void>;
+  /** Shows, by writing, that the journal can still be written: asked before a card is touched. @throws {CodedError} `JOURNAL_UNUSABLE`. */
+  ready(): Promise<void>;
   /** Writes what is left and closes the file. */
   close(): Promise<void>;
 }

@@ -6,50 +6,8 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
-import type { Journal, JournalCard, JournalChange, JournalStep } from "./port.ts";
-
-/** Version of the tables, in SQLite's user_version. */
-const SCHEMA_VERSION = 1;
-
-const SCHEMA = `
-  CREATE TABLE cards (
-    id INTEGER PRIMARY KEY,
-    chip TEXT NOT NULL,
-    batch TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'good', 'scrapped')),
-    serial TEXT,
-    reservation TEXT,
-    public_key TEXT,
-    certificate_sha256 TEXT,
-    step TEXT,
-    presentations INTEGER NOT NULL,
-    apdus INTEGER NOT NULL,
-    failures INTEGER NOT NULL,
-    reason TEXT,
-    closed INTEGER NOT NULL,
-    reader TEXT NOT NULL,
-    started_at INTEGER NOT NULL
-  ) STRICT;
-  CREATE INDEX cards_by_chip ON cards (chip, id);
-  CREATE UNIQUE INDEX one_work_at_a_time ON cards (chip) WHERE state = 'open';
-  CREATE TABLE steps (
-    card INTEGER NOT NULL REFERENCES cards (id),
-    step TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('begun', 'done', 'failed')),
-    note TEXT,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (card, step)
-  ) STRICT;
-  CREATE TABLE events (
-    id INTEGER PRIMARY KEY,
-    card INTEGER NOT NULL REFERENCES cards (id),
-    step TEXT NOT NULL,
-    state TEXT NOT NULL,
-    note TEXT,
-    at INTEGER NOT NULL
-  ) STRICT;
-  CREATE TABLE blocked_chips (chip TEXT PRIMARY KEY, code TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
-`;
+import type { Journal, JournalCard, JournalChange, JournalStep, JournalStop } from "./port.ts";
+import { JOURNAL_VERSIONS } from "./schema.ts";
 
 /** Column of each fact that changes. */
 const COLUMNS: Readonly<Record<keyof JournalChange, string>> = {
@@ -61,6 +19,8 @@ const COLUMNS: Readonly<Record<keyof JournalChange, string>> = {
   presentations: "presentations",
   apdus: "apdus",
   failures: "failures",
+  attempts: "attempts",
+  lifeCycle: "life_cycle",
   reason: "reason",
   closed: "closed",
   reader: "reader",
@@ -79,6 +39,8 @@ interface CardRow {
   presentations: number;
   apdus: number;
   failures: number;
+  attempts: number;
+  life_cycle: number;
   reason: string | null;
   closed: number;
   reader: string;
@@ -86,48 +48,79 @@ interface CardRow {
 }
 
 function cardOf(row: CardRow): JournalCard {
-  const { public_key, certificate_sha256, started_at, closed, ...rest } = row;
+  const { public_key, certificate_sha256, life_cycle, started_at, closed, ...rest } = row;
   return {
     ...rest,
     publicKey: public_key,
     certificateSha256: certificate_sha256,
+    lifeCycle: life_cycle,
     startedAt: started_at,
     closed: closed !== 0,
   };
 }
 
 /**
- * Opens or makes a journal (mode 0600). One process at a time: the file stays locked until `close` or the process ends.
- * @throws {CodedError} `JOURNAL_LOCKED`, `JOURNAL_UNUSABLE`.
+ * Opens or makes a journal (mode 0600), checks it, brings it to the present version and shows that it can be written.
+ * One process at a time: the file stays locked until `close` or the process ends.
+ * @param pagesMax Most pages (4096 bytes) that the file may have; for tests of a full disk.
+ * @throws {CodedError} `JOURNAL_LOCKED`, `JOURNAL_CORRUPT`, `JOURNAL_UNUSABLE`.
  */
-export function openJournal(path: string): Journal {
-  let database: DatabaseSync;
+export function openJournal(path: string, { pagesMax }: { readonly pagesMax?: number } = {}): Journal {
+  let database: DatabaseSync | undefined;
   try {
     if (path !== ":memory:") Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
     database = new DatabaseSync(path);
     // The exclusive lock is taken at the first read in write-ahead mode, and keeps a second station out.
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;");
     database.exec("PRAGMA foreign_keys = ON; BEGIN IMMEDIATE;");
+    check(database);
+    if (pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${pagesMax}`);
     const { user_version: version } = database.prepare("PRAGMA user_version").get() as {
       user_version: number;
     };
-    if (version === 0) database.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
-    else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
-    database.exec("COMMIT");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (/locked|busy/i.test(reason)) {
-      throw new CodedError("JOURNAL_LOCKED", `Cannot open journal ${path}: another process has it`, { path });
+    if (version > JOURNAL_VERSIONS.length) {
+      throw new Error(`its version is ${version}, this program knows ${JOURNAL_VERSIONS.length}`);
     }
-    throw new CodedError("JOURNAL_UNUSABLE", `Cannot open journal ${path}: ${reason}`, { path });
+    for (const statements of JOURNAL_VERSIONS.slice(version)) database.exec(statements);
+    database.exec(`PRAGMA user_version = ${JOURNAL_VERSIONS.length}; ${PULSE}; COMMIT`);
+    return new SqliteJournal(database);
+  } catch (error) {
+    try {
+      database?.close();
+    } catch {
+      // The first failure is the one that matters.
+    }
+    throw failure(`Cannot open journal ${path}`, error);
   }
-  return new SqliteJournal(database);
+}
+
+/** A write that changes nothing that anybody reads. */
+const PULSE = "UPDATE pulse SET beats = (beats + 1) % 1000000";
+
+/** Pages, rows and indexes fit together. A journal holds a line's cards of some months: it takes milliseconds. */
+function check(database: DatabaseSync): void {
+  const rows = database.prepare("PRAGMA quick_check(1)").all() as { quick_check: string }[];
+  if (rows[0]?.quick_check !== "ok") throw new Error(`malformed: ${rows[0]?.quick_check ?? "no answer"}`);
+}
+
+function failure(what: string, error: unknown): CodedError {
+  if (error instanceof CodedError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const code = /locked|busy/i.test(reason)
+    ? "JOURNAL_LOCKED"
+    : /malformed|not a database|corrupt/i.test(reason)
+    ? "JOURNAL_CORRUPT"
+    : "JOURNAL_UNUSABLE";
+  const because = code === "JOURNAL_LOCKED" ? "another process has it" : reason;
+  return new CodedError(code, `${what}: ${because}`);
 }
 
 class SqliteJournal implements Journal {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #dirty = false;
+  /** A write failed: what was written since the last flush is gone, so nothing may be added to it. */
+  #failed: CodedError | undefined;
   #pending: Promise<void> | undefined;
 
   constructor(database: DatabaseSync) {
@@ -144,9 +137,19 @@ class SqliteJournal implements Journal {
   }
 
   #write(sql: string, ...values: (string | number | null)[]): number {
-    if (!this.#dirty) this.#database.exec("BEGIN IMMEDIATE");
-    this.#dirty = true;
-    return Number(this.#prepare(sql).run(...values).lastInsertRowid);
+    if (this.#failed) throw this.#failed;
+    try {
+      if (!this.#dirty) this.#database.exec("BEGIN IMMEDIATE");
+      this.#dirty = true;
+      return Number(this.#prepare(sql).run(...values).lastInsertRowid);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): CodedError {
+    this.#failed ??= failure("Cannot write journal", error);
+    return this.#failed;
   }
 
   #card(id: number): JournalCard {
@@ -218,7 +221,7 @@ class SqliteJournal implements Journal {
   }
 
   unfinished(): JournalCard[] {
-    const rows = this.#prepare("SELECT * FROM cards WHERE state = 'open' OR closed = 0 ORDER BY id").all();
+    const rows = this.#prepare("SELECT * FROM cards WHERE closed = 0 ORDER BY id").all();
     return (rows as unknown as CardRow[]).map(cardOf);
   }
 
@@ -235,7 +238,26 @@ class SqliteJournal implements Journal {
     this.#write("DELETE FROM blocked_chips WHERE chip = ?", chip);
   }
 
+  stop({ scope, reason, at }: JournalStop): void {
+    this.#write("INSERT OR REPLACE INTO stops (scope, reason, at) VALUES (?, ?, ?)", scope, reason, at);
+  }
+
+  stops(): JournalStop[] {
+    return this.#prepare("SELECT scope, reason, at FROM stops ORDER BY at, scope")
+      .all() as unknown as JournalStop[];
+  }
+
+  release(scope: string): void {
+    this.#write("DELETE FROM stops WHERE scope = ?", scope);
+  }
+
+  async ready(): Promise<void> {
+    this.#write(PULSE);
+    await this.flush();
+  }
+
   flush(): Promise<void> {
+    if (this.#failed) return Promise.reject(this.#failed);
     if (!this.#dirty) return this.#pending ?? Promise.resolve();
     // Readers that come here within one turn of the event loop share one commit, that is, one fsync.
     this.#pending ??= new Promise((resolve, reject) => {
@@ -245,7 +267,7 @@ class SqliteJournal implements Journal {
           this.#commit();
           resolve();
         } catch (error) {
-          reject(new CodedError("JOURNAL_UNUSABLE", `Cannot write journal: ${(error as Error).message}`));
+          reject(error);
         }
       });
     });
@@ -253,15 +275,23 @@ class SqliteJournal implements Journal {
   }
 
   #commit(): void {
+    if (this.#failed) throw this.#failed;
     if (!this.#dirty) return;
-    this.#database.exec("COMMIT");
-    this.#dirty = false;
+    try {
+      this.#database.exec("COMMIT");
+      this.#dirty = false;
+    } catch (error) {
+      throw this.#fail(error);
+    }
   }
 
   async close(): Promise<void> {
-    await this.#pending;
-    this.#commit();
-    this.#database.close();
+    try {
+      await this.#pending;
+      if (!this.#failed) this.#commit();
+    } finally {
+      this.#database.close();
+    }
   }
 }
 
@@ -276,6 +306,12 @@ defineErrors({
     fault: "service",
     retry: true,
     next:
-      "Check that the state folder is on a healthy local disk with room. Do not delete the journal: it knows the cards.",
+      "Check that the state folder is on a healthy local disk with room and may be written, then start the station again and present the cards again. Do not delete the journal: it knows the cards.",
+  },
+  JOURNAL_CORRUPT: {
+    fault: "service",
+    retry: false,
+    next:
+      "Do not delete the journal. Check the disk, move journal.sqlite* to a safe place and start again: cards go on from what they and the service say.",
   },
 });

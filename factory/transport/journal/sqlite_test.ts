@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { CodedError } from "shared/base/errors.ts";
+import { JOURNAL_VERSIONS } from "./schema.ts";
 import { openJournal } from "./sqlite.ts";
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
@@ -71,7 +73,7 @@ Deno.test("openJournal() a second process is kept out; a file that is none is to
     );
     assert.throws(
       () => openJournal(`${folder}/other`),
-      (error) => error instanceof CodedError && error.code === "JOURNAL_UNUSABLE",
+      (error) => error instanceof CodedError && error.code === "JOURNAL_CORRUPT",
     );
   }));
 
@@ -111,4 +113,45 @@ Deno.test("flush() what it resolved for survives kill -9", () =>
       assert.equal(journal.find(`chip ${i}`)?.step, "reserve", `card ${i} of ${told}`);
     }
     await journal.close();
+  }));
+
+Deno.test("openJournal() a journal of version 1 is brought up to date with its cards; a later version is refused", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/journal.sqlite`;
+    let database = new DatabaseSync(path);
+    database.exec(`${JOURNAL_VERSIONS[0]} PRAGMA user_version = 1;`);
+    database.exec(
+      "INSERT INTO cards (chip, batch, state, presentations, apdus, failures, closed, reader, started_at) " +
+        "VALUES ('00:AA', 'b-1', 'open', 1, 20, 0, 0, 'r', 5)",
+    );
+    database.close();
+    const journal = openJournal(path);
+    assert.deepEqual([journal.find("00:AA")?.attempts, journal.find("00:AA")?.lifeCycle], [0, 0]);
+    journal.stop({ scope: "", reason: "why", at: 7 });
+    assert.deepEqual(journal.stops().map(({ reason }) => reason), ["why"]);
+    await journal.close();
+    database = new DatabaseSync(path);
+    database.exec("PRAGMA user_version = 99");
+    database.close();
+    assert.throws(() => openJournal(path), { code: "JOURNAL_UNUSABLE" });
+  }));
+
+Deno.test("openJournal() a damaged journal is told, kept, and not written to", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/journal.sqlite`;
+    const journal = openJournal(path);
+    for (let i = 0; i < 200; i++) journal.begin({ ...CARD, chip: `chip ${i}` });
+    await journal.close();
+    const bytes = Deno.readFileSync(path);
+    bytes.fill(0x5a, 4096, bytes.length - 4096);
+    Deno.writeFileSync(path, bytes);
+    assert.throws(() => openJournal(path), { code: "JOURNAL_CORRUPT" });
+    assert.deepEqual(Deno.readFileSync(path).slice(4096, 8192), bytes.slice(4096, 8192));
+  }));
+
+Deno.test("openJournal() a folder that may not be written is told", () =>
+  withFolder((folder) => {
+    Deno.mkdirSync(`${folder}/journal.sqlite`);
+    assert.throws(() => openJournal(`${folder}/journal.sqlite`), { code: "JOURNAL_UNUSABLE" });
+    return Promise.resolve();
   }));

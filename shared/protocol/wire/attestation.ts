@@ -26,6 +26,17 @@ export const Chip = z.strictObject({
   keyDiversificationData: hexBytes(10),
 });
 
+/** When a batch stops by itself: see the factory's `JudgementLimits`. */
+export const BatchLimits = z.strictObject({
+  scrappedInRow: z.int().min(1).max(1000).nullable(),
+  yieldPercent: z.int().min(0).max(100).nullable(),
+  yieldAfterCards: z.int().min(1).max(1000),
+  yieldWindowCards: z.int().min(1).max(1000),
+});
+
+/** Life cycle of the applet (spec/card.md, section 3). */
+export const LifeCycle = z.int().min(0).max(3);
+
 /** POST /v1/batches. */
 export const CreateBatchRequest = z.strictObject({
   name: BatchName.optional(),
@@ -41,6 +52,16 @@ export const CreateBatchRequest = z.strictObject({
    * treated so.
    */
   anonymousChips: z.boolean().optional(),
+  /**
+   * The stations that work on this batch, and how many serials each may take at most (absent: as many as there are).
+   * Absent: every station works on it.
+   */
+  stations: z.array(z.strictObject({ name: StationName, quota: z.int().min(1).optional() })).min(1).max(256)
+    .optional(),
+  /** True: the batch begins as held, and gives out nothing until it is opened. */
+  held: z.boolean().optional(),
+  /** When the batch stops by itself; absent: never. */
+  limits: BatchLimits.optional(),
 });
 /** Answer of POST /v1/batches and GET /v1/batches/{batch}. */
 export const BatchAnswer = z.strictObject({
@@ -53,12 +74,16 @@ export const BatchAnswer = z.strictObject({
   anonymousChips: z.boolean().optional(),
   firstSerial: hexBytes(4),
   lastSerial: hexBytes(4),
-  state: z.enum(["open", "closed"]),
+  state: z.enum(["held", "open", "closed"]),
+  /** Cards by the state of their record. */
   counts: z.strictObject({
     reserved: z.int(),
+    "key-seen": z.int().default(0),
     attested: z.int(),
+    installed: z.int().default(0),
     good: z.int(),
     scrapped: z.int(),
+    missing: z.int().default(0),
   }),
   issuerPublicKey: hexBytes(65),
 });
@@ -100,6 +125,11 @@ export const AttestationRequest = z.strictObject({
   publicKey: hexBytes(65),
   /** DER signature by the DGI 8137 key over `0A` || target ID || public key. */
   signature: hexRange(8, 72),
+  /**
+   * Life cycle that GET STATUS reported (spec/card.md, section 3). Needed when the record has a certificate already:
+   * only a card in life cycle 0 gets another one, which supersedes and revokes the first.
+   */
+  lifeCycle: LifeCycle.optional(),
 });
 /** Answer of POST /v1/attestations. */
 export const AttestationAnswer = z.strictObject({
@@ -108,6 +138,21 @@ export const AttestationAnswer = z.strictObject({
   certificateSha256: hexBytes(32),
   /** True when an earlier certificate of this reservation was superseded and revoked. */
   superseded: z.boolean(),
+});
+
+/** POST /v1/installations: the card holds its certificate, by the answer to SET CERTIFICATE or by a later look. */
+export const InstallationRequest = z.strictObject({
+  reservation: ReservationId,
+  /** SHA-256 of the certificate that was sent to the card. */
+  certificateSha256: hexBytes(32),
+  /** Life cycle that GET STATUS reported: 1 pending tests, 2 attested, 3 user personalized. */
+  lifeCycle: LifeCycle.min(1),
+});
+/** Answer of POST /v1/installations. */
+export const InstallationAnswer = z.strictObject({
+  reservation: ReservationId,
+  /** `good` when the record was closed before this report came. */
+  state: z.enum(["installed", "good"]),
 });
 
 /** POST /v1/closures: the record of a card. */
@@ -119,6 +164,8 @@ export const ClosureRequest = z.strictObject({
   certificateSha256: hexBytes(32).nullable(),
   packageSha256: hexBytes(32).nullable(),
   operator: z.string().min(1).max(64),
+  /** Name of the reader, as the station knows it. */
+  reader: z.string().min(1).max(128).optional(),
   apdus: z.int().min(0),
   startedAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),
@@ -140,6 +187,7 @@ export const HostCertificateAnswer = z.strictObject({
   issuerPublicKey: hexBytes(65),
 });
 
+export type BatchLimits = z.infer<typeof BatchLimits>;
 export type Chip = z.infer<typeof Chip>;
 export type CreateBatchRequest = z.infer<typeof CreateBatchRequest>;
 export type BatchAnswer = z.infer<typeof BatchAnswer>;
@@ -150,6 +198,8 @@ export type ReservationAnswer = z.infer<typeof ReservationAnswer>;
 export type PersonalizationKeySealed = z.infer<typeof PersonalizationKeySealed>;
 export type AttestationRequest = z.infer<typeof AttestationRequest>;
 export type AttestationAnswer = z.infer<typeof AttestationAnswer>;
+export type InstallationRequest = z.infer<typeof InstallationRequest>;
+export type InstallationAnswer = z.infer<typeof InstallationAnswer>;
 export type ClosureRequest = z.infer<typeof ClosureRequest>;
 export type ClosureAnswer = z.infer<typeof ClosureAnswer>;
 export type HostCertificateRequest = z.infer<typeof HostCertificateRequest>;

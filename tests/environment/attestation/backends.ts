@@ -13,7 +13,7 @@ import { startSoftHsm } from "../softhsm.ts";
 import { ISSUANCE_MIGRATIONS } from "factory/transport/issuance_store/migrations.ts";
 
 /** Labels that the tests' tokens have. */
-export const LABELS = { issuer: "issuer", transportMaster: "transport-master" } as const;
+export const LABELS = { issuer: "issuer", transportMaster: "transport-master", record: "record" } as const;
 
 /** The pairs. */
 export type BackendKind = "pglite and software HSM" | "PostgreSQL and SoftHSM";
@@ -95,6 +95,7 @@ export async function openBackends(kind: BackendKind): Promise<Backends> {
   const first = started.use(await again());
   await first.hsm.generateSigningKey(LABELS.issuer);
   await first.hsm.generateMasterKey(LABELS.transportMaster);
+  await first.hsm.generateSigningKey(LABELS.record, "p256");
   await migrate(first.database, ISSUANCE_MIGRATIONS);
   const owned = started.move();
   return {

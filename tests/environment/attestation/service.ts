@@ -1,6 +1,7 @@
 /** A service over real parts, and a card and a station that ask it, for tests. */
 
-import { fromHex, toHex } from "shared/base/bytes.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
@@ -28,6 +29,7 @@ import {
   attestationService,
 } from "factory/service/attestation/attestation_service.ts";
 import { certificateSigner } from "factory/service/attestation/certificate_signer.ts";
+import { recordSigner } from "factory/service/attestation/record_signer.ts";
 import { type ConfiguredSender, isRefusal } from "factory/service/attestation/context.ts";
 
 /** Target ID of the tests' batches. */
@@ -84,6 +86,7 @@ export async function makeService(
   return attestationService({
     store,
     signer: certificateSigner(hsm, LABELS.issuer),
+    records: recordSigner(hsm, LABELS.record),
     transportMaster: (input) => hsm.cmac(LABELS.transportMaster, input),
     senders: new Map(configured.map((sender) => [sender.name, sender])),
     serials: options.serials ?? { first: 1, last: 0xffffffff },
@@ -98,6 +101,13 @@ export async function makeService(
 export function stamp(sender: TestSender): RequestStamp {
   const expiresAt = Math.floor(Date.now() / 1000) + 301;
   return { sender: sender.configured.name, nonce: freshNonce(SYSTEM_RANDOM), expiresAt };
+}
+
+/** A new stamp of a request with an Idempotency-Key. @param body what the request is, for its digest. */
+export function keyedStamp(sender: TestSender, idempotencyKey: string, body: unknown): RequestStamp {
+  const requestSha256 = toHex(sha256(toUtf8(JSON.stringify(body))));
+  const answerExpiresAt = Math.floor(Date.now() / 1000) + 3600;
+  return { ...stamp(sender), idempotencyKey, requestSha256, answerExpiresAt };
 }
 
 /** A chip that nobody has seen. */
@@ -148,6 +158,7 @@ export async function cardAnswer(
       serial: reservation.serial,
       publicKey: toHex(publicKey),
       signature: toHex(ecdsaSign(fromHex(plain.dgi8137), message)),
+      lifeCycle: 0,
     },
   };
 }

@@ -1,0 +1,94 @@
+/** A serial for a chip. */
+
+import { toHex } from "shared/base/bytes.ts";
+import { generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
+import type {
+  PersonalizationKeySealed,
+  ReservationAnswer,
+  ReservationRequest,
+} from "shared/protocol/wire/attestation.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
+import { chipIdentity } from "../../domain/issuance/chip.ts";
+import type { Refusal } from "../../domain/issuance/refusals.ts";
+import { mayReserve } from "../../domain/issuance/reservation.ts";
+import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
+import { issuerPublicKeyHex } from "./certificate_signer.ts";
+import { type AttestationContext, done, signedRequest } from "./context.ts";
+import { sealForStation } from "./station_seal.ts";
+
+/**
+ * Gives a chip its serial and draws a DGI 8137 key for it. The private half is in this process until it is
+ * sealed, and nowhere afterwards; a card that is reserved again gets another one, and the old one attests
+ * nothing any more.
+ */
+export async function reserve(
+  context: AttestationContext,
+  stamp: RequestStamp,
+  request: ReservationRequest,
+): Promise<ReservationAnswer | Refusal> {
+  const { chip } = request;
+  const issuerPublicKey = await issuerPublicKeyHex(context.signer);
+  const privateKey = generatePrivateKey(context.random);
+  try {
+    const personalizationKey = toHex(publicKeyOf(privateKey));
+    const { key, parts } = chipIdentity(chip, false);
+    const answered = async (id: string, number: number, again: boolean) => {
+      const serial = serialHex(number);
+      const plain: PersonalizationKeySealed = { dgi8137: toHex(privateKey.reveal()) };
+      const sealed = await sealForStation(context, stamp.sender, plain);
+      const answer = { reservation: id, serial, issuerPublicKey, sealed, again };
+      return done<ReservationAnswer>(answer, () =>
+        context.log.info("card.reserved", {
+          batch: request.batch,
+          reservation: id,
+          serial,
+          again,
+          sender: stamp.sender,
+        }));
+    };
+    return await signedRequest(
+      context,
+      stamp,
+      ["station"],
+      (transaction) =>
+        Promise.all([
+          transaction.batch(request.batch, true),
+          transaction.batchStations(request.batch),
+          transaction.lockReservationOfChip(request.batch, key),
+          transaction.chipElsewhere(request.batch, key, parts),
+        ]),
+      async (transaction, [batch, stations, mine, elsewhere]) => {
+        const identity = chipIdentity(chip, batch?.anonymousChips ?? false);
+        const decision = mayReserve({ batch, stations, mine, chip: elsewhere }, identity, stamp.sender);
+        if (decision.kind === "refuse") return decision;
+        if (decision.kind === "again") {
+          const { reservation, state } = decision;
+          await transaction.reserveAgain({
+            reservation: reservation.id,
+            event: "reserve-again",
+            from: reservation.state,
+            to: state,
+            by: stamp,
+          }, personalizationKey);
+          return await answered(reservation.id, reservation.serial, true);
+        }
+        const id = crypto.randomUUID();
+        await transaction.insertReservation({
+          id,
+          batch: decision.batch.name,
+          station: stamp.sender,
+          serial: decision.serial,
+          chipKey: identity.key,
+          chipDistinct: identity.distinct,
+          cplc: chip.cplc,
+          keyDiversificationData: chip.keyDiversificationData,
+          chipParts: identity.parts,
+          personalizationKey,
+        }, stamp.requestSha256);
+        return await answered(id, decision.serial, false);
+      },
+    );
+  } finally {
+    privateKey.wipe();
+  }
+}

@@ -1,0 +1,42 @@
+/** The list of revoked certificates, signed and published: for wallets, through gateways and mirrors that nobody has to trust. */
+
+import { createHash } from "node:crypto";
+import { toHex } from "shared/base/bytes.ts";
+import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
+import { mayKeepList } from "../../domain/issuance/revocations.ts";
+import type { PublishedList } from "../../transport/issuance_store/revocation_store.ts";
+import type { AttestationContext } from "./context.ts";
+
+/**
+ * The list, made anew when something was revoked since or a day has passed. Several instances publish one list: whoever
+ * comes first makes it. While the token is away the last list serves, as long as it holds.
+ */
+export async function revocationList(context: AttestationContext): Promise<PublishedList> {
+  const { store, signer, clock, log } = context;
+  const now = Math.floor(clock.now() / 1000);
+  const { published, revoked } = await store.revocations();
+  if (published !== undefined && mayKeepList(published, digestOf(revoked), now).kind === "keep") {
+    return published;
+  }
+  try {
+    return await store.publishRevocations(async (present, list) => {
+      const entriesSha256 = digestOf(list);
+      const decision = mayKeepList(present, entriesSha256, now);
+      if (decision.kind === "keep") return present!;
+      const { number, thisUpdate, nextUpdate } = decision;
+      const signed = await signer.revocationList({ number, thisUpdate, nextUpdate, revoked: list });
+      log.info("revocations.published", { number, revoked: list.length });
+      return { number, thisUpdate, nextUpdate, entriesSha256, list: signed };
+    });
+  } catch (error) {
+    if (published === undefined || now >= published.nextUpdate) throw error;
+    log.warning("revocations.not-renewed", { number: published.number, error });
+    return published;
+  }
+}
+
+function digestOf(revoked: RevocationList["revoked"]): string {
+  const hash = createHash("sha256");
+  for (const { certificateSha256, reason } of revoked) hash.update(`${certificateSha256} ${reason}\n`);
+  return toHex(hash.digest());
+}
