@@ -44,6 +44,7 @@ export function directAttestation(service: AttestationService, station: TestSend
       };
     },
     attest: async (request) => answered(await service.attest(stamp(station), request)),
+    install: async (request) => answered(await service.install(stamp(station), request)),
     closeCard: async (request) => answered(await service.close(stamp(station), request)),
     hostCertificate: async (request) => answered(await service.hostCertificate(stamp(station), request)),
     close: () => {},

@@ -33,6 +33,9 @@ export interface Blow {
   readonly kill?: Kill;
 }
 
+/** How long a card waits on its reader while something is started again, in milliseconds. */
+const PATIENCE_MS = 30_000;
+
 /** Counts the commits of one undisturbed presentation: as many kills of each kind there are. */
 export async function countCommits(
   spine: SpineLine,
@@ -89,7 +92,11 @@ async function strikeOnce(
     return kill.side === "after" || kill.victim === "gateways";
   };
   const channel = tornChannel(card, tear);
-  const report = await line.present(channel, "reader", { retryAuthentication: true });
+  const report = await line.present(channel, "reader", {
+    retryAuthentication: true,
+    // Nobody waits for what is only started again afterwards.
+    patienceMilliseconds: kill?.supervised ? PATIENCE_MS : 0,
+  });
   spine.proxy.onCommit = () => true;
   await killed;
   await spine.revive();

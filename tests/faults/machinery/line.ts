@@ -7,6 +7,7 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
+import { DEFAULT_LINE_LIMITS } from "factory/domain/judgement/line.ts";
 import { planLoad } from "factory/domain/package/load_plan.ts";
 import type { BatchFile } from "factory/domain/profile_batch.ts";
 import { readCapFile, readSignedPackageFile } from "factory/app/package_files.ts";
@@ -21,6 +22,8 @@ import { openJournal } from "factory/transport/journal/sqlite.ts";
 /** How the operator presents a card. */
 export interface PresentOptions {
   readonly retryAuthentication?: boolean;
+  /** How long it waits on its reader for a service that is gone; default: not at all. */
+  readonly patienceMilliseconds?: number;
   readonly emit?: (event: StationEvent) => void;
   readonly stop?: AbortSignal;
 }
@@ -66,7 +69,9 @@ export async function openLine(options: LineOptions): Promise<Line> {
     host,
     chips: new ChipLocks(),
     operator: "faults",
+    limits: DEFAULT_LINE_LIMITS,
     retryAuthentication: false,
+    patienceMilliseconds: 0,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     emit: () => {},

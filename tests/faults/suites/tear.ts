@@ -1,6 +1,7 @@
 /** The tear suite: every APDU of a recorded run, torn in every way. `rk test --only tear`. */
 
 import { toHex } from "shared/base/bytes.ts";
+import { mayScrap } from "factory/domain/personalization/resumption.ts";
 import type { BatchFile } from "factory/domain/profile_batch.ts";
 import { directAttestation } from "../machinery/direct_attestation.ts";
 import { openFactory } from "../machinery/factory.ts";
@@ -31,12 +32,6 @@ export interface TearResult {
   /** What is not as it must be; empty when all is well. */
   readonly faults: readonly string[];
 }
-
-/**
- * Steps at which a torn card may be scrapped, each with the reason's code; docs/faults.md says why. None of the tears
- * needs one today.
- */
-const SCRAPPED_AT: ReadonlyMap<string, ReadonlySet<string>> = new Map();
 
 /** Cards in work at once. */
 const READERS = 4;
@@ -73,8 +68,10 @@ export async function runTear(seed: string, tell: (line: string) => void = () =>
     if (last.outcome === "attested" && reports.length === 1) attestedAtOnce++;
     if (last.outcome === "scrapped") {
       scrappedAt.add(last.step ?? "");
-      if (!SCRAPPED_AT.get(last.step ?? "")?.has(last.reason ?? "")) {
-        faults.push(`${name}: scrapped at ${last.step} with ${last.reason}, which no document names`);
+      if (!mayScrap(last.step ?? "", last.reason ?? "", false)) {
+        faults.push(
+          `${name}: scrapped at ${last.step} with ${last.reason}, which docs/resumption.md does not name`,
+        );
       }
     } else if (last.outcome !== "attested") {
       faults.push(`${name}: ${reports.map((r) => `${r.outcome} at ${r.step} ${r.reason}`).join(", then ")}`);
