@@ -3,8 +3,7 @@
  * limit that nothing can pass: the token's own signing rate, measured in the same run.
  */
 
-import { fromHex } from "shared/base/bytes.ts";
-import { toUtf8 } from "shared/base/bytes.ts";
+import { fromHex, toUtf8 } from "shared/base/bytes.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
 import { profileTemplate } from "factory/domain/profile_template.ts";
@@ -19,7 +18,7 @@ import {
   type StationAttestation,
   throughGateway,
 } from "./attest_stations.ts";
-import { cpuMsOf, cpuMsOfCommand } from "./cpu.ts";
+import { cpuMsOf, cpuMsOfTree } from "./cpu.ts";
 import { percentile, rounded } from "./statistics.ts";
 
 /** What to measure. */
@@ -154,9 +153,15 @@ function spread(values: readonly number[]): { p50: number; p99: number } {
 async function cpuOf(spine: Spine): Promise<Record<"service" | "database" | "load", number>> {
   return {
     service: await cpuMsOf(spine.children.get("attestation-a")!.pid),
-    database: await cpuMsOfCommand("postgres"),
+    database: await cpuMsOfTree(await postmaster(spine)),
     load: await cpuMsOf(Deno.pid),
   };
+}
+
+/** The database server's process id, from the server itself: its data folder's postmaster.pid begins with it. */
+async function postmaster({ postgres }: Spine): Promise<string> {
+  const text = await Deno.readTextFile(`${postgres!.socketDirectory}/data/postmaster.pid`);
+  return text.split("\n")[0]!;
 }
 
 /** Signatures a second with the sessions of the service, while nothing else runs. */
