@@ -15,6 +15,7 @@ interface GenuineCheckOptions extends CommonOptions {
   reader: string;
   trust?: string;
   virtualReaders?: string;
+  revocations?: string;
 }
 
 interface KeeperOptions extends CommonOptions {
@@ -39,6 +40,11 @@ interface KeeperOptions extends CommonOptions {
 const STANDARD_WALLET = ".rk/wallet";
 /** Standard address of a served wallet, as deno.json's permission sets write it. */
 const STANDARD_LISTEN = "127.0.0.1:8481";
+/** Standard file and host of the list of revoked certificates, as deno.json's permission sets write them. */
+const STANDARD_REVOCATION_LIST = ".rk/revocations.jws";
+const STANDARD_REVOCATION_HOST = "revocations.invalid:443";
+/** Where a wallet remembers the newest list that it used. */
+const REVOCATION_MEMORY = `${HOME}/wallet/revocations`;
 const DEFAULT_STATE = `${HOME}/wallet/wallet.json`;
 
 const SECRETS_HELP = `
@@ -56,8 +62,10 @@ export function registerWallet(program: Command): void {
     .addHelpText("after", SECRETS_HELP);
   withReader(wallet.command("genuine-check"))
     .description("prove that a card is genuine, by a full mutual authentication; nothing on the card changes")
+    .option("--revocations <file|url>", "also look it up in the signed list of revoked certificates")
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: GenuineCheckOptions) => {
+      if (options.revocations) await Deno.mkdir(REVOCATION_MEMORY, { recursive: true, mode: 0o700 });
       const trust = options.trust ? absolute(options.trust) : `${DEFAULT_SPINE}/station/wallet-trust.json`;
       return await runForeground(genuineCheckSpec({ ...options, trust }));
     }));
@@ -130,6 +138,19 @@ function keep(command: string) {
 
 const folderOf = (path: string) => path.replace(/\/[^/]*$/, "") || "/";
 
+const isAddress = (source: string) => /^https?:\/\//.test(source);
+
+/** What the process may reach of a list: its file, or its host. */
+function revocationSubstitution(source: string | undefined): Record<string, string[]> {
+  if (source === undefined) return {};
+  const url = isAddress(source) && URL.canParse(source) ? new URL(source) : undefined;
+  const port = url?.port || (url?.protocol === "http:" ? "80" : "443");
+  return {
+    [STANDARD_REVOCATION_LIST]: url === undefined ? [absolute(source)] : [],
+    [STANDARD_REVOCATION_HOST]: url === undefined ? [] : [`${url.hostname}:${port}`],
+  };
+}
+
 /** The process of `rk wallet genuine-check`. */
 export function genuineCheckSpec(
   options: GenuineCheckOptions & { trust: string },
@@ -137,13 +158,22 @@ export function genuineCheckSpec(
   return {
     name: "wallet",
     module: "device/app/wallet_main.ts",
-    permissions: options.virtualReaders ? "wallet-virtual" : "wallet",
-    substitution: readerSubstitution(options),
+    permissions: `wallet${options.revocations ? "-revocations" : ""}${
+      options.virtualReaders ? "-virtual" : ""
+    }`,
+    substitution: { ...readerSubstitution(options), ...revocationSubstitution(options.revocations) },
     args: [
       "genuine-check",
       ...flag("--reader", options.reader),
       ...flag("--trust", options.trust),
       ...flag("--virtual-readers", options.virtualReaders),
+      ...(options.revocations === undefined ? [] : [
+        ...flag(
+          "--revocations",
+          isAddress(options.revocations) ? options.revocations : absolute(options.revocations),
+        ),
+        ...flag("--revocations-memory", REVOCATION_MEMORY),
+      ]),
       ...(options.json ? ["--json"] : []),
     ],
     ...pcscEnvironment(),

@@ -10,6 +10,11 @@ export const WALLET_APP_ERRORS = defineErrors({
     retry: true,
     next: "One program at a time: let the other one finish and close its connection.",
   },
+  WALLET_REVOCATIONS: {
+    fault: "configuration",
+    retry: true,
+    next: "Give --revocations a file or address that GET /v1/revocations of the attestation service fills.",
+  },
   WALLET_TOKEN: {
     fault: "usage",
     retry: false,

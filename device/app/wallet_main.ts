@@ -1,7 +1,7 @@
 /**
  * The wallet's process.
  *
- *     wallet_main.ts genuine-check --reader NAME --trust FILE
+ *     wallet_main.ts genuine-check --reader NAME --trust FILE [--revocations FILE|URL --revocations-memory FOLDER]
  *     wallet_main.ts setup|status|words|erase --state FILE
  *     wallet_main.ts identify|backup|restore|manage --state FILE --reader NAME --trust FILE
  *     wallet_main.ts serve --state FILE [--listen unix:PATH|HOST:PORT] [--reader NAME --trust FILE]
@@ -21,6 +21,7 @@ import { readTrustFile, wipeTrust } from "../wallet/trust.ts";
 import { Wallet } from "../wallet/wallet.ts";
 import { fileWalletStore } from "../wallet/wallet_store.ts";
 import { WALLET_RUNS, type WalletOutput } from "./wallet_commands.ts";
+import { readRevocations, type RevocationSource } from "./wallet_revocations.ts";
 import { readWalletOptions, type WalletOptions } from "./wallet_options.ts";
 import { openReader } from "./wallet_readers.ts";
 import { failure } from "./wallet_results.ts";
@@ -41,10 +42,12 @@ export interface GenuineCheckCommand {
   readonly virtualReaders?: string;
   /** Longest wait for a card, in milliseconds. */
   readonly waitMs?: number;
+  /** The list of revoked certificates; none is looked at otherwise. */
+  readonly revocations?: RevocationSource;
 }
 
 /** Errors that say that the card is not genuine; others say that it could not be found out. */
-const NOT_GENUINE = /^(MUTUAL_|CERTIFICATE_|WALLET_(NOT_ATTESTED|OTHER_TARGET|STATUS|NO_APPLET)|RK_)/;
+const NOT_GENUINE = /^(MUTUAL_|CERTIFICATE_|WALLET_(NOT_ATTESTED|OTHER_TARGET|STATUS|NO_APPLET|REVOKED)|RK_)/;
 
 const CARD_WAIT_MS = 10_000;
 
@@ -55,16 +58,28 @@ export async function runGenuineCheckCommand(
 ): Promise<number> {
   const trust = readTrustFile(options.trust);
   try {
+    const now = Math.floor(Date.now() / 1000);
+    const revocations = options.revocations === undefined
+      ? undefined
+      : await readRevocations(options.revocations, trust.issuerPublicKey, now);
     const reader = await openReader(options);
     try {
       const channel = await reader.connect(options.waitMs ?? CARD_WAIT_MS);
       try {
-        const card = await genuineCheck({ channel, trust, random: SYSTEM_RANDOM });
+        const card = await genuineCheck({
+          channel,
+          trust,
+          random: SYSTEM_RANDOM,
+          ...(revocations === undefined ? {} : { revocations }),
+        });
         if (options.json) write(JSON.stringify(card));
         else {
           write(
             `GENUINE. Serial ${card.serial}, applet ${card.version}, ${LIFE_CYCLE_WORDS[card.lifeCycle]}.`,
           );
+          if (revocations !== undefined) {
+            write(`Not among the ${revocations.revoked.length} of revocation list ${revocations.number}.`);
+          }
           write(`Certificate ${card.certificateSha256}. ${card.apdus} APDUs, ${card.milliseconds} ms.`);
         }
         return EXIT_CODES.ok;
@@ -88,13 +103,14 @@ export async function main(args: readonly string[]): Promise<number> {
     const options = readWalletOptions(args);
     command = options.command;
     if (command === "genuine-check") {
-      const { reader, trust, virtualReaders, waitMs } = options;
+      const { reader, trust, virtualReaders, waitMs, revocations } = options;
       return await runGenuineCheckCommand({
         reader: reader!,
         trust: trust!,
         json,
         waitMs,
         ...(virtualReaders === undefined ? {} : { virtualReaders }),
+        ...(revocations === undefined ? {} : { revocations }),
       }, { write });
     }
     const wallet = new Wallet(fileWalletStore(options.state!), SYSTEM_RANDOM);

@@ -54,6 +54,8 @@ export interface WalletOptions {
   readonly import: boolean;
   readonly listen: string | undefined;
   readonly tokenFile: string | undefined;
+  /** Of genuine-check: where the list of revoked certificates is, and the folder of the wallet's memory of it. */
+  readonly revocations: { readonly from: string; readonly memory: string } | undefined;
 }
 
 function usage(why: string): CodedError {
@@ -82,6 +84,8 @@ function parse(args: readonly string[]) {
         import: { type: "boolean", default: false },
         listen: { type: "string" },
         "token-file": { type: "string" },
+        revocations: { type: "string" },
+        "revocations-memory": { type: "string" },
       },
     });
   } catch (error) {
@@ -129,7 +133,14 @@ export function readWalletOptions(args: readonly string[]): WalletOptions {
     import: values.import,
     listen: values.listen,
     tokenFile: values["token-file"],
+    revocations: readSource(values.revocations, values["revocations-memory"]),
   };
+}
+
+function readSource(from: string | undefined, memory: string | undefined): WalletOptions["revocations"] {
+  if (from === undefined) return undefined;
+  if (memory === undefined) throw usage("--revocations needs --revocations-memory");
+  return { from, memory };
 }
 
 function readConfirmation(text: string): Confirmation {

@@ -5,7 +5,8 @@
  */
 
 import { toHex } from "shared/base/bytes.ts";
-import { defineErrors } from "shared/base/errors.ts";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
+import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { CardSession } from "./card_session.ts";
@@ -16,6 +17,8 @@ export interface GenuineCheckOptions {
   readonly channel: CardChannel;
   readonly trust: WalletTrust;
   readonly random: RandomSource;
+  /** The list of revoked certificates, read and found usable; without one no certificate is looked up. */
+  readonly revocations?: RevocationList;
 }
 
 /** A genuine card. */
@@ -29,19 +32,24 @@ export interface GenuineCard {
   readonly lifeCycle: number;
   /** SHA-256 (hex) of its certificate. */
   readonly certificateSha256: string;
+  /** Number of the list of revoked certificates that does not name it; left out when none was given. */
+  readonly revocations?: number;
   readonly apdus: number;
   readonly milliseconds: number;
 }
 
 /**
  * Checks a card. Afterwards the applet has to be selected again before a wallet uses it.
- * @throws {CodedError} `WALLET_NO_APPLET`, `WALLET_NOT_ATTESTED`, `WALLET_OTHER_TARGET`, `WALLET_STATUS`, those of SCP03
+ * @throws {CodedError} `WALLET_REVOKED`, `WALLET_NO_APPLET`, `WALLET_NOT_ATTESTED`, `WALLET_OTHER_TARGET`, `WALLET_STATUS`, those of SCP03
  * and of `mutualAuthenticate`, and those of the channel.
  */
-export async function genuineCheck({ channel, trust, random }: GenuineCheckOptions): Promise<GenuineCard> {
+export async function genuineCheck(
+  { channel, trust, random, revocations }: GenuineCheckOptions,
+): Promise<GenuineCard> {
   const begun = performance.now();
   const session = await CardSession.open({ channel, trust, random });
   session.close();
+  refuseRevoked(session.certificateSha256, revocations);
   const { serial, version: { major, minor, patch }, lifeCycle } = session.status;
   return {
     genuine: true,
@@ -49,12 +57,28 @@ export async function genuineCheck({ channel, trust, random }: GenuineCheckOptio
     version: `${major}.${minor}.${patch}`,
     lifeCycle,
     certificateSha256: session.certificateSha256,
+    ...(revocations === undefined ? {} : { revocations: revocations.number }),
     apdus: session.apdus,
     milliseconds: Math.round((performance.now() - begun) * 10) / 10,
   };
 }
 
+/** Refuses a certificate that the list names. The card proved it, so the name is right. */
+function refuseRevoked(certificateSha256: string, list: RevocationList | undefined): void {
+  const entry = list?.revoked.find((one) => one.certificateSha256 === certificateSha256);
+  if (entry === undefined) return;
+  throw new CodedError("WALLET_REVOKED", `Cannot trust card: its certificate was revoked (${entry.reason})`, {
+    reason: entry.reason,
+    serial: entry.serial,
+  });
+}
+
 defineErrors({
+  WALLET_REVOKED: {
+    fault: "card",
+    retry: false,
+    next: "The factory does not vouch for this card: do not use it, and tell whoever sold it.",
+  },
   WALLET_NO_APPLET: {
     fault: "card",
     retry: false,

@@ -36,9 +36,16 @@ const Sender = z.discriminatedUnion("role", [
     name: StationName,
     role: z.literal("station"),
     signingKey: SigningKey,
+    /** While a key is exchanged: what it signs holds too, until this is taken out. */
+    previousSigningKey: SigningKey.optional(),
     sealingKey: SealingKey,
   }),
-  z.strictObject({ name: StationName, role: z.literal("batch-manager"), signingKey: SigningKey }),
+  z.strictObject({
+    name: StationName,
+    role: z.literal("batch-manager"),
+    signingKey: SigningKey,
+    previousSigningKey: SigningKey.optional(),
+  }),
 ]);
 
 const HsmConfig = z.discriminatedUnion("kind", [
@@ -164,11 +171,13 @@ function contradictions(config: AttestationConfig): Contradiction[] {
   const keys = new Set<string>();
   config.senders.forEach((sender, i) => {
     if (names.has(sender.name)) found.push({ path: ["senders", i, "name"], message: "this name is taken" });
-    if (keys.has(sender.signingKey.x)) {
-      found.push({ path: ["senders", i, "signingKey"], message: "another sender has this key" });
-    }
     names.add(sender.name);
-    keys.add(sender.signingKey.x);
+    for (const field of ["signingKey", "previousSigningKey"] as const) {
+      const x = sender[field]?.x;
+      if (x === undefined) continue;
+      if (keys.has(x)) found.push({ path: ["senders", i, field], message: "another sender has this key" });
+      keys.add(x);
+    }
   });
   if (config.serials.first > config.serials.last) {
     found.push({ path: ["serials", "last"], message: "it is below `first`" });

@@ -62,6 +62,18 @@ Deno.test("parseAttestationConfig() refuses YAML that is broken, doubled, empty,
   assert.match(fault(doubled), /senders\.1\.signingKey: another sender has this key/);
 });
 
+Deno.test("parseAttestationConfig() takes a sender's key before, which is nobody else's", () => {
+  const line = '    signingKey: { kty: OKP, crv: Ed25519, x: "e2PC9';
+  const previous = (x: string) =>
+    EXAMPLE.replace(line, `    previousSigningKey: { kty: OKP, crv: Ed25519, x: "${x}" }\n${line}`);
+  const config = parseAttestationConfig("/etc/attestation.yaml", previous("A".repeat(43)));
+  assert.equal(config.senders[1]?.previousSigningKey?.x, "A".repeat(43));
+  assert.match(
+    fault(previous("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")),
+    /senders\.1\.previousSigningKey: another sender has this key/,
+  );
+});
+
 Deno.test("splitAddress() reads IPv4, names and bracketed IPv6", () => {
   assert.deepEqual(splitAddress("127.0.0.1:8451"), { hostname: "127.0.0.1", port: 8451 });
   assert.deepEqual(splitAddress("[::1]:0"), { hostname: "::1", port: 0 });

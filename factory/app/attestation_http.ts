@@ -288,13 +288,16 @@ function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
       return problemResponse("ATTEST_MEDIA_TYPE");
     }
     const body = new Uint8Array(await c.req.arrayBuffer());
-    const signed = await verifyRequest(
-      { method: c.req.method, path: c.req.path, headers: c.req.header(), body },
-      {
+    const received = { method: c.req.method, path: c.req.path, headers: c.req.header(), body };
+    const verify = (key: JsonWebKey) =>
+      verifyRequest(received, {
         now: Math.floor(clock.now() / 1000),
-        findKey: (keyId) => keyId === identity.name ? sender.signingKey : undefined,
-      },
-    );
+        findKey: (keyId) => keyId === identity.name ? key : undefined,
+      });
+    let signed = await verify(sender.signingKey);
+    if (signed.kind === "refuse" && signed.reason === "signature" && sender.previousSigningKey) {
+      signed = await verify(sender.previousSigningKey);
+    }
     if (signed.kind === "refuse") {
       // Who speaks is known by certificate: whoever has a wrong clock is told so, and learns nothing else.
       const clockIsWrong = signed.reason === "too-old" || signed.reason === "in-future";

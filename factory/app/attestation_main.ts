@@ -1,6 +1,6 @@
 /**
  * The attestation service's process: `attestation_main.ts --config FILE`. One JSON line on standard output says
- * that it serves; logs go to standard error; SIGTERM and SIGINT drain.
+ * that it serves; logs go to standard error; SIGTERM and SIGINT drain; SIGHUP reads the senders and their keys again.
  */
 
 import { parseArgs } from "node:util";
@@ -23,6 +23,12 @@ async function main(args: string[]): Promise<void> {
   };
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
+  // A file that cannot be used changes nothing: the senders stay as they are.
+  Deno.addSignalListener("SIGHUP", () => {
+    readConfig(file).then((text) => running.reload(parseAttestationConfig(file, text))).catch((error) =>
+      log.error("senders.not-reloaded", { error })
+    );
+  });
   console.log(JSON.stringify({ ready: true, listen: running.listen, admin: running.admin }));
 }
 

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { type BackendKind, type Backends, openBackends } from "tests/environment/attestation/backends.ts";
-import { batchRequest } from "tests/environment/attestation/service.ts";
+import { type AttestationRequest, BatchAnswer, ReservationAnswer } from "shared/protocol/wire/attestation.ts";
+import {
+  batchRequest,
+  cardAnswer,
+  freshChip,
+  makeSender,
+  type TestSender,
+} from "tests/environment/attestation/service.ts";
 import {
   configText,
   makePki,
@@ -93,12 +100,41 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] satisfi
       const made = await gateway.post(senders.manager, "/v1/batches", batchRequest(1));
       assert.equal(made.status, 200, await made.text());
     }
+    // Another key of the batch manager, while the old one still holds; then a file that cannot be used.
+    const manager = await makeSender("office", "batch-manager");
+    const configured = {
+      ...manager.configured,
+      previousSigningKey: senders.manager.configured.signingKey,
+    };
+    const exchanged = { ...senders, manager: { ...manager, configured } };
+    await Deno.writeTextFile(file, configText(backends, exchanged));
+    {
+      using gateway = new TestGateway(pki, ready.listen);
+      const create = (sender: TestSender) => gateway.post(sender, "/v1/batches", batchRequest(1));
+      assert.equal((await create(manager)).status, 401);
+      child.kill("SIGHUP");
+      const deadline = Date.now() + 30_000;
+      while ((await create(manager)).status !== 200) assert.ok(Date.now() < deadline, "not reloaded in 30 s");
+      assert.equal((await create(senders.manager)).status, 200);
+      await Deno.writeTextFile(file, "listen: nowhere");
+      child.kill("SIGHUP");
+      assert.equal((await create(manager)).status, 200);
+    }
     child.kill("SIGTERM");
     assert.deepEqual((await child.status).code, 0, await logs);
     assert.equal(await rest, "");
     const lines = (await logs).trim().split("\n").map((one) => JSON.parse(one));
     const events = lines.map((one) => one.event);
-    for (const event of ["database.open", "not-for-production", "batch.created", "draining", "stopped"]) {
+    for (
+      const event of [
+        "database.open",
+        "not-for-production",
+        "batch.created",
+        "senders.reloaded",
+        "draining",
+        "stopped",
+      ]
+    ) {
       assert.ok(events.includes(event), `${event} in ${events}`);
     }
     const warned = lines.filter((one) => one.event === "not-for-production").map((one) => one.what);
@@ -107,6 +143,73 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] satisfi
     await Deno.remove(pki.folder, { recursive: true });
   });
 }
+
+Deno.test("attestation_main.ts killed between commit and answer: the repetition gets the answer that was lost", async () => {
+  await using backends = await openBackends("PostgreSQL and SoftHSM");
+  const { sql } = backends.database;
+  const pki = await makePki();
+  const senders = await makeSenders();
+  const file = `${pki.folder}/attestation.yaml`;
+  await Deno.writeTextFile(file, configText(backends, senders));
+  const start = async () => {
+    const child = command(["--config", file], permissions(pki, backends)).spawn();
+    const logs = new Response(child.stderr).text();
+    const { line, rest } = await firstLine(child.stdout);
+    const { listen } = line.startsWith("{") ? JSON.parse(line) : assert.fail(await logs);
+    const end = async (signal: Deno.Signal) => {
+      child.kill(signal);
+      await Promise.all([child.status, logs, rest]);
+    };
+    return { gateway: new TestGateway(pki, listen), end };
+  };
+  const keyed = () => ({ headers: { "idempotency-key": crypto.randomUUID() } });
+  let running = await start();
+  try {
+    const made = await running.gateway.post(senders.manager, "/v1/batches", batchRequest(2));
+    const { batch } = BatchAnswer.parse(await made.json());
+    const ask = { batch, chip: freshChip() };
+    let reserved: ReservationAnswer | undefined;
+    let request: AttestationRequest | undefined;
+    const steps: [path: string, body: () => Promise<unknown>, stored: string][] = [
+      ["/v1/reservations", () => Promise.resolve(ask), "reservation"],
+      ["/v1/attestations", async () => {
+        request ??= (await cardAnswer(reserved!, senders.station)).request;
+        return request;
+      }, "certificate"],
+    ];
+    for (const [path, body, stored] of steps) {
+      const change = keyed();
+      const value = await body();
+      // Nobody reads the answer: the process dies once the effect is on record, before or after it has answered.
+      const lost = running.gateway.post(senders.station, path, value, change).then(
+        (response) => response.body?.cancel(),
+        () => {},
+      );
+      const deadline = Date.now() + 30_000;
+      let kept: string | null | undefined;
+      while (!kept) {
+        assert.ok(Date.now() < deadline, "no effect in 30 s");
+        [{ answer: kept } = { answer: null }] = await sql<{ answer: string | null }[]>`
+          SELECT answer FROM idempotent_requests WHERE key = ${change.headers["idempotency-key"]}`;
+      }
+      await running.end("SIGKILL");
+      await lost;
+      running.gateway[Symbol.dispose]();
+      running = await start();
+      const again = await running.gateway.post(senders.station, path, value, change);
+      const text = await again.text();
+      assert.deepEqual([again.status, text], [200, kept]);
+      assert.ok(text.includes(`"${stored}"`));
+      if (path === "/v1/reservations") reserved = ReservationAnswer.parse(JSON.parse(text));
+    }
+    const rows = await sql<{ event: string }[]>`SELECT event FROM issuance_journal ORDER BY sequence`;
+    assert.deepEqual(rows.map(({ event }) => event), ["reserve", "see-key", "attest"]);
+  } finally {
+    running.gateway[Symbol.dispose]();
+    await running.end("SIGTERM");
+    await Deno.remove(pki.folder, { recursive: true });
+  }
+});
 
 Deno.test("attestation_main.ts says what is wrong and exits as documented", async () => {
   const folder = await Deno.makeTempDir({ prefix: "rk-attestation-main-" });

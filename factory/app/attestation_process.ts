@@ -36,6 +36,11 @@ export interface RunningAttestation {
   /** `host:port` of the mTLS listener and of the administration listener. */
   readonly listen: string;
   readonly admin: string;
+  /**
+   * Takes the senders and their keys of a changed configuration; everything else in it needs a restart, and a warning
+   * names it. Requests in work end as they began.
+   */
+  reload(config: AttestationConfig): Promise<void>;
   /** Answers 503 to new work, ends what is in work, closes everything. */
   stop(): Promise<void>;
 }
@@ -124,12 +129,27 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
       await hsm.close();
       log.info("stopped");
     };
-    return { listen: listener.address, admin: admin.address, stop: () => stopping ??= stop() };
+    const reload = async (next: AttestationConfig) => {
+      const others = sectionsThatDiffer(config, next);
+      if (others.length > 0) log.warning("reload.needs-restart", { sections: others });
+      await store.enterSenders(next.senders);
+      senders.clear();
+      for (const sender of next.senders) senders.set(sender.name, sender);
+      log.info("senders.reloaded", { senders: next.senders.length });
+    };
+    return { listen: listener.address, admin: admin.address, reload, stop: () => stopping ??= stop() };
   } catch (error) {
     await database?.close();
     await hsm.close();
     throw error;
   }
+}
+
+/** Sections, besides the senders, in which two configurations differ. */
+function sectionsThatDiffer(one: AttestationConfig, other: AttestationConfig): string[] {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof AttestationConfig>;
+  names.delete("senders");
+  return [...names].filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
 }
 
 function openHsm(config: AttestationConfig["hsm"], log: Logger): Promise<Hsm> {

@@ -21,6 +21,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
+  /** Longest answer that is taken, in bytes; {@link ANSWER_MAX_BYTES} unless told otherwise. */
+  readonly answerMaxBytes?: number;
 }
 
 /** What came back. */
@@ -57,7 +59,7 @@ export class HttpsExchange {
   }
 
   /** Sends a request. @throws {StaleConnection} and other errors whose message says why, in words for people. */
-  send(server: URL, { method, path, headers, body }: HttpRequest): Promise<HttpAnswer> {
+  send(server: URL, { method, path, headers, body, answerMaxBytes }: HttpRequest): Promise<HttpAnswer> {
     return new Promise<HttpAnswer>((resolve, reject) => {
       const outgoing = httpsRequest({
         agent: this.#agent,
@@ -73,7 +75,7 @@ export class HttpsExchange {
         let size = 0;
         incoming.on("data", (chunk: Uint8Array) => {
           size += chunk.length;
-          if (size > ANSWER_MAX_BYTES) fail(new Error("its answer is too long"));
+          if (size > (answerMaxBytes ?? ANSWER_MAX_BYTES)) fail(new Error("its answer is too long"));
           else chunks.push(chunk);
         });
         incoming.on("end", () => {

@@ -1,32 +1,12 @@
 /** The life of a card's record, as a table (spec/card.md, section 7, steps 5 to 9). The database has the same one. */
 
 import { type Flow, flow } from "shared/base/flow.ts";
-import type { ReservationState } from "../../transport/issuance_store/records.ts";
+import type { ReservationEvent, ReservationState } from "../../transport/issuance_store/records.ts";
+
+export type { ReservationEvent };
 
 /** How a record begins: a chip gets a serial. The database's table has it as the way from `none`. */
 export const FIRST_STEP = { event: "reserve", state: "reserved" } as const;
-
-/** What can happen to a record. */
-export const RESERVATION_EVENTS = [
-  /** The same chip asks again: the same serial, a new DGI 8137 key, maybe another station. */
-  "reserve-again",
-  /** A public key was received and checked; the token is asked after this is on record. */
-  "see-key",
-  /** The certificate of that key is on record. */
-  "attest",
-  /** The station reports that the card holds the certificate. */
-  "install",
-  "close-good",
-  "close-scrapped",
-  /** The batch is closed without the card. */
-  "lose",
-  /** A missing card was found: a batch manager corrects the record and says why. */
-  "correct-good",
-  "correct-scrapped",
-] as const;
-
-/** One of {@link RESERVATION_EVENTS}. */
-export type ReservationEvent = typeof RESERVATION_EVENTS[number];
 
 /**
  * An attested card whose public key is new was torn in life cycle 0: the old certificate is revoked when the new key is
@@ -76,4 +56,17 @@ export const RESERVATION_STATES: readonly ReservationState[] = [
   "good",
   "scrapped",
   "missing",
+];
+
+/** Every event, for tests. */
+export const RESERVATION_EVENTS: readonly ReservationEvent[] = [
+  "reserve-again",
+  "see-key",
+  "attest",
+  "install",
+  "close-good",
+  "close-scrapped",
+  "lose",
+  "correct-good",
+  "correct-scrapped",
 ];

@@ -1,18 +1,11 @@
 /** When the list of revoked certificates is made anew, and with which number. */
 
+import type { PublishedList } from "../../transport/issuance_store/records.ts";
+
 /** A list holds for a week: so long may a wallet go without fetching one. In seconds. */
 export const LIST_VALID_SECONDS = 7 * 24 * 3600;
 /** A list is made anew after a day, even when nothing was revoked. In seconds. */
 export const LIST_RENEWED_SECONDS = 24 * 3600;
-
-/** What is known of the list that is published. Times are seconds since 1970. */
-export interface ListRecord {
-  readonly number: number;
-  readonly thisUpdate: number;
-  readonly nextUpdate: number;
-  /** SHA-256 of what it lists. */
-  readonly entriesSha256: string;
-}
 
 /** Outcome of `mayKeepList`. */
 export type ListDecision =
@@ -30,7 +23,7 @@ export type ListDecision =
  * @param now Seconds since 1970.
  */
 export function mayKeepList(
-  published: ListRecord | undefined,
+  published: Omit<PublishedList, "list"> | undefined,
   entriesSha256: string,
   now: number,
 ): ListDecision {

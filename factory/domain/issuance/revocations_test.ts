@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { LIST_RENEWED_SECONDS, LIST_VALID_SECONDS, type ListRecord, mayKeepList } from "./revocations.ts";
+import { LIST_RENEWED_SECONDS, LIST_VALID_SECONDS, mayKeepList } from "./revocations.ts";
 
 const NOW = 1_900_000_000;
-const LIST: ListRecord = {
+const LIST = {
   number: NOW - 10,
   thisUpdate: NOW - 10,
   nextUpdate: NOW - 10 + LIST_VALID_SECONDS,

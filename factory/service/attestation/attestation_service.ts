@@ -37,7 +37,7 @@ import { createBatch, readBatch } from "./batches.ts";
 import { cardKeys } from "./card_keys.ts";
 import { attest } from "./attestations.ts";
 import { close, install } from "./closures.ts";
-import type { PublishedList } from "../../transport/issuance_store/revocation_store.ts";
+import type { PublishedList } from "../../transport/issuance_store/records.ts";
 import { revocationList } from "./revocations.ts";
 import { reserve } from "./reservations.ts";
 import type { AttestationContext } from "./context.ts";

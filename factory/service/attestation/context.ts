@@ -19,6 +19,8 @@ export interface ConfiguredSender {
   readonly role: SenderRole;
   /** Ed25519 public key, JWK. */
   readonly signingKey: JsonWebKey;
+  /** The key before, while it is exchanged: what it signs holds too. */
+  readonly previousSigningKey?: JsonWebKey | undefined;
   /** P-256 public key, JWK; stations have one. */
   readonly sealingKey?: JsonWebKey;
 }

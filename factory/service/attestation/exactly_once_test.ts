@@ -115,7 +115,8 @@ Deno.test("attestation service: exactly once, over PostgreSQL and SoftHSM", asyn
       );
       const texts = answers.map((answer) => JSON.stringify(accepted(answer)));
       assert.equal(new Set(texts).size, 1);
-      assert.equal(accepted(answers[0]).again, false);
+      const reserved = accepted(answers[0]!);
+      assert.equal(reserved.again, false);
       const other = { ...ask, chip: freshChip() };
       assert.equal(
         reasonOf(await service.reserve(keyedStamp(STATION, key, other), other)),
@@ -123,10 +124,10 @@ Deno.test("attestation service: exactly once, over PostgreSQL and SoftHSM", asyn
       );
       // What a refusal answered is not kept: the next attempt is decided anew.
       const early = crypto.randomUUID();
-      const closure = closureOf(accepted(answers[0]).reservation, "good", "AA".repeat(32));
+      const closure = closureOf(reserved.reservation, "good", "AA".repeat(32));
       const close = () => service.close(keyedStamp(STATION, early, closure), closure);
       assert.equal(reasonOf(await close()), "ATTEST_NOT_ATTESTED");
-      const { request } = await cardAnswer(accepted(answers[0]), STATION);
+      const { request } = await cardAnswer(reserved, STATION);
       accepted(await service.attest(stamp(STATION), request));
       assert.equal(reasonOf(await close()), "ATTEST_CERTIFICATE_MISMATCH");
       await balanced(sql, batch.batch);
@@ -260,7 +261,7 @@ Deno.test("attestation service: exactly once, over PostgreSQL and SoftHSM", asyn
   for (const cut of ["before-commit", "after-commit"] as const satisfies readonly Cut[]) {
     await t.step(`the database's connection is lost ${cut}: the repetition gives one effect`, async () => {
       const batch = await newBatch(4);
-      await using relay = await startDatabaseRelay(backends.url);
+      await using relay = startDatabaseRelay(backends.url);
       const away = openDatabase({ url: relay.url, applicationName: "cut", max: 2 });
       try {
         const through = await makeService(away, hsm, { senders: SENDERS });

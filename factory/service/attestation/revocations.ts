@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { toHex } from "shared/base/bytes.ts";
-import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import { mayKeepList } from "../../domain/issuance/revocations.ts";
-import type { PublishedList } from "../../transport/issuance_store/revocation_store.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
+import type { PublishedList, RevokedCertificate } from "../../transport/issuance_store/records.ts";
 import type { AttestationContext } from "./context.ts";
 
 /**
@@ -24,7 +24,8 @@ export async function revocationList(context: AttestationContext): Promise<Publi
       const decision = mayKeepList(present, entriesSha256, now);
       if (decision.kind === "keep") return present!;
       const { number, thisUpdate, nextUpdate } = decision;
-      const signed = await signer.revocationList({ number, thisUpdate, nextUpdate, revoked: list });
+      const entries = list.map((entry) => ({ ...entry, serial: serialHex(entry.serial) }));
+      const signed = await signer.revocationList({ number, thisUpdate, nextUpdate, revoked: entries });
       log.info("revocations.published", { number, revoked: list.length });
       return { number, thisUpdate, nextUpdate, entriesSha256, list: signed };
     });
@@ -35,7 +36,7 @@ export async function revocationList(context: AttestationContext): Promise<Publi
   }
 }
 
-function digestOf(revoked: RevocationList["revoked"]): string {
+function digestOf(revoked: readonly RevokedCertificate[]): string {
   const hash = createHash("sha256");
   for (const { certificateSha256, reason } of revoked) hash.update(`${certificateSha256} ${reason}\n`);
   return toHex(hash.digest());

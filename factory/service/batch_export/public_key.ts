@@ -12,7 +12,7 @@ const PublicJwk = z.object({
   crv: z.literal("P-256"),
   x: COORDINATE,
   y: COORDINATE,
-  d: z.undefined(),
+  d: z.never().optional(),
 });
 
 /** Reads a key. @throws {CodedError} `BATCH_KEY_FILE`, `JWS_KEY` for a point off the curve. */

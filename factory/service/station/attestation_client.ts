@@ -133,6 +133,14 @@ export class AttestationClient implements AttestationPort {
     return this.#call("POST", "/v1/batches", request, BatchAnswer);
   }
 
+  /**
+   * Any other signed request.
+   * @param answerMaxBytes longest answer that is taken.
+   */
+  post<T>(path: string, request: unknown, schema: z.ZodType<T>, answerMaxBytes?: number): Promise<T> {
+    return this.#call("POST", path, request, schema, answerMaxBytes);
+  }
+
   batch(name: string): Promise<BatchAnswer> {
     return this.#call("GET", `/v1/batches/${encodeURIComponent(name)}`, undefined, BatchAnswer);
   }
@@ -193,7 +201,13 @@ export class AttestationClient implements AttestationPort {
     return check(schema, await unseal(sealed, this.#options.sealingKey), "the sealed part");
   }
 
-  async #call<T>(method: "GET" | "POST", path: string, body: unknown, schema: z.ZodType<T>): Promise<T> {
+  async #call<T>(
+    method: "GET" | "POST",
+    path: string,
+    body: unknown,
+    schema: z.ZodType<T>,
+    answerMaxBytes?: number,
+  ): Promise<T> {
     const bytes = body === undefined ? undefined : toUtf8(JSON.stringify(body));
     const idempotencyKey = crypto.randomUUID();
     let last: CodedError | undefined;
@@ -210,7 +224,7 @@ export class AttestationClient implements AttestationPort {
       const gateway = this.#gateways[index]!;
       let answer: HttpAnswer;
       try {
-        answer = await this.#send(gateway, method, path, bytes, idempotencyKey);
+        answer = await this.#send(gateway, method, path, bytes, idempotencyKey, answerMaxBytes);
       } catch (error) {
         if (error instanceof StaleConnection && !staleSpent) {
           // The gateway closed an idle connection as we took it: it is not gone, a new connection tells.
@@ -267,6 +281,7 @@ export class AttestationClient implements AttestationPort {
     path: string,
     body: Uint8Array | undefined,
     idempotencyKey: string,
+    answerMaxBytes: number | undefined,
   ): Promise<HttpAnswer> {
     const { clock, random, name, signingKey } = this.#options;
     const signed = body === undefined ? {} : await signRequest({
@@ -285,6 +300,7 @@ export class AttestationClient implements AttestationPort {
       path,
       headers,
       ...(body === undefined ? {} : { body }),
+      ...(answerMaxBytes === undefined ? {} : { answerMaxBytes }),
     });
   }
 }

@@ -69,6 +69,27 @@ export type ReservationState =
   | "scrapped"
   | "missing";
 
+/**
+ * What can happen to a record.
+ * - `reserve-again`: the same chip asks again: the same serial, a new DGI 8137 key, maybe another station.
+ * - `see-key`: a public key was received and checked; the token is asked after this is on record.
+ * - `attest`: the certificate of that key is on record.
+ * - `install`: the station reports that the card holds the certificate.
+ * - `close-good`, `close-scrapped`: the station closes the record.
+ * - `lose`: the batch is closed without the card.
+ * - `correct-good`, `correct-scrapped`: a missing card was found; a batch manager corrects the record and says why.
+ */
+export type ReservationEvent =
+  | "reserve-again"
+  | "see-key"
+  | "attest"
+  | "install"
+  | "close-good"
+  | "close-scrapped"
+  | "lose"
+  | "correct-good"
+  | "correct-scrapped";
+
 /** A serial that was given to a chip. */
 export interface ReservationRecord {
   /** UUID. */
@@ -95,6 +116,25 @@ export interface BatchStationRecord {
 
 /** Why a certificate is on the revocation list. `missing` is a hold: a correction ends it. */
 export type RevocationReason = "superseded" | "scrapped" | "missing";
+
+/** A certificate that no wallet may accept. */
+export interface RevokedCertificate {
+  /** SHA-256 of it. */
+  readonly certificateSha256: string;
+  readonly serial: number;
+  readonly reason: RevocationReason;
+}
+
+/** The list of revoked certificates that is published. Times are seconds since 1970. */
+export interface PublishedList {
+  readonly number: number;
+  readonly thisUpdate: number;
+  readonly nextUpdate: number;
+  /** SHA-256 of what it lists. */
+  readonly entriesSha256: string;
+  /** The list as wallets take it. */
+  readonly list: string;
+}
 
 /** A certificate that was issued. */
 export interface CertificateRecord {

@@ -1,15 +1,7 @@
 /** What is revoked, and the list that is published. */
 
 import type { TransactionSql } from "shared/transport/postgres/database.ts";
-import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
-import type { ListRecord } from "../../domain/issuance/revocations.ts";
-import { serialHex } from "../../domain/issuance/serial.ts";
-
-/** The published list. */
-export interface PublishedList extends ListRecord {
-  /** The list as wallets take it. */
-  readonly list: string;
-}
+import type { PublishedList, RevocationReason, RevokedCertificate } from "./records.ts";
 
 /** Lock of whoever makes a list: the letters "revoked" as a number. */
 const PUBLISH_LOCK = 0x7265766f6b6564n;
@@ -20,9 +12,9 @@ export async function lockRevocations(sql: TransactionSql): Promise<void> {
 }
 
 /** Every certificate that no wallet may accept, in a fixed order: the revoked ones, and those of missing cards. */
-export async function readRevoked(sql: TransactionSql): Promise<RevocationList["revoked"]> {
+export async function readRevoked(sql: TransactionSql): Promise<RevokedCertificate[]> {
   const rows = await sql<
-    { sha256: string; serial: bigint; reason: RevocationList["revoked"][number]["reason"] }[]
+    { sha256: string; serial: bigint; reason: RevocationReason }[]
   >`
     SELECT c.sha256, r.serial, COALESCE(c.revocation_reason,
       CASE WHEN c.superseded_by IS NULL THEN 'scrapped' ELSE 'superseded' END) AS reason
@@ -33,7 +25,7 @@ export async function readRevoked(sql: TransactionSql): Promise<RevocationList["
     ORDER BY 1`;
   return rows.map(({ sha256, serial, reason }) => ({
     certificateSha256: sha256,
-    serial: serialHex(Number(serial)),
+    serial: Number(serial),
     reason,
   }));
 }

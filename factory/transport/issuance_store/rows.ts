@@ -10,7 +10,6 @@ import type {
   SenderRecord,
   SenderRole,
 } from "./records.ts";
-import { RESERVATION_STATES } from "../../domain/issuance/card_flow.ts";
 
 /** What a driver may give for a bigint column. */
 type Bigint = string | number | bigint;
@@ -122,10 +121,15 @@ export interface CountRow {
 
 /** Counts of every state; 0 for those without a row. */
 export function countsOf(rows: readonly CountRow[]): BatchCounts {
-  const counts = Object.fromEntries(RESERVATION_STATES.map((state) => [state, 0])) as Record<
-    ReservationState,
-    number
-  >;
+  const counts: Record<ReservationState, number> = {
+    reserved: 0,
+    "key-seen": 0,
+    attested: 0,
+    installed: 0,
+    good: 0,
+    scrapped: 0,
+    missing: 0,
+  };
   for (const row of rows) counts[row.state as ReservationState] = Number(row.cards);
   return counts;
 }

@@ -1,18 +1,11 @@
 /** The attestation service's database: one transaction for each signed request, and what is read without one. */
 
 import { CodedError } from "shared/base/errors.ts";
-import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
 import { BatchStatements } from "./batch_statements.ts";
-import type { BatchRecord, SenderRecord, SenderRole } from "./records.ts";
+import type { BatchRecord, PublishedList, RevokedCertificate, SenderRecord, SenderRole } from "./records.ts";
 import { type BatchCounts, batchRecord, type BatchRow, type CountRow, countsOf } from "./rows.ts";
-import {
-  lockRevocations,
-  type PublishedList,
-  readPublished,
-  readRevoked,
-  writePublished,
-} from "./revocation_store.ts";
+import { lockRevocations, readPublished, readRevoked, writePublished } from "./revocation_store.ts";
 import { IssuanceTransaction } from "./transaction.ts";
 
 /** A batch with its counts. */
@@ -54,7 +47,7 @@ export class IssuanceStore {
   }
 
   /** The published list of revoked certificates, and what it has to list. */
-  async revocations(): Promise<{ published: PublishedList | undefined; revoked: RevocationList["revoked"] }> {
+  async revocations(): Promise<{ published: PublishedList | undefined; revoked: RevokedCertificate[] }> {
     const [published, revoked] = await Promise.all([readPublished(this.#sql), readRevoked(this.#sql)]);
     return { published, revoked };
   }
@@ -63,7 +56,7 @@ export class IssuanceStore {
   publishRevocations(
     work: (
       published: PublishedList | undefined,
-      revoked: RevocationList["revoked"],
+      revoked: RevokedCertificate[],
     ) => Promise<PublishedList>,
   ): Promise<PublishedList> {
     return this.#database.transaction(async (sql) => {

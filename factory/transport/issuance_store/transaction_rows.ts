@@ -1,10 +1,10 @@
 /** What goes into a request's transaction, and what it reads there. */
 
-import type { ReservationEvent } from "../../domain/issuance/card_flow.ts";
 import type {
   CertificateRecord,
   ClosureRecord,
   HostCertificateRecord,
+  ReservationEvent,
   ReservationRecord,
   ReservationState,
   SenderRecord,

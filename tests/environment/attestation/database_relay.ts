@@ -15,7 +15,7 @@ export interface DatabaseRelay extends AsyncDisposable {
 }
 
 /** Starts a relay to the server of an address, which is on TCP or on a socket of this machine. */
-export async function startDatabaseRelay(target: string): Promise<DatabaseRelay> {
+export function startDatabaseRelay(target: string): DatabaseRelay {
   const url = new URL(target);
   const folder = url.searchParams.get("host");
   const port = Number(url.port || 5432);
