@@ -1,6 +1,6 @@
 /**
  * A sample over pcscd with vpcd, SoftHSM and PostgreSQL, through a proxy that is not ours and does what it likes. Afterwards
- * psql, a wallet and the cards in the reader must tell one story.
+ * psql, `rk batch report`, `rk batch verify`, a wallet and the cards in the reader must tell one story.
  */
 
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { runSpec } from "cli/commands/station.ts";
 import { startFeeder } from "cli/demo/feeder.ts";
 import { demoProfile } from "cli/demo/profile.ts";
 import { pcscReaders } from "cli/demo/readers.ts";
-import { HOME } from "cli/home.ts";
+import { DENO, HOME, REPOSITORY } from "cli/home.ts";
 import { writePrivate } from "cli/paths.ts";
 import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
@@ -27,7 +27,7 @@ const READERS = 2;
 /** Presentations of one card after which the test gives up: never two in a row are hurt. */
 const PRESENTATIONS_MAX = 6;
 
-Deno.test("a foreign proxy between reader and card: psql, wallet and cards agree on every serial", async () => {
+Deno.test("a foreign proxy between reader and card: psql, batch report, batch verify, wallet and cards agree on every serial", async () => {
   const seed = suiteSeed();
   await Deno.mkdir(HOME, { recursive: true });
   await using started = new AsyncDisposableStack();
@@ -138,4 +138,34 @@ Deno.test("a foreign proxy between reader and card: psql, wallet and cards agree
   assert.deepEqual(onCards.sort(), inDatabase.split("\n"));
   assert.equal(await psql("select state, count(*) from reservations group by state"), `good|${CARDS}`);
   assert.equal(await psql("select outcome, count(*) from closures group by outcome"), `good|${CARDS}`);
+
+  const rk = async (...args: string[]) => {
+    const { success, stdout, stderr } = await new Deno.Command(`${REPOSITORY}/rk`, {
+      args: ["batch", ...args, "--json"],
+      env: { RK_HOME: HOME, RK_DENO: DENO, NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    assert.ok(success, `${args[0]}: ${new TextDecoder().decode(stderr)}`);
+    return JSON.parse(new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1)!);
+  };
+  const as = ["--as", descriptor.batchManagerFile];
+  const { counts } = await rk("report", batch.batch, ...as);
+  assert.deepEqual([counts.good, counts.scrapped], [CARDS, 0]);
+  await rk("close", batch.batch, ...as);
+  await rk("key", "--out", `${folder}/record.jwk`, ...as);
+  await rk("export", batch.batch, "--out", `${folder}/batch.jsonl`, ...as);
+  const verified = await rk("verify", `${folder}/batch.jsonl`, "--key", `${folder}/record.jwk`);
+  assert.equal(verified.totals?.good ?? verified.good, CARDS, JSON.stringify(verified));
+  const exported = await Deno.readTextFile(`${folder}/batch.jsonl`);
+  for (const serial of serials.values()) {
+    const proved = await rk(
+      "verify",
+      `${folder}/batch.jsonl`,
+      "--key",
+      `${folder}/record.jwk`,
+      "--serial",
+      serial,
+    );
+    assert.match(JSON.stringify(proved), new RegExp(serial, "i"), exported.slice(0, 300));
+  }
 });

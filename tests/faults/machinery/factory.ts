@@ -8,7 +8,6 @@ import { demoProfile } from "cli/demo/profile.ts";
 import { makeFactoryKeys } from "factory/service/factory_keys/keys.ts";
 import type { AttestationService } from "factory/service/attestation/attestation_service.ts";
 import type { BatchFile } from "factory/domain/profile_batch.ts";
-import type { Profile } from "factory/domain/profile.ts";
 import { profileHash } from "factory/domain/profile_hash.ts";
 import { type BackendKind, type Backends, openBackends } from "tests/environment/attestation/backends.ts";
 import {
