@@ -3,11 +3,13 @@ import { CodedError } from "shared/base/errors.ts";
 import { toHex } from "shared/base/bytes.ts";
 import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
 import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.ts";
+import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openInProcessChannel } from "../card/in_process_channel.ts";
 import { type OpenCardOptions, VirtualCard } from "../card/virtual_card.ts";
 import { main } from "../app/wallet_main.ts";
 import { genuineCheck } from "./genuine_check.ts";
+import { testIssuer } from "./testing/attested_cards.ts";
 import { parseTrust, readTrustFile } from "./trust.ts";
 
 const issuer = generatePrivateKey(SYSTEM_RANDOM);
@@ -50,6 +52,28 @@ Deno.test("genuineCheck() refuses a card without applet, with other keys, of ano
   assert.equal(await codeOf({ ...CARD, isdKeys: other }, trustFile()), "SCP03_CARD_CRYPTOGRAM");
   assert.equal(await codeOf(CARD, trustFile({ targetId: "33000004" })), "WALLET_OTHER_TARGET");
   assert.equal(await codeOf(CARD, trustFile({ targetId: "33400004" })), "WALLET_NOT_ATTESTED");
+});
+
+Deno.test("genuineCheck() refuses a card whose certificate the list names, and says which list it looked at otherwise", async () => {
+  const testing = testIssuer();
+  const channel = openInProcessChannel(await testing.card("0000002A"));
+  const trust = testing.trust();
+  try {
+    const check = (revocations?: RevocationList) =>
+      genuineCheck({ channel, trust, random: SYSTEM_RANDOM, ...(revocations ? { revocations } : {}) });
+    const { certificateSha256, revocations } = await check();
+    assert.equal(revocations, undefined);
+    const list = { number: 5, thisUpdate: 1, nextUpdate: 2 };
+    const entry = { certificateSha256, serial: "0000002A", reason: "scrapped" as const };
+    const others = { ...list, revoked: [{ ...entry, certificateSha256: "AB".repeat(32) }] };
+    assert.equal((await check(others)).revocations, 5);
+    await assert.rejects(
+      check({ ...list, revoked: [...others.revoked, entry] }),
+      (error) => error instanceof CodedError && error.code === "WALLET_REVOKED",
+    );
+  } finally {
+    await channel.close();
+  }
 });
 
 Deno.test("parseTrust() names what is wrong and never a value", () => {

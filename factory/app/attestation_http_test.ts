@@ -6,11 +6,12 @@ import {
   HostCertificateAnswer,
   ReservationAnswer,
 } from "shared/protocol/wire/attestation.ts";
+import { readRevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import { Problem } from "shared/protocol/wire/problem.ts";
 import { makeCrl } from "shared/protocol/x509/revocation.ts";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { batchRequest, cardAnswer, closureOf, freshChip } from "tests/environment/attestation/service.ts";
-import { openBackends } from "tests/environment/attestation/backends.ts";
+import { LABELS, openBackends } from "tests/environment/attestation/backends.ts";
 import {
   clientOf,
   makePki,
@@ -232,6 +233,30 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
     ]);
     assert.ok(post.requestBody.content["application/json"].schema.properties.chip);
   });
+
+  await t.step(
+    "the list of revoked certificates is for everyone behind a gateway, and for caches",
+    async () => {
+      const first = await gateway.get("/v1/revocations");
+      assert.deepEqual(
+        [first.status, first.headers.get("content-type"), first.headers.get("cache-control")],
+        [200, "application/jose", "public, max-age=60"],
+      );
+      const etag = first.headers.get("etag")!;
+      const list = readRevocationList(await first.text(), await backends.hsm.publicKey(LABELS.issuer));
+      assert.equal(etag, `"${list.number}"`);
+      const conditional = async (tags: string) => {
+        const answer = await gateway.get("/v1/revocations", undefined, { "if-none-match": tags });
+        await answer.body?.cancel();
+        return answer.status;
+      };
+      assert.equal(await conditional(etag), 304);
+      assert.equal(await conditional(`"0", W/${etag}`), 304);
+      assert.equal(await conditional('"0"'), 200);
+      const posted = await gateway.post(station, "/v1/revocations", {});
+      assert.equal(await problemOf(posted), "404 ATTEST_ROUTE_UNKNOWN");
+    },
+  );
 
   await t.step("health, readiness and metrics are on the administration listener", async () => {
     assert.equal((await (await admin("/healthz")).json()).alive, true);

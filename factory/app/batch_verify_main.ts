@@ -24,6 +24,10 @@ const OPTIONS = {
   json: { type: "boolean" },
 } as const;
 
+/** What is said when nothing is wrong. */
+const COMPLETE = "every record is what the factory signed, and all are there";
+const PROVEN = "the factory signed this record, and it was in the batch when that closed";
+
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
 
 async function run(path: string, values: Values, output: CommandOutput): Promise<number> {
@@ -33,7 +37,7 @@ async function run(path: string, values: Values, output: CommandOutput): Promise
   if (proof !== undefined) {
     const { record, manifest, findings } = await verifyCardProof(proof, key);
     if (record) { for (const line of cardLines(record)) output.say(line); }
-    return tell(output, findings, findings.length, {
+    return tell(output, PROVEN, findings, findings.length, {
       kind: "proof",
       batch: manifest?.batch ?? null,
       card: record ?? null,
@@ -55,7 +59,7 @@ async function run(path: string, values: Values, output: CommandOutput): Promise
     if (out !== undefined) await Deno.writeTextFile(out, text + "\n");
     output.say(out === undefined ? `proof   ${text}` : `proof   written to ${out}`);
   }
-  return tell(output, verdict.findings, verdict.findingsTotal, {
+  return tell(output, COMPLETE, verdict.findings, verdict.findingsTotal, {
     kind: verdict.format,
     batch: verdict.manifest?.batch ?? null,
     totals: verdict.manifest?.totals ?? null,
@@ -99,7 +103,13 @@ function cardLines(card: CardRecord): string[] {
   ];
 }
 
-function tell(output: CommandOutput, findings: readonly Finding[], total: number, facts: object): number {
+function tell(
+  output: CommandOutput,
+  right: string,
+  findings: readonly Finding[],
+  total: number,
+  facts: object,
+): number {
   for (const { code, line, text } of findings) {
     output.say(
       `WRONG   ${code}${line === null ? "" : `, line ${line}`}: ${text}\n        ${
@@ -108,9 +118,7 @@ function tell(output: CommandOutput, findings: readonly Finding[], total: number
     );
   }
   if (total > findings.length) output.say(`        and ${total - findings.length} more`);
-  output.say(
-    total === 0 ? "VERDICT every record is what the factory signed, and all are there" : "VERDICT wrong",
-  );
+  output.say(`VERDICT ${total === 0 ? right : "wrong"}`);
   output.result({ verified: total === 0, ...facts, findings, findingsTotal: total });
   const first = findings[0];
   return first === undefined ? EXIT_CODES.ok : EXIT_CODES[EXPORT_FINDINGS[first.code].fault];

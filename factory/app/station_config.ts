@@ -29,7 +29,7 @@ const StationConfigFile = z.strictObject({
   stateFolder: z.string().min(1),
   operator: z.string().min(1).max(64),
   /** How long a card waits on its reader for a service that is gone or busy. */
-  waitForServiceSeconds: z.int().min(0).max(3600).default(120),
+  waitForServiceSeconds: z.int().min(0).max(3600).default(30),
   limits: z.strictObject({
     reader: Limits(DEFAULT_LINE_LIMITS.reader),
     station: Limits(DEFAULT_LINE_LIMITS.station),

@@ -32,5 +32,7 @@ Deno.test("docs/operations/line.md names every code of the line, and the limits 
     page.includes(`after ${reader.scrappedInRow} scrapped`) &&
       page.includes(`below ${reader.yieldPercent} good`),
   );
-  assert.ok(page.includes(`station after ${station.scrappedInRow}, or below ${station.yieldPercent}`));
+  const ofStation =
+    `station after ${station.scrappedInRow}, or below ${station.yieldPercent} (once ${station.yieldAfterCards}`;
+  assert.ok(page.includes(ofStation), ofStation);
 });

@@ -28,6 +28,9 @@ Deno.test("a service that dies costs a clear failure and no serial; the same car
     logFile: `${folder}/logs/cards.log`,
   });
   const batchFile = `${folder}/batch.json`;
+  // What is tested is what happens when the card has waited long enough.
+  const station = await Deno.readTextFile(descriptor.stationFile);
+  await Deno.writeTextFile(descriptor.stationFile, `${station}\nwaitForServiceSeconds: 1\n`);
   try {
     const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(descriptor.batchManagerFile, profile, 3);
@@ -87,11 +90,16 @@ Deno.test("a service that dies costs a clear failure and no serial; the same car
         assert.equal(checked.code, 0, checked.errors);
       });
     }
-    await t.step("the batch is full: a fourth card is refused before it is touched", async () => {
+    await t.step("the batch is full: a fourth card is refused, and told why", async () => {
       const [fourth] = await blankCards(spine.token.hsm, SYSTEM_RANDOM, `${folder}/cards`, "fourth", 1);
       const { code, last } = await present(fourth!, true);
       assert.notEqual(code, 0);
-      assert.equal((last.error as { code: string }).code, "ATTEST_BATCH_CLOSED");
+      const told = last.cards?.[0];
+      assert.deepEqual(
+        [told?.outcome, told?.reason],
+        ["refused", "ATTEST_QUOTA_EXHAUSTED"],
+        JSON.stringify(last),
+      );
     });
   } finally {
     await feeder.stop();

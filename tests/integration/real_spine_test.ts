@@ -1,16 +1,33 @@
 /** The spine on pcscd with vpcd, SoftHSM2 and PostgreSQL, judged by programs that are not ours. */
 
 import assert from "node:assert/strict";
-import { HOME } from "cli/home.ts";
+import { DENO, HOME, REPOSITORY } from "cli/home.ts";
 import { runDemo } from "cli/demo/demo.ts";
 import { ISSUER_LABEL } from "cli/spine/backends.ts";
+import { RECORD_LABEL } from "factory/domain/factory_keys.ts";
 import { fromHex } from "shared/base/bytes.ts";
+import { p256RawToLowSDer } from "shared/crypto/p256.ts";
 
 async function output(command: string, args: string[], env: Record<string, string> = {}): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args, env }).output();
   const decoder = new TextDecoder();
   assert.ok(success, `${command}: ${decoder.decode(stderr)}`);
   return decoder.decode(stdout).trim();
+}
+
+/** Runs `rk` and returns its exit code with the JSON of its last line. */
+async function rk(...args: string[]): Promise<{ code: number; last: Record<string, unknown> }> {
+  const env = { RK_HOME: HOME, RK_DENO: DENO };
+  const { code, stdout } = await new Deno.Command(`${REPOSITORY}/rk`, { args: [...args, "--json"], env })
+    .output();
+  return { code, last: JSON.parse(new TextDecoder().decode(stdout).trimEnd().split("\n").at(-1) ?? "") };
+}
+
+/** Signed bytes and DER signature of a compact JWS. */
+function splitJws(jws: string): { signed: Uint8Array; signature: Uint8Array } {
+  const dot = jws.lastIndexOf(".");
+  const raw = Uint8Array.fromBase64(jws.slice(dot + 1), { alphabet: "base64url" });
+  return { signed: new TextEncoder().encode(jws.slice(0, dot)), signature: p256RawToLowSDer(raw) };
 }
 
 /** Where the certificate's signature begins: tag 15 is its last TLV (card.md 5.1). */
@@ -85,6 +102,81 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
           assert.equal(await psql("select count(distinct serial) from reservations"), "6");
           assert.equal(await psql("select outcome, count(*) from closures group by outcome"), "good|6");
         });
+        await t.step(
+          "the batch closes; its export agrees with psql, and openssl verifies each record",
+          async () => {
+            const as = ["--as", spine.descriptor.batchManagerFile];
+            const batch = await psql("select name from batches");
+            const out = `${folder}/batch.jsonl`;
+            const journals = ["--journal", `${folder}/station/journal.sqlite`, "--all-journals"];
+            const compared = await rk("batch", "reconcile", batch, ...journals, ...as);
+            assert.deepEqual([compared.code, compared.last["differences"]], [0, []]);
+            assert.equal((await rk("batch", "close", batch, ...as)).code, 0);
+            const report = await rk("batch", "report", batch, ...as);
+            const counts = report.last["counts"] as Record<string, number>;
+            assert.deepEqual([report.last["state"], counts["good"], counts["reserved"]], ["closed", 6, 6]);
+            assert.equal((await rk("batch", "export", batch, "--out", out, ...as)).code, 0);
+            assert.equal((await rk("batch", "export", batch, "--out", `${folder}/batch.csv`, ...as)).code, 0);
+            assert.equal((await rk("batch", "key", "--out", `${folder}/record.pem`, ...as)).code, 0);
+            const verify = (file: string, ...more: string[]) =>
+              rk("batch", "verify", file, "--key", `${folder}/record.pem`, ...more);
+            const serial = await psql("select upper(lpad(to_hex(max(serial)), 8, '0')) from reservations");
+            const proof = `${folder}/proof.json`;
+            const verified = await verify(out, "--serial", serial, "--proof-out", proof);
+            assert.equal(verified.code, 0);
+            assert.deepEqual(verified.last["totals"], { reserved: 6, good: 6, scrapped: 0, missing: 0 });
+            assert.equal((await verify(`${folder}/batch.csv`)).code, 0);
+            assert.equal((await verify(proof)).code, 0);
+            const text = await Deno.readTextFile(out);
+            await Deno.writeTextFile(out, text.split("\n").toSpliced(2, 1).join("\n"));
+            const cut = await verify(out);
+            const findings = cut.last["findings"] as { code: string }[];
+            assert.equal(cut.code, 4);
+            assert.ok(findings.some(({ code }) => code === "BATCH_RECORD_MISSING"));
+
+            await output("pkcs11-tool", [
+              ...["--module", configuration.library, "--token-label", configuration.tokenLabel],
+              ...[
+                "--read-object",
+                "--type",
+                "pubkey",
+                "--label",
+                RECORD_LABEL,
+                "--output-file",
+                `${folder}/record.der`,
+              ],
+            ], env);
+            const key = ["-pubin", "-outform", "DER"];
+            await output("openssl", [
+              "pkey",
+              ...key,
+              "-in",
+              `${folder}/record.pem`,
+              "-out",
+              `${folder}/given.der`,
+            ]);
+            const ofToken = ["pkey", ...key, "-inform", "DER", "-in", `${folder}/record.der`];
+            await output("openssl", [...ofToken, "-out", `${folder}/token.der`]);
+            assert.deepEqual(
+              await Deno.readFile(`${folder}/given.der`),
+              await Deno.readFile(`${folder}/token.der`),
+            );
+            for (const line of text.trimEnd().split("\n")) {
+              const jws = Object.values(JSON.parse(line))[0] as string;
+              const { signed, signature } = splitJws(jws);
+              await Deno.writeFile(`${folder}/body`, signed);
+              await Deno.writeFile(`${folder}/signature`, signature);
+              const check = [
+                "-sha256",
+                "-verify",
+                `${folder}/record.pem`,
+                "-signature",
+                `${folder}/signature`,
+              ];
+              assert.equal(await output("openssl", ["dgst", ...check, `${folder}/body`]), "Verified OK");
+            }
+          },
+        );
       },
     });
     assert.equal(result.attested, 6);

@@ -118,6 +118,27 @@ Deno.test("RESUMPTION every step that sends commands, torn in every way, goes on
     assert.deepEqual(there.journal.unfinished(), []);
   }));
 
+Deno.test("two stations with one name and two journals: a card that goes from one to the other has one serial and one outcome", () =>
+  twoLines(async (here, there, service) => {
+    const steps = await trace(here);
+    const firsts = steps.map((step, index) => step === steps[index - 1] ? -1 : index).filter((index) =>
+      index > 0
+    );
+    for (const index of firsts) {
+      const where = `${index} (${steps[index]})`;
+      const { card } = await chip();
+      const torn = await here.present(card, [{ kind: "after-execution", index }]);
+      const report = await there.present(card);
+      assert.equal(report.outcome, "attested", `${where}: ${report.reason} ${report.message}`);
+      const back = await here.present(card);
+      assert.ok(back.outcome === "refused" || back.outcome === "attested", `${where}: ${back.reason}`);
+      if (torn.serial !== null) assert.equal(report.serial, torn.serial, where);
+      if (back.outcome === "attested") assert.equal(back.serial, report.serial, where);
+    }
+    assert.ok([...service.records.values()].every(({ state }) => state === "good"));
+    assert.equal(service.records.size, firsts.length + 1);
+  }));
+
 Deno.test("RESUMPTION a card that is swapped at any APDU gets nothing, and both end attested with a serial each", () =>
   twoLines(async (line, other, service) => {
     const steps = await trace(line);
@@ -169,6 +190,31 @@ Deno.test("RESUMPTION a card that is swapped at any APDU gets nothing, and both 
     const serials = [...service.records.values()].map(({ serial }) => toHex(serial));
     assert.equal(new Set(serials).size, serials.length);
     assert.ok(![...service.records.values()].some(({ state }) => state === "scrapped"));
+  }));
+
+Deno.test("RESUMPTION a card that loses its power at any APDU, without leaving the reader, is neither blocked nor scrapped", () =>
+  twoLines(async (line) => {
+    const steps = await trace(line);
+    const reasons = new Set<string | null>();
+    for (const [index, step] of steps.entries()) {
+      const { card } = await chip();
+      const channel = openInProcessChannel(card);
+      let sent = 0;
+      const resetting: CardChannel = {
+        ...watching(channel, () => {}),
+        transmit: async (apdu) => {
+          if (sent++ === index) await channel.reset();
+          return await channel.transmit(apdu);
+        },
+      };
+      const report = await personalizeCard({ context: line.context, reader: "reader 1", channel: resetting });
+      reasons.add(report.reason);
+      if (report.outcome === "attested") continue;
+      assert.equal(report.outcome, "failed", `${index} (${step}): ${report.reason} ${report.message}`);
+      const again = await line.present(card);
+      assert.equal(again.outcome, "attested", `${index} (${step}): ${again.reason} ${again.message}`);
+    }
+    assert.ok(reasons.has("CARD_RESET"));
   }));
 
 Deno.test("RESUMPTION a card that diversifies each domain on its own is the same card, and is asked once", () =>

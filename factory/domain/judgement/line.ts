@@ -12,10 +12,13 @@ export interface LineLimits {
   readonly station: JudgementLimits;
 }
 
-/** Where the station's configuration gives no others. A reader is stopped sooner: its contacts are the first suspect. */
+/**
+ * Where the station's configuration gives no others. A reader is stopped before the station, and the station before the
+ * batch: contacts are the first suspect.
+ */
 export const DEFAULT_LINE_LIMITS: LineLimits = {
   reader: { scrappedInRow: 3, yieldPercent: 80, yieldAfterCards: 20, yieldWindowCards: 100 },
-  station: DEFAULT_LIMITS,
+  station: { ...DEFAULT_LIMITS, scrappedInRow: 5 },
 };
 
 /** Refusals that speak against the line: a wrong batch, profile or key, which would refuse or lock card after card. */
@@ -32,6 +35,8 @@ const BAD_REFUSALS: ReadonlySet<string> = new Set([
   "CARD_TARGET",
   "CARD_DUPLICATE",
   "CARD_STATE",
+  "ATTEST_CHIP_TWIN",
+  "ATTEST_INSTALLED",
 ]);
 
 /** How a presentation ended, as far as it is judged. */

@@ -47,6 +47,14 @@ const DISPOSITIONS: Readonly<Record<string, Disposition>> = {
   SCP03_KEY_VERSION: "refused",
   ATTEST_CHIP_CLOSED: "refused",
   ATTEST_CHIP_ELSEWHERE: "refused",
+  ATTEST_CHIP_TWIN: "refused",
+  ATTEST_QUOTA_EXHAUSTED: "refused",
+  ATTEST_STATION_QUOTA_EXHAUSTED: "refused",
+  ATTEST_STATION_NOT_IN_BATCH: "refused",
+  ATTEST_CHIP_MISSING: "refused",
+  ATTEST_MISSING: "refused",
+  // The record says that a card of this chip holds its certificate, and this one is blank.
+  ATTEST_INSTALLED: "refused",
 };
 
 /** Codes that end an authentication: no other key is tried on the card unasked. */

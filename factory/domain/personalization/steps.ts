@@ -206,7 +206,7 @@ export function stepsOf(profile: Profile): readonly Step[] {
 
 /** The first step that a card still needs, for people who ask what comes next. */
 export function nextStep(facts: CardFacts, profile: Profile): Step | undefined {
-  return stepsOf(profile).find((step) => !happened(step, facts, profile));
+  return stepsOf(profile).find((step) => step.background !== "forget" && !happened(step, facts, profile));
 }
 
 /** Whether a step has happened already on this card; false for those that are done at every presentation. */

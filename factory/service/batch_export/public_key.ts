@@ -17,11 +17,13 @@ const PublicJwk = z.object({
 
 /** Reads a key. @throws {CodedError} `BATCH_KEY_FILE`, `JWS_KEY` for a point off the curve. */
 export async function readPublicKey(text: string): Promise<JwsPublicKey> {
+  // A PEM file may have words around its block (RFC 7468, section 2).
+  const pem = /-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/.exec(text)?.[0];
   let jwk: z.infer<typeof PublicJwk>;
   try {
     jwk = PublicJwk.parse(
-      text.includes("-----BEGIN PUBLIC KEY-----")
-        ? await exportJWK(await importSPKI(text, JWS_ALGORITHM, { extractable: true }))
+      pem !== undefined
+        ? await exportJWK(await importSPKI(pem, JWS_ALGORITHM, { extractable: true }))
         : JSON.parse(text),
     );
   } catch {

@@ -63,7 +63,9 @@ class CardRun {
   /** What nobody waits for but the end. */
   readonly #forgotten: Promise<unknown>[] = [];
   /** A step whose result is not there yet. */
-  #background: { readonly step: Step; readonly result: Promise<JournalCard> } | undefined;
+  #background:
+    | { readonly step: Step; readonly result: Promise<JournalCard>; failed: boolean }
+    | undefined;
   #step: StepName = "look";
 
   constructor({ context, reader, channel, gone }: CardRunOptions) {
@@ -101,6 +103,8 @@ class CardRun {
       for (const [i, step] of this.#steps.entries()) {
         if (reportOnly && step.action !== "close") continue;
         if (happened(step, this.#facts, this.#context.batch.profile)) continue;
+        // No serial for this card: nothing more is written on it.
+        if (this.#background?.failed) await this.#settle();
         this.#tell(step.name, step.words, i + 1);
         await this.#run(step);
       }
@@ -186,8 +190,9 @@ class CardRun {
       }
       if (step.background === "wait") {
         // A failure is seen where the result is waited for.
-        result.catch(() => {});
-        this.#background = { step, result };
+        const background = { step, result, failed: false };
+        result.catch(() => background.failed = true);
+        this.#background = background;
         return;
       }
       this.#card = await result;
@@ -208,7 +213,13 @@ class CardRun {
     if (this.#background === undefined) return;
     const { step, result } = this.#background;
     this.#background = undefined;
-    this.#card = await result;
+    try {
+      this.#card = await result;
+    } catch (error) {
+      // It failed there, and not at the step that needed it.
+      this.#step = step.name;
+      throw error;
+    }
     this.#note(step.name, "done");
     await this.#context.journal.flush();
   }
@@ -314,7 +325,7 @@ class CardRun {
           ...(counts ? { failures: this.#card.failures + 1 } : {}),
           ...(disposition === "scrapped" ? { state: "scrapped" as const } : {}),
           // Another station finished it, or it was begun by mistake: there is nothing to come back for.
-          ...(this.#isOver(code) ? { closed: true } : {}),
+          ...(this.#isOver(code, disposition) ? { closed: true } : {}),
         });
       }
       await journal.flush();
@@ -334,8 +345,9 @@ class CardRun {
     return this.#report(OUTCOME[disposition], error, step);
   }
 
-  #isOver(code: string): boolean {
-    return code === "ATTEST_CHIP_CLOSED" || (code === "CARD_SWAPPED" && this.#card?.reservation === null);
+  #isOver(code: string, disposition: Disposition): boolean {
+    if (code === "ATTEST_CHIP_CLOSED") return true;
+    return this.#card?.reservation === null && (code === "CARD_SWAPPED" || disposition === "refused");
   }
 
   #report(outcome: CardReport["outcome"], error: unknown, step: string | null = null): CardReport {

@@ -73,6 +73,8 @@ export async function openSame(
   try {
     await open();
   } catch (error) {
+    // Power that was lost between SELECT and INITIALIZE UPDATE: another domain was asked, and no key was tried.
+    if (codeOf(error) === "SCP03_INITIALIZE_REFUSED") return void await open();
     if (other === undefined) throw error;
     await vouchForCard(link, facts, profile);
     facts.otherDiversificationData.set(what.target, other);

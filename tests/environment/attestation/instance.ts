@@ -209,8 +209,8 @@ export class TestGateway implements Disposable {
   }
 
   /** Sends a request without a body. */
-  get(path: string, certificate?: Uint8Array): Promise<Response> {
-    const headers = certificate ? { "client-cert": `:${certificate.toBase64()}:` } : undefined;
+  get(path: string, certificate?: Uint8Array, more: Record<string, string> = {}): Promise<Response> {
+    const headers = { ...more, ...(certificate ? { "client-cert": `:${certificate.toBase64()}:` } : {}) };
     return fetch(this.#base + path, { headers, client: this.#client });
   }
 
