@@ -1,6 +1,7 @@
 /** `rk bench ...`: performance, measured beside its physical limit. */
 
 import { type Command, InvalidArgumentError } from "commander";
+import { benchAttest } from "../bench/attest.ts";
 import { benchCard, type CardToolBench } from "../bench/card.ts";
 import { benchLog } from "../bench/log.ts";
 import { benchStation } from "../bench/station.ts";
@@ -27,6 +28,7 @@ export function registerBench(program: Command): void {
   const bench = program.command("bench").description("performance, measured beside its physical limit");
   registerCardBench(bench);
   registerLogBench(bench);
+  registerAttestBench(bench);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")
@@ -129,6 +131,40 @@ function registerLogBench(bench: Command): void {
           say(options, `a proof at ${size} entries: ${proof.bytes} bytes, ${proof.ms} ms`);
         }
         result(options, measured);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }));
+}
+
+function registerAttestBench(bench: Command): void {
+  bench.command("attest")
+    .description(
+      "cards a second that the attestation service reserves and attests, beside the token's own rate",
+    )
+    .option("--seconds <n>", "how long each load lasts", wholeNumber, 3)
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: CommonOptions & { seconds: number }) => {
+      await Deno.mkdir(HOME, { recursive: true });
+      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      const tell = (line: string) => say(options, `  ${line}`);
+      try {
+        const spine = await startSpine({ folder, real: true, tell });
+        try {
+          const measured = await benchAttest({ spine, seconds: Math.max(1, options.seconds), tell });
+          const { perSecond, share, throughGateways: through, cpuMsPerCard: cpu } = measured;
+          say(
+            options,
+            `${perSecond["16"]} cards a second with 16 stations (p99 of a request ${measured.p99Ms} ms), ` +
+              `${through.perSecond} through the gateways\n` +
+              `the token alone signs ${measured.tokenSignsPerSecond} a second; reached ${share}\n` +
+              `processor time a card: service ${cpu.service} ms, database ${cpu.database} ms, load ${cpu.load} ms, ` +
+              `on ${measured.processors} processors together`,
+          );
+          result(options, measured);
+        } finally {
+          await spine.stop();
+        }
       } finally {
         await Deno.remove(folder, { recursive: true });
       }

@@ -26,3 +26,11 @@ Deno.test("readJunit() counts cases, says why one failed, and takes a skipped on
     ],
   });
 });
+
+Deno.test("readJunit() leaves out what a filter left out, and nothing else", () => {
+  assert.deepEqual(readJunit(REPORT, "passes"), {
+    passed: 2,
+    failures: [{ name: "./a_test.ts fails", reason: "Uncaught AssertionError: why\nbecause <a>\n\n1 !== 2" }],
+  });
+  assert.equal(readJunit(REPORT, "skip").failures.length, 2);
+});

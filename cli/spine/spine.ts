@@ -33,6 +33,11 @@ export interface SpineOptions {
   readonly preload?: string;
   /** What is being done, for people. */
   readonly tell?: (line: string) => void;
+  /**
+   * With `real`: stands between the services and PostgreSQL (tests of kills), is given the server and returns the
+   * `host:port` that the services use, without TLS.
+   */
+  readonly databaseProxy?: (postgres: OwnPostgres) => Promise<string>;
 }
 
 /** What other commands need of a running spine: `spine.json` in its folder. */
@@ -54,6 +59,8 @@ export interface Spine {
   readonly token: Token;
   /** Environment with which psql and pg_dump reach the database, when it is PostgreSQL. */
   readonly psqlEnv?: Readonly<Record<string, string>>;
+  /** The server, when it is PostgreSQL. */
+  readonly postgres?: OwnPostgres;
   /** Running processes by name: `gateway-a`, `gateway-b`, `attestation-a`, `attestation-b`, `database`. */
   readonly children: ReadonlyMap<string, Child>;
   /** Starts a process again, after it was stopped or killed. */
@@ -94,14 +101,17 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     tell("database");
     if (real) postgres = await ownPostgres(folder);
     else children.set("database", await startChild(databaseSpec(options, addresses)));
-    const databaseUrl = postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`;
-    const tls = postgres?.tls;
+    const proxy = postgres && await options.databaseProxy?.(postgres);
+    const databaseUrl = proxy === undefined
+      ? postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`
+      : `postgres://${new URL(postgres!.url).username}@${proxy}${new URL(postgres!.url).pathname}`;
+    const tls = proxy === undefined ? postgres?.tls : undefined;
     await writeConfigurations(folder, addresses, {
       databaseUrl,
       ...(tls ? { databaseTls: { authority: tls.caFile, certificate: tls.certFile, key: tls.keyFile } } : {}),
       hsm: token.configuration,
     }, senders);
-    const specs = serviceSpecs(options, addresses, token, postgres);
+    const specs = serviceSpecs(options, addresses, token, databaseUrl, tls);
     // The first service brings the schema up to date; the others find it done.
     tell("attestation services");
     for (const name of ["attestation-a", "attestation-b"]) children.set(name, await startChild(specs[name]!));
@@ -124,7 +134,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     return {
       descriptor,
       token,
-      ...(postgres ? { psqlEnv: postgres.psqlEnv } : {}),
+      ...(postgres ? { psqlEnv: postgres.psqlEnv, postgres } : {}),
       children,
       async restart(name) {
         const spec = name === "database" ? databaseSpec(options, addresses) : specs[name];
@@ -193,7 +203,8 @@ function serviceSpecs(
   options: SpineOptions,
   addresses: SpineAddresses,
   token: Token,
-  postgres: OwnPostgres | undefined,
+  databaseUrl: string,
+  tls: OwnPostgres["tls"],
 ): Record<string, ChildSpec> {
   const { folder } = options;
   const peers: Record<string, string> = {
@@ -219,10 +230,8 @@ function serviceSpecs(
     };
     const substitution: Substitution = {
       ...instanceSubstitution(folder, "attestation", instance, attestation),
-      [STANDARD.database]: postgres ? postgresAddress(postgres.url) : addresses.database,
-      [`${STANDARD_FOLDER}/database-client`]: postgres?.tls
-        ? [postgres.tls.caFile, postgres.tls.certFile, postgres.tls.keyFile]
-        : [],
+      [STANDARD.database]: postgresAddress(databaseUrl),
+      [`${STANDARD_FOLDER}/database-client`]: tls ? [tls.caFile, tls.certFile, tls.keyFile] : [],
       ...(token.configuration.kind === "pkcs11"
         ? { "/usr/lib/softhsm/libsofthsm2.so": token.configuration.library }
         : {}),

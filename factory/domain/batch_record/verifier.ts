@@ -5,7 +5,7 @@
 
 import { equal, fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { leafHash } from "shared/log/merkle.ts";
-import { type JwsPublicKey, verifyJws } from "shared/protocol/wire/jws.ts";
+import { type JwsPublicKey, type JwsVerdict, verifyJws } from "shared/protocol/wire/jws.ts";
 import { CARD_RECORD_TYPE, CardRecord, serialText } from "./card_record.ts";
 import type { Finding, FindingCode } from "./findings.ts";
 import {
@@ -95,10 +95,14 @@ export class BatchVerifier {
     if (this.#findings.length < FINDINGS_MAX) this.#findings.push({ code, line, serial, text });
   }
 
-  /** Takes the next record. */
-  async take(jws: string, line: number): Promise<TakenRecord> {
+  /** Verifies a record's signature, and nothing else of it: may be begun before the record's turn. */
+  signatureOf(jws: string): Promise<JwsVerdict> {
+    return verifyJws(jws, CARD_RECORD_TYPE, this.#key);
+  }
+
+  /** Takes the next record. @param verdict that of `signatureOf`. */
+  take(jws: string, line: number, verdict: JwsVerdict): TakenRecord {
     this.#root.add(leafHash(toUtf8(jws)));
-    const verdict = await verifyJws(jws, CARD_RECORD_TYPE, this.#key);
     if (verdict.kind === "bad") {
       this.#unread++;
       if (verdict.fault === "other-key") {

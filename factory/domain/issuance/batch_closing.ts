@@ -5,7 +5,7 @@ import { BATCH_FLOW } from "./batch_flow.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** Cards that one closing may declare missing: their records are signed within its transaction. */
-export const MISSING_MAX = 5000;
+export const MISSING_MAX = 1000;
 
 /** Which cards in flight are declared missing; serials as numbers. */
 export type DeclaredMissing = "none" | "all" | readonly number[];

@@ -28,8 +28,8 @@ import { type AttestationContext, type Done, done, isRefusal, signedRequest } fr
 
 /** Records that are read, signed and stored together. */
 const SIGN_TOGETHER = 200;
-/** Records that one request signs at most: well within its deadline, at a few thousand signatures a second. */
-export const SIGN_PER_REQUEST = 2000;
+/** Records that one request signs at most: within its deadline even at a hundred signatures a second. */
+export const SIGN_PER_REQUEST = 600;
 /** Leaves that are read together. */
 const LEAVES_TOGETHER = 10_000;
 /** Cards in flight that an answer lists. */

@@ -3,7 +3,7 @@
 import { toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { leafHash } from "shared/log/merkle.ts";
-import type { JwsPublicKey } from "shared/protocol/wire/jws.ts";
+import type { JwsPublicKey, JwsVerdict } from "shared/protocol/wire/jws.ts";
 import {
   CSV_HEADER,
   CSV_LINE_END,
@@ -16,6 +16,7 @@ import type { Finding, FindingCode } from "../../domain/batch_record/findings.ts
 import type { BatchManifest } from "../../domain/batch_record/manifest.ts";
 import { type CardProof, proveCard } from "../../domain/batch_record/proof.ts";
 import { BatchVerifier, verifyManifest } from "../../domain/batch_record/verifier.ts";
+import { ahead } from "./ahead.ts";
 import { lastLine, LINE_MAX, smallText, textLines } from "../../transport/batch_export/text_file.ts";
 
 /** What a verification found. */
@@ -120,38 +121,76 @@ async function tableManifest({ path, manifestPath }: VerifyRequest): Promise<str
   return (await smallText(manifestPath)).trim();
 }
 
+/** A record of a file, or something else in a line. */
+interface FilePart {
+  readonly line: number;
+  readonly ended: boolean;
+  readonly jws: string | undefined;
+  /** The text of a row or of a line that is no record. */
+  readonly text: string;
+}
+
 async function readLines(path: string, verifier: BatchVerifier, wanted?: WantedCard): Promise<void> {
   let manifestAt: number | undefined;
-  for await (const { text, number, ended } of textLines(path)) {
+  for await (
+    const [{ line, ended, jws, text }, verdict] of ahead(lineParts(path), (part) => verdictOf(verifier, part))
+  ) {
     if (manifestAt !== undefined) {
       verifier.note(
         "BATCH_EXPORT_UNREADABLE",
-        number,
+        line,
         null,
         `the manifest in line ${manifestAt} is not the last line`,
       );
     }
     if (!ended) {
-      verifier.note("BATCH_EXPORT_TRUNCATED", number, null, "the last line has no end: bytes are missing");
+      verifier.note("BATCH_EXPORT_TRUNCATED", line, null, "the last line has no end: bytes are missing");
     }
-    const record = memberOf(text, "record");
-    if (record !== undefined) {
-      const taken = await verifier.take(record, number);
-      wanted?.take(record, taken.record);
+    if (jws !== undefined && verdict !== undefined) {
+      const { record } = verifier.take(jws, line, verdict);
+      wanted?.take(jws, record);
     } else if (memberOf(text, "manifest") !== undefined) {
-      manifestAt = number;
+      manifestAt = line;
     } else {
-      verifier.note("BATCH_EXPORT_UNREADABLE", number, null, "the line is neither a record nor the manifest");
+      verifier.note("BATCH_EXPORT_UNREADABLE", line, null, "the line is neither a record nor the manifest");
     }
   }
 }
 
+async function* lineParts(path: string): AsyncGenerator<FilePart> {
+  for await (const { text, number: line, ended } of textLines(path)) {
+    yield { line, ended, jws: memberOf(text, "record"), text };
+  }
+}
+
 async function readTable(path: string, verifier: BatchVerifier, wanted?: WantedCard): Promise<void> {
+  for await (
+    const [{ line, ended, jws, text }, verdict] of ahead(rowParts(path), (part) => verdictOf(verifier, part))
+  ) {
+    if (jws === undefined || verdict === undefined) {
+      if (line === 1 && text === CSV_HEADER) continue;
+      if (line === 1) verifier.note("BATCH_CSV_CELL", 1, null, "the header line is not ours");
+      else verifier.note("BATCH_EXPORT_TRUNCATED", line, null, "the last row does not end");
+      continue;
+    }
+    if (!ended) {
+      verifier.note("BATCH_EXPORT_TRUNCATED", line, null, "the last line has no end: bytes are missing");
+    }
+    const { record } = verifier.take(jws, line, verdict);
+    wanted?.take(jws, record);
+    if (record !== undefined && csvLine(record, jws) !== (ended ? text : text + CSV_LINE_END)) {
+      verifier.note("BATCH_CSV_CELL", line, record.serial, "a cell is not what the signed record says");
+    }
+  }
+}
+
+/** Rows of a table: a quoted cell may hold the end of a line. Header and a row that does not end have no record. */
+async function* rowParts(path: string): AsyncGenerator<FilePart> {
   let row = "";
   let from = 0;
   for await (const { text, number, ended } of textLines(path)) {
     if (number === 1) {
-      if (`${text}\n` !== CSV_HEADER) verifier.note("BATCH_CSV_CELL", 1, null, "the header line is not ours");
+      yield { line: 1, ended, jws: undefined, text: `${text}\n` };
       continue;
     }
     if (row === "") from = number;
@@ -159,20 +198,15 @@ async function readTable(path: string, verifier: BatchVerifier, wanted?: WantedC
     if (row.length > LINE_MAX) {
       throw new CodedError("BATCH_FILE", `Cannot read ${path}: row ${from} is too long`);
     }
-    // A quoted cell may hold the end of a line.
-    if (isInsideQuotes(row) && ended) continue;
-    if (!ended) {
-      verifier.note("BATCH_EXPORT_TRUNCATED", number, null, "the last line has no end: bytes are missing");
-    }
-    const jws = recordOfCsvLine(row);
-    const { record } = await verifier.take(jws, from);
-    wanted?.take(jws, record);
-    if (record !== undefined && csvLine(record, jws) !== (ended ? row : row + CSV_LINE_END)) {
-      verifier.note("BATCH_CSV_CELL", from, record.serial, "a cell is not what the signed record says");
-    }
+    if (isInsideQuotes(row)) continue;
+    yield { line: from, ended, jws: recordOfCsvLine(row), text: row };
     row = "";
   }
-  if (row !== "") verifier.note("BATCH_EXPORT_TRUNCATED", from, null, "the last row does not end");
+  if (row !== "") yield { line: from, ended: false, jws: undefined, text: row };
+}
+
+function verdictOf(verifier: BatchVerifier, { jws }: FilePart): Promise<JwsVerdict | undefined> {
+  return jws === undefined ? Promise.resolve(undefined) : verifier.signatureOf(jws);
 }
 
 function memberOf(line: string, member: "record" | "manifest"): string | undefined {

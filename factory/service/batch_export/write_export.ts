@@ -5,6 +5,7 @@ import type { JwsPublicKey } from "shared/protocol/wire/jws.ts";
 import { CSV_HEADER, csvLine } from "../../domain/batch_record/csv.ts";
 import type { BatchManifest } from "../../domain/batch_record/manifest.ts";
 import { BatchVerifier, verifyManifest } from "../../domain/batch_record/verifier.ts";
+import { ahead } from "./ahead.ts";
 
 /** What is to be written. */
 export interface ExportRequest {
@@ -26,8 +27,8 @@ export async function writeExport(request: ExportRequest): Promise<BatchManifest
   const verifier = new BatchVerifier(manifest, key);
   let line = 0;
   if (format === "csv") await write(CSV_HEADER);
-  for await (const jws of records) {
-    const { record } = await verifier.take(jws, ++line);
+  for await (const [jws, verdict] of ahead(records, (each) => verifier.signatureOf(each))) {
+    const { record } = verifier.take(jws, ++line, verdict);
     if (record === undefined || verifier.total > 0) throw wrong(verifier.findings[0]?.text ?? "a record");
     await write(format === "csv" ? csvLine(record, jws) : JSON.stringify({ record: jws }) + "\n");
   }

@@ -44,7 +44,7 @@ export interface DatabaseOptions {
   readonly passwordFile?: string;
   /** Shown in the server's list of sessions. */
   readonly applicationName: string;
-  /** Connections at most. Default 8. */
+  /** Connections at most, a quarter of them (at least one, if there are two) for queries outside transactions. Default 8. */
   readonly max?: number;
   /** Server's limit of one statement, in milliseconds. Default 10,000. Not enforced by the embedded database. */
   readonly statementTimeoutMs?: number;
@@ -100,54 +100,60 @@ export function openDatabase(options: DatabaseOptions): Database {
   const address = parseAddress(options.url);
   const deadlineMs = options.deadlineMs ?? 30_000;
   const { passwordFile } = options;
-  const pool: postgres.Sql<Types> = postgres({
-    host: address.host,
-    port: address.port,
-    ...(address.socket ? { path: address.socket } : {}),
-    database: address.database,
-    user: address.user,
-    pass: passwordFile === undefined ? NO_PASSWORD : () => {
-      using password = readSecretFile(passwordFile);
-      return new TextDecoder().decode(password.reveal());
-    },
-    ssl: options.tls ? readTls(options.tls, address.host) : false,
-    ...UNTYPED,
-    max: options.max ?? 8,
-    connect_timeout: Math.ceil((options.connectTimeoutMs ?? 5_000) / 1000),
-    idle_timeout: 0,
-    keep_alive: 30,
-    max_lifetime: 3600,
-    prepare: true,
-    // It would ask for array types on connecting, and the process would die of the rejection when the server dies then.
-    fetch_types: false,
-    debug: false,
-    backoff: (retries: number) => Math.min(2 ** retries / 100, 2) * (0.5 + Math.random() / 2),
-    publications: "none",
-    target_session_attrs: "read-write" as const,
-    connection: {
-      application_name: options.applicationName,
-      statement_timeout: options.statementTimeoutMs ?? 10_000,
-      lock_timeout: options.lockTimeoutMs ?? 5_000,
-      idle_in_transaction_session_timeout: deadlineMs,
-      TimeZone: "UTC",
-    },
-    onnotice: () => {},
-    types: {
-      bigint: {
-        to: 20,
-        from: [20],
-        serialize: (value: bigint) => value.toString(),
-        parse: (text: string) => BigInt(text),
+  const pool = (max: number): postgres.Sql<Types> =>
+    postgres({
+      host: address.host,
+      port: address.port,
+      ...(address.socket ? { path: address.socket } : {}),
+      database: address.database,
+      user: address.user,
+      pass: passwordFile === undefined ? NO_PASSWORD : () => {
+        using password = readSecretFile(passwordFile);
+        return new TextDecoder().decode(password.reveal());
       },
-      bytea: {
-        to: 17,
-        from: [17],
-        serialize: (value: Uint8Array<ArrayBuffer>) => `\\x${new Uint8Array(value).toHex()}`,
-        parse: (text: string) => Uint8Array.fromHex(text.slice(2)),
+      ssl: options.tls ? readTls(options.tls, address.host) : false,
+      ...UNTYPED,
+      max,
+      connect_timeout: Math.ceil((options.connectTimeoutMs ?? 5_000) / 1000),
+      idle_timeout: 0,
+      keep_alive: 30,
+      max_lifetime: 3600,
+      prepare: true,
+      // It would ask for array types on connecting, and the process would die of the rejection when the server dies then.
+      fetch_types: false,
+      debug: false,
+      backoff: (retries: number) => Math.min(2 ** retries / 100, 2) * (0.5 + Math.random() / 2),
+      publications: "none",
+      target_session_attrs: "read-write" as const,
+      connection: {
+        application_name: options.applicationName,
+        statement_timeout: options.statementTimeoutMs ?? 10_000,
+        lock_timeout: options.lockTimeoutMs ?? 5_000,
+        idle_in_transaction_session_timeout: deadlineMs,
+        TimeZone: "UTC",
       },
-    },
-  });
-  return new PooledDatabase(pool, deadlineMs);
+      onnotice: () => {},
+      types: {
+        bigint: {
+          to: 20,
+          from: [20],
+          serialize: (value: bigint) => value.toString(),
+          parse: (text: string) => BigInt(text),
+        },
+        bytea: {
+          to: 17,
+          from: [17],
+          serialize: (value: Uint8Array<ArrayBuffer>) => `\\x${new Uint8Array(value).toHex()}`,
+          parse: (text: string) => Uint8Array.fromHex(text.slice(2)),
+        },
+      },
+    });
+  const all = options.max ?? 8;
+  // QUIRK(postgres 3.4.9): a BEGIN that is sent behind another query on a connection is refused as UNSAFE_TRANSACTION once
+  // `max_pipeline` is reached, which here is at once. So single queries have connections of their own.
+  const single = Math.max(1, Math.floor(all / 4));
+  const transactions = pool(Math.max(1, all - single));
+  return new PooledDatabase(transactions, all === 1 ? transactions : pool(single), deadlineMs);
 }
 
 /**
@@ -188,14 +194,16 @@ function isIpAddress(host: string): boolean {
 
 class PooledDatabase implements Database {
   readonly sql: Sql;
-  readonly #pool: postgres.Sql<Types>;
+  readonly #transactions: postgres.Sql<Types>;
+  readonly #single: postgres.Sql<Types>;
   readonly #deadlineMs: number;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<unknown> | undefined;
 
-  constructor(pool: postgres.Sql<Types>, deadlineMs: number) {
-    this.#pool = pool;
+  constructor(transactions: postgres.Sql<Types>, single: postgres.Sql<Types>, deadlineMs: number) {
+    this.#transactions = transactions;
+    this.#single = single;
     this.#deadlineMs = deadlineMs;
-    this.sql = guard(pool, deadlineMs);
+    this.sql = guard(single, deadlineMs);
   }
 
   async transaction<T>(
@@ -223,7 +231,7 @@ class PooledDatabase implements Database {
     deadlineMs: number,
   ): Promise<T> {
     const state: TransactionState = {};
-    const running = this.#pool.begin(`isolation level ${isolation}`, async (sql) => {
+    const running = this.#transactions.begin(`isolation level ${isolation}`, async (sql) => {
       try {
         refuseWhenOver(state); // nothing may run when the caller was told already that this failed
         const value = await work(guard(sql, deadlineMs, state));
@@ -252,9 +260,13 @@ class PooledDatabase implements Database {
     await withDeadline(this.sql`select 1`, deadlineMs);
   }
 
-  close(): Promise<void> {
-    this.#closing ??= this.#pool.end({ timeout: CLOSE_LIMIT_SECONDS });
-    return this.#closing;
+  async close(): Promise<void> {
+    this.#closing ??= Promise.all(
+      [...new Set([this.#transactions, this.#single])].map((pool) =>
+        pool.end({ timeout: CLOSE_LIMIT_SECONDS })
+      ),
+    );
+    await this.#closing;
   }
 }
 

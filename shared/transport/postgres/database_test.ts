@@ -120,6 +120,22 @@ Deno.test("a connection that is lost inside a transaction ends it: nothing more 
   await database.sql`insert into t values (4)`;
 });
 
+Deno.test("more transactions and single queries than connections wait for their turn, in any order", async () => {
+  await using server = await withPostgres(false);
+  for (const max of [1, 2, 4]) {
+    await using database = openForTest({ url: server.url, applicationName: "test", max });
+    const all = Array.from(
+      { length: 60 },
+      (_, i) =>
+        i % 3 === 0
+          ? database.sql`select ${i}::int as value`
+          : database.transaction((sql) => sql<{ value: number }[]>`select ${i}::int as value`),
+    );
+    const values = (await Promise.all(all)).map((rows) => rows[0]!.value);
+    assert.deepEqual(values, Array.from({ length: 60 }, (_, i) => i), `${max} connections`);
+  }
+});
+
 Deno.test("limits of the server and of the client become DATABASE_TIMEOUT and DATABASE_UNAVAILABLE", async () => {
   await using server = await withPostgres(false);
   const base = { url: server.url, applicationName: "test", max: 4 };
