@@ -120,7 +120,7 @@ export async function closeBatch(
     },
   );
   if (first.kind === "refuse") return first;
-  if (first.kind !== "accept") return await answer(context.store.batches, first);
+  if (first.kind !== "accept") return await answer(context, first);
   const recordsToSign = await signEnded(context, first.batch, SIGN_PER_REQUEST);
   if (recordsToSign > 0) return { ...NOT_CLOSED, batch: name, recordsToSign };
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
@@ -138,7 +138,7 @@ export async function closeBatch(
   });
   if (isRefusal(last)) return last;
   if (last.kind === "accept") context.log.info("batch.closed", { batch: name, reason, sender: stamp.sender });
-  return await answer(context.store.batches, last);
+  return await answer(context, last);
 }
 
 const NOT_CLOSED = { closed: false, inFlight: 0, cards: [], recordsToSign: 0, manifest: null };
@@ -157,31 +157,37 @@ async function decide(
   return mayCloseBatch({ batch, inFlight, namedInFlight }, missing, reason);
 }
 
-async function answer(
-  batches: BatchStatements,
+function answer(
+  context: AttestationContext,
   decision: Exclude<ClosingDecision, Refusal>,
 ): Promise<CloseBatchAnswer> {
   const { name } = decision.batch;
-  if (decision.kind === "wait") {
-    const [inFlight, cards] = await Promise.all([
-      batches.countInFlight(name),
-      batches.cards(name, -1, LISTED_MAX, true),
-    ]);
-    return { ...NOT_CLOSED, batch: name, inFlight, cards };
-  }
-  return { ...NOT_CLOSED, batch: name, closed: true, manifest: await batches.manifest(name) ?? null };
+  return context.store.transaction(async ({ batches }): Promise<CloseBatchAnswer> => {
+    if (decision.kind !== "wait") {
+      return { ...NOT_CLOSED, batch: name, closed: true, manifest: await batches.manifest(name) ?? null };
+    }
+    const cards = await batches.cards(name, -1, LISTED_MAX, true);
+    return { ...NOT_CLOSED, batch: name, inFlight: await batches.countInFlight(name), cards };
+  });
 }
 
-/** Signs records of cards that ended. Returns how many are left. */
+/**
+ * Signs records of cards that ended. Returns how many are left. Its statements are in transactions, although each stands by
+ * itself: a pool that is exhausted by transactions and single statements together makes the driver fail.
+ */
 async function signEnded(context: AttestationContext, batch: BatchRecord, limit: number): Promise<number> {
+  const { store } = context;
+  const { name } = batch;
   let after = -1;
   for (let signed = 0; signed < limit; signed += SIGN_TOGETHER) {
-    const rows = await context.store.batches.unsigned(batch.name, after, SIGN_TOGETHER);
+    const behind = after;
+    const rows = await store.transaction(({ batches }) => batches.unsigned(name, behind, SIGN_TOGETHER));
     if (rows.length === 0) return 0;
-    await context.store.batches.insertRecords(batch.name, await signRecords(context, batch, rows));
+    const records = await signRecords(context, batch, rows);
+    await store.transaction(({ batches }) => batches.insertRecords(name, records));
     after = Number(rows.at(-1)!.serial);
   }
-  return await context.store.batches.countUnsigned(batch.name);
+  return await store.transaction(({ batches }) => batches.countUnsigned(name));
 }
 
 async function signRecords(

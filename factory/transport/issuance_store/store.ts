@@ -2,7 +2,6 @@
 
 import { CodedError } from "shared/base/errors.ts";
 import type { Database, Sql } from "shared/transport/postgres/database.ts";
-import { BatchStatements } from "./batch_statements.ts";
 import type { BatchRecord, PublishedList, RevokedCertificate, SenderRecord, SenderRole } from "./records.ts";
 import { type BatchCounts, batchRecord, type BatchRow, type CountRow, countsOf } from "./rows.ts";
 import { lockRevocations, readPublished, readRevoked, writePublished } from "./revocation_store.ts";
@@ -25,13 +24,10 @@ export function violatedConstraint(error: unknown): string | undefined {
 export class IssuanceStore {
   readonly #database: Database;
   readonly #sql: Sql;
-  /** Statements about batches, each by itself. */
-  readonly batches: BatchStatements;
 
   constructor(database: Database) {
     this.#database = database;
     this.#sql = database.sql;
-    this.batches = new BatchStatements(database.sql);
   }
 
   /**
