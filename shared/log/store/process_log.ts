@@ -1,6 +1,6 @@
 /**
  * The log of one process, whatever keeps its sequence. No entry, no action: an entry (or the intent) is durable before the
- * effect, and when it cannot be, the effect does not happen. See docs/decisions/0012_log_entry_before_the_effect.md.
+ * effect, and when it cannot be, the effect does not happen. See docs/decisions/0015_log_entry_before_the_effect.md.
  */
 
 import { GroupAppender } from "./group_appender.ts";
