@@ -1,12 +1,12 @@
 /** `rk gateway --config FILE`: the gateway alone, in front of any upstream. */
 
 import type { Command } from "commander";
-import { GatewayConfig } from "gateway/app/config.ts";
+import { GatewayConfig, listSources } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
-import { STANDARD, STANDARD_FOLDER } from "../spine/layout.ts";
+import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
 
 /** Registers the command. */
 export function registerGateway(program: Command): void {
@@ -42,9 +42,10 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
   const files = [
     config.listen.certificate,
     config.listen.key,
-    ...config.clients.authorities.flatMap((
-      each,
-    ) => [each.certificate, each.revocationList ?? each.certificate]),
+    ...config.clients.authorities.flatMap((each) => [
+      each.certificate,
+      ...listSources(each).filter(({ isUrl }) => !isUrl).map(({ name }) => name),
+    ]),
     config.canaries.serverAuthority,
     ...[config.canaries.valid, config.canaries.expired, config.canaries.revoked]
       .flatMap(({ certificate, key }) => [certificate, key]),
@@ -60,6 +61,9 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
         : []),
     ],
     [STANDARD.gatewayA.admin]: address(config.admin.address, config.admin.port),
+    [STANDARD_REVOCATION]: config.clients.authorities.flatMap(({ revocationUrls }) =>
+      revocationUrls.map(hostAndPort)
+    ),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,

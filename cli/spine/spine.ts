@@ -16,6 +16,7 @@ import {
   SPINE_FOLDERS,
   type SpineAddresses,
   STANDARD,
+  STANDARD_REVOCATION,
   STANDARD_FOLDER,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
@@ -197,6 +198,7 @@ function serviceSpecs(
 ): Record<string, ChildSpec> {
   const { folder } = options;
   const peers: Record<string, string> = {
+    [STANDARD_REVOCATION]: [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
@@ -109,6 +110,13 @@ export class Exchange {
     });
   }
 }
+
+/** An exchange with a client whose certificate was accepted. */
+export type AdmittedExchange = Exchange & {
+  /** DER. */
+  readonly clientCertificate: Uint8Array;
+  client: Client;
+};
 
 /** A problem as it goes over the wire. */
 export function problemBody(reason: RefusalReason, requestId: string): { status: number; bytes: Uint8Array } {

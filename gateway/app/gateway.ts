@@ -5,21 +5,25 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { certificateFingerprint, verifyCertificate } from "shared/protocol/x509/verification.ts";
+import type { Trust } from "shared/protocol/x509/trust.ts";
+import type { Client } from "../domain/access.ts";
 import { normalAddress } from "../domain/networks.ts";
 import { type RefusalReason, refuse } from "../domain/refusals.ts";
 import { readStrictly } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { Connections } from "../service/connections.ts";
+import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
+import { type Collected, RevocationLists } from "../service/revocation_lists.ts";
 import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
-import { Exchange, rawProblem } from "./exchange.ts";
-import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { type AdmittedExchange, Exchange, rawProblem } from "./exchange.ts";
+import { checkCanaries, compilePolicy, type Material, readClientTrust, readMaterial } from "./material.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
@@ -50,6 +54,9 @@ interface Peer {
   readonly chain: readonly Uint8Array[];
 }
 
+/** Stands in an exchange until its client's verdict is there. */
+const NOBODY: Client = { names: { uris: [], dns: [], subject: [] }, group: undefined };
+
 /** In a drain, connections without a request for this long are closed. */
 const DRAIN_IDLE_MS = 1_000;
 
@@ -66,8 +73,9 @@ const MALFORMED: Readonly<Record<"overflow" | "timeout" | "malformed", readonly 
  */
 export async function startGateway(configPath: string, dependencies: GatewayDependencies): Promise<Gateway> {
   const config = await readConfig(configPath, GatewayConfig);
-  const material = await readMaterial(configPath, config);
-  const gateway = new RunningGateway(configPath, config, material, dependencies);
+  const lists = new RevocationLists(dependencies.clock ?? SYSTEM_CLOCK);
+  const material = await readMaterial(configPath, config, lists);
+  const gateway = new RunningGateway(configPath, config, material, dependencies, lists);
   try {
     await gateway.start();
   } catch (error) {
@@ -80,13 +88,19 @@ export async function startGateway(configPath: string, dependencies: GatewayDepe
 /** Reads a configuration and everything it points at without serving. @throws {CodedError} as `startGateway`. */
 export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLOCK): Promise<void> {
   const config = await readConfig(configPath, GatewayConfig);
-  await checkCanaries(await readMaterial(configPath, config), clock, verifyCertificate);
+  const material = await readMaterial(configPath, config, new RevocationLists(clock));
+  await checkCanaries(material, clock, verifyCertificate);
+  await proveFreshness(material.trust, verifyCertificate, clock.now());
 }
 
 class RunningGateway implements Gateway {
   #phase: Phase = "proving";
   #policy;
-  #listener: Listener | undefined;
+  #listener: Listener<Peer> | undefined;
+  #refresh: ReturnType<typeof setTimeout> | undefined;
+  #changing: Promise<void> = Promise.resolve();
+  #authorities: GatewayConfig["clients"]["authorities"];
+  #canaries: Pick<Material, "canaries">;
   #admin: { readonly port: number; close(): Promise<void> } | undefined;
   #inFlight = 0;
   #drained: Promise<boolean> | undefined;
@@ -97,7 +111,7 @@ class RunningGateway implements Gateway {
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #record = new DecisionRecord();
   readonly #validCanary: string;
-  readonly #exchanges = new WeakMap<IncomingMessage, Exchange & { clientCertificate: Uint8Array }>();
+  readonly #exchanges = new WeakMap<IncomingMessage, AdmittedExchange>();
   readonly #toApp: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
   constructor(
@@ -105,7 +119,10 @@ class RunningGateway implements Gateway {
     readonly config: GatewayConfig,
     readonly material: Material,
     readonly dependencies: GatewayDependencies,
+    readonly lists: RevocationLists,
   ) {
+    this.#authorities = config.clients.authorities;
+    this.#canaries = material;
     this.#clock = dependencies.clock ?? SYSTEM_CLOCK;
     this.#telemetry = new Telemetry(dependencies.logger, this.#clock);
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
@@ -171,13 +188,17 @@ class RunningGateway implements Gateway {
       now: this.#clock.now(),
     });
     this.#telemetry.logger.info("canaries-proven", { proven });
+    const fresh = await proveFreshness(this.material.trust, this.#peers.verifier, this.#clock.now());
+    this.#telemetry.logger.info("freshness-proven", { proven: fresh });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
     this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving",
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
     });
-    this.#reportRevocation(this.material);
+    this.#takeLists(this.material.lists);
+    this.#reportRevocation(this.material.trust);
+    this.#refreshLater();
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -227,7 +248,7 @@ class RunningGateway implements Gateway {
       return await this.#peers.verify(chain);
     } catch (error) {
       this.#telemetry.logger.error("verification-fault", { error });
-      return { kind: "refuse", reason: "verification-fault" } as const;
+      return { kind: "refuse", reason: "verification-fault", fingerprint: undefined } as const;
     }
   }
 
@@ -252,6 +273,7 @@ class RunningGateway implements Gateway {
     const closing = () => this.#phase === "draining";
     const exchange = Object.assign(new Exchange(incoming, outgoing, wantsContinue, report, closing), {
       clientCertificate,
+      client: NOBODY,
     });
     this.#begin();
     const over = () => {
@@ -270,6 +292,10 @@ class RunningGateway implements Gateway {
       return void incoming.socket.destroy();
     }
     exchange.report.identity = verdict.identity;
+    exchange.client = {
+      names: verdict.names ?? { ...NOBODY.names, uris: [verdict.identity] },
+      group: verdict.group,
+    };
     if (this.#phase === "proving") {
       if (verdict.fingerprint !== this.#validCanary) {
         return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
@@ -296,15 +322,82 @@ class RunningGateway implements Gateway {
     this.#telemetry.inFlight(--this.#inFlight);
   }
 
-  #reportRevocation(material: Material): void {
-    for (const { name, list } of material.trust.authorities) {
-      this.#telemetry.revocation(name, list?.nextUpdate ?? 0);
+  #reportRevocation(trust: Trust): void {
+    const now = this.#clock.now();
+    for (const { name, group, list, maxAgeMs, whenStale } of trust.authorities) {
+      const until = list === undefined
+        ? 0
+        : Math.min(list.nextUpdate, list.thisUpdate + (maxAgeMs ?? Infinity));
+      this.#telemetry.revocation(name, until);
+      if (until >= now) continue;
+      const held = list === undefined ? "none" : "stale";
+      this.#telemetry.logger.warning("revocation-not-fresh", {
+        authority: group ?? name,
+        list: held,
+        whenStale,
+      });
     }
   }
 
-  async reload(): Promise<void> {
+  /** Keeps what was collected and tells of sources that gave nothing good. */
+  #takeLists(collected: Collected): void {
+    collected.commit();
+    for (const { source, fault, detail, held } of collected.faults) {
+      this.#telemetry.logger.warning("revocation-source", { source, fault, detail, held });
+    }
+  }
+
+  #refreshLater(): void {
+    const seconds = Math.min(...this.#authorities.map(({ refreshSeconds }) => refreshSeconds));
+    this.#refresh = setTimeout(() => {
+      void this.#inTurn(() => this.#refreshLists()).catch((error) =>
+        this.#telemetry.logger.error("revocation-refresh", { error })
+      ).finally(() => this.#phase === "serving" && this.#refreshLater());
+    }, seconds * 1000);
+  }
+
+  /** Looks at every source again; a change is taken only when the canaries still fare as they have to. */
+  async #refreshLists(): Promise<void> {
+    const { trust, lists } = await readClientTrust(this.configPath, this.#authorities, this.lists);
+    const known = this.#peers.trust.authorities.map(({ certificate }) => certificate.serialNumber).join();
+    // An authority's certificate is not renewed by a refresh: the listener and the rest come with a reload.
+    const same = trust.authorities.map(({ certificate }) => certificate.serialNumber).join() === known;
+    if (lists.changed && same) {
+      await checkCanaries({ ...this.#canaries, trust }, this.#clock, this.#peers.verifier);
+      await this.#takeTrust(trust);
+      this.#telemetry.logger.info("revocation-refreshed", {});
+    }
+    this.#takeLists(lists);
+    this.#reportRevocation(this.#peers.trust);
+  }
+
+  /** From here on open connections count only as far as the new trust carries them. */
+  async #takeTrust(trust: Trust): Promise<void> {
+    this.#peers.replaceTrust(trust);
+    await this.#listener?.recheck(async ({ chain }) => {
+      const verdict = await this.#verdict(chain);
+      if (verdict.kind === "accept") return true;
+      const { reason, fingerprint } = verdict;
+      this.#telemetry.connectionRefused(reason, { fingerprint, open: true });
+      return false;
+    });
+  }
+
+  /** Changes come one after the other. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#changing.then(change);
+    this.#changing = turn.catch(() => {});
+    return turn;
+  }
+
+  reload(): Promise<void> {
+    return this.#inTurn(() => this.#reload());
+  }
+
+  async #reload(): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
-    const material = await readMaterial(this.configPath, config);
+    const material = await readMaterial(this.configPath, config, this.lists);
+    await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config);
     for (const route of policy.routes) {
@@ -314,10 +407,14 @@ class RunningGateway implements Gateway {
         return;
       }
     }
-    this.#policy = policy;
-    this.#peers.replaceTrust(material.trust);
+    // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
-    this.#reportRevocation(material);
+    this.#policy = policy;
+    this.#authorities = config.clients.authorities;
+    this.#canaries = material;
+    this.#takeLists(material.lists);
+    await this.#takeTrust(material.trust);
+    this.#reportRevocation(material.trust);
     const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
     if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
@@ -330,6 +427,7 @@ class RunningGateway implements Gateway {
 
   async #drain(): Promise<boolean> {
     this.#phase = "draining";
+    clearTimeout(this.#refresh);
     this.#telemetry.ready(false);
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
     const listener = this.#listener;
@@ -354,6 +452,7 @@ class RunningGateway implements Gateway {
 
   /** Closes everything at once, after a start that failed. */
   async abandon(): Promise<void> {
+    clearTimeout(this.#refresh);
     this.#listener?.stopAccepting();
     this.#listener?.destroyAll();
     await this.#listener?.ended;

@@ -65,8 +65,8 @@ export interface Trust {
 export interface AuthoritySource {
   readonly certificates: { readonly name: string; readonly pem: string };
   readonly revocationList?: { readonly name: string; readonly pem: string };
-  /** More lists, PEM or DER: of the other authorities of the bundle, or the same list from elsewhere. The newest counts. */
-  readonly revocationLists?: readonly { readonly name: string; readonly data: Uint8Array }[];
+  /** More lists, read already: of the other authorities of the bundle, or the same list from elsewhere. The newest counts. */
+  readonly revocationLists?: readonly { readonly name: string; readonly list: ParsedRevocationList }[];
   readonly whenStale: WhenStale;
   /** See `TrustedAuthority`. */
   readonly group?: string;
@@ -121,13 +121,13 @@ export function readTrust(sources: readonly AuthoritySource[]): Promise<Trust> {
 }
 
 function readSource(source: AuthoritySource): TrustedAuthority[] {
+  const own = source.revocationList;
   const lists = [
-    ...(source.revocationList === undefined ? [] : [{
-      name: source.revocationList.name,
-      data: new TextEncoder().encode(source.revocationList.pem),
-    }]),
+    ...(own === undefined
+      ? []
+      : [{ name: own.name, list: parsedList(own.name, new TextEncoder().encode(own.pem)) }]),
     ...source.revocationLists ?? [],
-  ].map(({ name, data }) => ({ name, list: parsedList(name, data), claimed: false }));
+  ].map(({ name, list }) => ({ name, list, claimed: false }));
   const authorities = readAuthorities(source).map((certificate): TrustedAuthority => {
     let held: RevocationList | undefined;
     for (const each of lists) {
