@@ -16,8 +16,8 @@ import {
   SPINE_FOLDERS,
   type SpineAddresses,
   STANDARD,
-  STANDARD_REVOCATION,
   STANDARD_FOLDER,
+  STANDARD_REVOCATION,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
 import { provisionSenderKeys } from "./sender_keys.ts";
@@ -197,7 +197,7 @@ function serviceSpecs(
   postgres: OwnPostgres | undefined,
 ): Record<string, ChildSpec> {
   const { folder } = options;
-  const peers: Record<string, string> = {
+  const peers: Record<string, string | string[]> = {
     [STANDARD_REVOCATION]: [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,

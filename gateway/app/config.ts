@@ -6,7 +6,10 @@ import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
 
-export const Name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected lower-case letters, digits and -");
+export const Name = z.string().regex(
+  /^[a-z0-9][a-z0-9-]{0,62}$/,
+  "expected lower-case letters, digits and -",
+);
 export const File = z.string().min(1, "expected the path of a file");
 export const Milliseconds = z.int().min(1).max(3_600_000);
 export const Port = z.int().min(0).max(65_535);

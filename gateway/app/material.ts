@@ -62,7 +62,7 @@ export async function readClientTrust(
  * Refuses lists that came from files and are unfit: at start and on a reload the operator stands by, later the last good one counts.
  * @throws {CodedError} `X509_REVOCATION_UNFIT`.
  */
-function requireGoodFiles(collected: Collected): void {
+export function requireGoodFiles(collected: Collected): void {
   const fault = collected.faults.find(({ isFile }) => isFile);
   if (fault === undefined) return;
   throw new CodedError(
@@ -77,7 +77,7 @@ function requireGoodFiles(collected: Collected): void {
 }
 
 /** A key that is not the certificate's is found here, before anything is replaced. @throws {CodedError} `GATEWAY_FILE`. */
-function requirePair(what: string, pair: KeyPair): KeyPair {
+export function requirePair(what: string, pair: KeyPair): KeyPair {
   let fits = false;
   try {
     fits = new NodeCertificate(pair.certificate).checkPrivateKey(createPrivateKey(pair.key));
