@@ -3,20 +3,27 @@
 import type { Command } from "commander";
 import { GatewayConfig, listSources } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
+import { CodedError } from "shared/base/errors.ts";
+import "gateway/transport/errors.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
+import { registerEnrolment } from "./gateway_enrol.ts";
 import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
 
 /** Registers the command. */
 export function registerGateway(program: Command): void {
-  program.command("gateway")
+  const gateway = program.command("gateway")
     .description(
       "the edge gateway alone, in front of any upstream; gateway/example.yaml explains the configuration",
     )
-    .requiredOption("--config <file>", "YAML configuration")
+    // Not a required option of commander: that would be asked of the subcommands too.
+    .option("--config <file>", "YAML configuration")
     .option("--check", "check the configuration and everything it names, then end")
-    .action(action(async (options: { config: string; check?: boolean }) => {
+    .action(action(async (options: { config?: string; check?: boolean }) => {
+      if (options.config === undefined) {
+        throw new CodedError("GATEWAY_USAGE", "Cannot start: --config is missing");
+      }
       const file = absolute(options.config);
       const config = await readConfig(file, GatewayConfig);
       return await runForeground({
@@ -27,6 +34,9 @@ export function registerGateway(program: Command): void {
         args: ["--config", file, ...(options.check ? ["--check"] : [])],
       });
     }));
+  // Else the --config of a subcommand would be taken for this command's.
+  gateway.enablePositionalOptions();
+  registerEnrolment(gateway);
 }
 
 /** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */

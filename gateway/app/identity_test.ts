@@ -284,6 +284,26 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
         test.lines.findLast((line) => line.event === "connection-refused")?.reason,
         "certificate-revoked",
       );
+      // A second authority comes and goes; its client's session outlives it at the runtime, and is refused here.
+      const guests = await makeAuthority("guests", { now: Date.now() });
+      const guest = await issue(guests, {
+        now: Date.now(),
+        commonName: "g",
+        uris: ["urn:recovery-key:station:g"],
+      });
+      await Deno.writeTextFile(`${test.folder}/guests.crt`, guests.certificatePem);
+      await Deno.writeTextFile(`${test.folder}/guests.crl`, await emptyList(guests));
+      await change(test, (config) => {
+        config.clients.authorities.push({ certificate: "guests.crt", revocationList: "guests.crl" });
+      });
+      assert.match(await sClient(test, [version, "-sess_out", "guest.pem"], guest), /HTTP\/1\.1 200/);
+      await change(test, (config) => config.clients.authorities.pop());
+      const resumed = await sClient(test, [version, "-sess_in", "guest.pem"], guest);
+      assert.doesNotMatch(resumed, /HTTP\/1\.1/, "its authority is gone");
+      assert.equal(
+        test.lines.findLast((line) => line.event === "connection-refused")?.reason,
+        "authority-unknown",
+      );
     } finally {
       await test.close();
       await upstream.close();
