@@ -6,23 +6,29 @@ import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
 
+/** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
 export const Name = z.string().regex(
   /^[a-z0-9][a-z0-9-]{0,62}$/,
   "expected lower-case letters, digits and -",
 );
+/** Path of a file, relative to the configuration. */
 export const File = z.string().min(1, "expected the path of a file");
+/** A time from 1 ms to an hour. */
 export const Milliseconds = z.int().min(1).max(3_600_000);
+/** 0 to 65535; 0 takes a free one. */
 export const Port = z.int().min(0).max(65_535);
 const Network = z.string().refine(
   isNetwork,
   "expected a network such as 10.0.0.0/8 or 2001:db8::/32, without bits behind the prefix",
 );
+/** An IPv4 or IPv6 address. */
 export const Host = z.string().regex(
   /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]+)$/,
   "expected an IPv4 or IPv6 address",
 );
 const LOOPBACK = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1)$/;
 
+/** A certificate and its key. */
 export const KeyFiles = z.strictObject({
   /** PEM, leaf first. */
   certificate: File,
@@ -30,6 +36,7 @@ export const KeyFiles = z.strictObject({
   key: File,
 });
 
+/** A URI with at most one `*` for a whole segment. */
 export const IdentityPattern = z.string().refine(
   isIdentityPattern,
   "expected a URI, with at most one * for one whole segment, such as urn:recovery-key:station:*",
@@ -46,6 +53,7 @@ const ListUrl = z.string().refine((text) => {
   return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.hash === "";
 }, "expected http://host/path or https://host/path");
 
+/** An authority of clients: its certificates, where its lists come from, and its freshness rule. */
 export const Authority = z.strictObject({
   /** How routes and roles call it; old and new authorities of a rotation may share a name. */
   name: Name.optional(),
@@ -169,6 +177,7 @@ const Role = z.strictObject({
   authorities: z.array(Name).min(1).optional(),
 });
 
+/** Bounds of every connection; times in milliseconds. */
 export const Limits = z.strictObject({
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
   maxConnectionsPerAddress: z.int().min(1).max(1_000_000).default(1_000),

@@ -108,9 +108,11 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
 async function requestOf(
   { strict, incoming, outgoing, wantsContinue }: Asked,
 ): Promise<Uint8Array | Outcome> {
-  const type = strict.headers.find(([name]) => name === "content-type")?.[1].split(";", 1)[0]!.trim()
-    .toLowerCase();
-  if (type !== EST_MEDIA.request) return { refuse: "request-media-type" };
+  const [type] = (strict.headers.find(([name]) => name === "content-type")?.[1] ?? "").toLowerCase().split(
+    ";",
+    1,
+  );
+  if (type?.trim() !== EST_MEDIA.request) return { refuse: "request-media-type" };
   if ((strict.declaredLength ?? 0) > BODY_LIMIT_BYTES) return { refuse: "request-too-large" };
   if (wantsContinue) outgoing.writeContinue();
   const read = await readBody(incoming, BODY_LIMIT_BYTES);

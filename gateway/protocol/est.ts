@@ -41,7 +41,7 @@ export function requestAttributes(): Uint8Array {
   );
 }
 
-/** Base64 in lines of 64, as every body of EST is. */
+/** Base64 in lines of 64, as every body of EST is; without carriage returns, over which `base64 -d` stumbles. */
 export function toBody(bytes: Uint8Array): string {
-  return `${(bytes.toBase64().match(/.{1,64}/g) ?? []).join("\r\n")}\r\n`;
+  return `${(bytes.toBase64().match(/.{1,64}/g) ?? []).join("\n")}\n`;
 }

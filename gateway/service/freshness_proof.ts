@@ -15,6 +15,7 @@ import {
   type Trust,
   type TrustedAuthority,
 } from "shared/protocol/x509/trust.ts";
+import "../transport/errors.ts";
 import type { Verifier } from "./peers.ts";
 
 /** A stand-in's list is due after this time. */

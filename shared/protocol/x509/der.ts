@@ -71,6 +71,11 @@ export function readWhole(bytes: Uint8Array, tag: number): DerElement {
 
 /** Writes an element around its parts. */
 export function der(tag: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return derOfMany(tag, parts);
+}
+
+/** The same for more parts than a call has room for. */
+export function derOfMany(tag: number, parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const header: number[] = [tag];
   if (length < 0x80) header.push(length);

@@ -1,7 +1,7 @@
 /** Writes certificate revocation lists (RFC 5280, section 5), signed by the authority whose certificates they name. */
 
 import { type Authority, CERTIFICATE_SIGNATURE_ALGORITHM, DAY_MS } from "./authority.ts";
-import { DER, der, oid, time, toPem, unsigned } from "./der.ts";
+import { DER, der, derOfMany, oid, time, toPem, unsigned } from "./der.ts";
 import { p256RawToLowSDer } from "shared/crypto/p256.ts";
 import {
   AuthorityKeyIdentifierExtension,
@@ -60,7 +60,7 @@ export async function signCrl(
     new Uint8Array(issuer.subjectName.toArrayBuffer()),
     when,
     time(options.nextUpdate ?? options.now + 30 * DAY_MS),
-    ...(entries.length > 0 ? [der(DER.sequence, ...entries)] : []),
+    ...(entries.length > 0 ? [derOfMany(DER.sequence, entries)] : []),
     der(DER.context0, der(DER.sequence, ...extensions)),
   );
   return await signStructure(content, sign);
