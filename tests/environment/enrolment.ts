@@ -12,7 +12,7 @@ import { issue, type IssueOptions } from "shared/protocol/x509/certificate.ts";
 import { makeCrl } from "shared/protocol/x509/revocation.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import type { TestConfig } from "./gateway.ts";
-import { type BackendKind, openTokenAndDatabase } from "./token_and_database.ts";
+import { type BackendKind, openTokenAndDatabase, type TokenAndDatabase } from "./token_and_database.ts";
 
 /** The surroundings of one test. */
 export interface TestEnrolment extends AsyncDisposable {
@@ -22,6 +22,7 @@ export interface TestEnrolment extends AsyncDisposable {
   /** `http://host:port/issued.crl`. */
   readonly listUrl: string;
   readonly databaseUrl: string;
+  readonly databaseOutage: TokenAndDatabase["databaseOutage"];
   readonly bootstrap: Authority;
   readonly lines: Record<string, unknown>[];
   readonly process: Awaited<ReturnType<typeof startEnrolment>>;
@@ -163,6 +164,7 @@ export async function startTestEnrolment(
     port,
     listUrl: `http://${process.publication}/issued.crl`,
     databaseUrl: backends.url,
+    databaseOutage: backends.databaseOutage,
     bootstrap,
     lines,
     process,

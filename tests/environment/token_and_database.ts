@@ -19,6 +19,8 @@ export interface TokenAndDatabase extends AsyncDisposable {
   /** `hsm` of a configuration file. */
   readonly hsmConfig: Readonly<Record<string, string>>;
   openHsm(): Promise<Hsm>;
+  /** Takes a PostgreSQL server away as a crash does, and gives it back; undefined with the embedded one. */
+  readonly databaseOutage: { begin(): Promise<void>; end(): Promise<void> } | undefined;
 }
 
 const SILENT = createLogger("test", { level: "error", write: () => {} });
@@ -43,6 +45,7 @@ export async function openTokenAndDatabase(kind: BackendKind, folder: string): P
       url: server.url,
       hsmConfig: { kind: "software", ...files },
       openHsm: () => openSoftwareHsm({ ...files, logger: SILENT }),
+      databaseOutage: undefined,
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     };
   }
@@ -53,6 +56,7 @@ export async function openTokenAndDatabase(kind: BackendKind, folder: string): P
     url: server.url,
     hsmConfig: { kind: "pkcs11", library, tokenLabel, pinFile },
     openHsm: () => openPkcs11Hsm({ library, tokenLabel, pinFile }),
+    databaseOutage: { begin: () => server.kill(), end: () => server.restart() },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
