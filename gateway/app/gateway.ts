@@ -151,6 +151,8 @@ class RunningGateway implements Gateway {
   async start(): Promise<void> {
     const { listen, admin, limits, canaries } = this.config;
     this.#telemetry.ready(false);
+    // Before the proof: when that fails for want of a list, the log says why there is none.
+    this.#takeLists(this.material.lists);
     this.#listener = await openListener<Peer>(
       { host: listen.address, port: listen.port },
       this.material.listener,
@@ -196,7 +198,6 @@ class RunningGateway implements Gateway {
       ready: () => this.#phase === "serving",
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
     });
-    this.#takeLists(this.material.lists);
     this.#reportRevocation(this.material.trust);
     this.#refreshLater();
     this.#phase = "serving";

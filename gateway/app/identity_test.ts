@@ -186,6 +186,49 @@ Deno.test("a list from an address is taken live, and held when the address goes 
   }
 });
 
+Deno.test("a source that is gone closes its own authority only, or leaves it open, as its rule says", async () => {
+  const upstream = await startUpstream();
+  const [shut, open] = [
+    await makeAuthority("shut", { now: Date.now() }),
+    await makeAuthority("open", { now: Date.now() }),
+  ];
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/shut.crt`, shut.certificatePem);
+  await Deno.writeTextFile(`${folder}/open.crt`, open.certificatePem);
+  const nowhere = ["http://127.0.0.1:9/list.crl"];
+  const test = await startTestGateway({
+    upstreams: [{ url: upstream.url }],
+    edit: (config) => {
+      config.clients.authorities.push(
+        { name: "shut", certificate: `${folder}/shut.crt`, revocationUrls: nowhere, whenStale: "refuse" },
+        { name: "open", certificate: `${folder}/open.crt`, revocationUrls: nowhere, whenStale: "accept" },
+      );
+    },
+  });
+  try {
+    const of = (authority: Authority) =>
+      issue(authority, { now: Date.now(), commonName: "s", uris: ["urn:recovery-key:station:s"] });
+    assert.equal((await ask(test.port)).status, 200, "the others are not disturbed");
+    assert.equal((await ask(test.port, { as: await of(open) })).status, 200);
+    assert.equal((await ask(test.port, { as: await of(shut) })).status, 0);
+    assert.equal(test.lines.at(-1)?.reason, "revocation-missing");
+    const told = test.lines.filter((line) => line.event === "revocation-source");
+    assert.deepEqual(told.map(({ fault, held }) => [fault, held]), [["list-unreachable", false], [
+      "list-unreachable",
+      false,
+    ]]);
+    const stale = test.lines.filter((line) => line.event === "revocation-not-fresh");
+    assert.deepEqual(stale.map(({ authority, whenStale }) => [authority, whenStale]), [["shut", "refuse"], [
+      "open",
+      "accept",
+    ]]);
+  } finally {
+    await test.close();
+    await upstream.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("routes accept authorities, roles, DNS names and subjects, and say which of them failed", async () => {
   const upstream = await startUpstream();
   const test = await startTestGateway({
