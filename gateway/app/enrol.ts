@@ -29,6 +29,7 @@ import { Peers } from "../service/peers.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
 import type { PublishedList } from "../transport/enrolment_store/store.ts";
 import { type Listener, type ListenerSecrets, openListener, type PeerFacts } from "../transport/listener.ts";
+import { authorityOf, ownAddress } from "./addresses.ts";
 import { besideConfig, readConfig, readTextFile } from "./config_file.ts";
 import { EnrolConfig } from "./enrol_config.ts";
 import { serveEst } from "./enrol_http.ts";
@@ -112,11 +113,11 @@ class EnrolmentProcess implements RunningEnrolment {
   }
 
   get listen(): string {
-    return addressOf(this.config.listen.address, this.#listener?.port ?? this.config.listen.port);
+    return authorityOf(this.config.listen.address, this.#listener?.port ?? this.config.listen.port);
   }
 
   get publication(): string {
-    return addressOf(
+    return authorityOf(
       this.config.publication.address,
       this.#publication?.port ?? this.config.publication.port,
     );
@@ -152,7 +153,7 @@ class EnrolmentProcess implements RunningEnrolment {
     );
     const proven = await proveRefusals({
       target: {
-        host: listen.address === "0.0.0.0" ? "127.0.0.1" : listen.address === "::" ? "::1" : listen.address,
+        host: ownAddress(listen.address),
         port: this.#listener.port,
         serverName: canaries.serverName,
         serverAuthority: material.serverAuthority,
@@ -384,8 +385,4 @@ function enrolmentOf(parts: EnrolParts, config: EnrolConfig): Enrolment {
     },
     renewalLifetimeMs: hours(config.renewalHours),
   });
-}
-
-function addressOf(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -139,3 +139,15 @@ export function rawProblem(reason: RefusalReason, requestId: string, statusText:
   ].join("\r\n");
   return new Uint8Array([...new TextEncoder().encode(head), ...bytes]);
 }
+
+/** Stands in an exchange until its client's verdict is there. */
+export const NOBODY: Client = { names: { uris: [], dns: [], subject: [] }, group: undefined };
+
+/** Status texts of answers to messages that never became requests. */
+export const MALFORMED: Readonly<
+  Record<"overflow" | "timeout" | "malformed", readonly [RefusalReason, string]>
+> = {
+  overflow: ["headers-too-large", "Request Header Fields Too Large"],
+  timeout: ["request-timeout", "Request Timeout"],
+  malformed: ["malformed-message", "Bad Request"],
+};

@@ -4,11 +4,13 @@ import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import { certificateFingerprint, verifyCertificate } from "shared/protocol/x509/verification.ts";
-import type { Trust } from "shared/protocol/x509/trust.ts";
-import type { Client } from "../domain/access.ts";
+import {
+  certificateFingerprint,
+  type CertificateVerdict,
+  verifyCertificate,
+} from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
-import { type RefusalReason, refuse } from "../domain/refusals.ts";
+import { refuse } from "../domain/refusals.ts";
 import { readStrictly } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { Connections } from "../service/connections.ts";
@@ -16,14 +18,16 @@ import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
-import { type Collected, RevocationLists } from "../service/revocation_lists.ts";
+import { RevocationLists } from "../service/revocation_lists.ts";
 import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
+import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
-import { type AdmittedExchange, Exchange, rawProblem } from "./exchange.ts";
-import { checkCanaries, compilePolicy, type Material, readClientTrust, readMaterial } from "./material.ts";
+import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
+import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
@@ -54,18 +58,8 @@ interface Peer {
   readonly chain: readonly Uint8Array[];
 }
 
-/** Stands in an exchange until its client's verdict is there. */
-const NOBODY: Client = { names: { uris: [], dns: [], subject: [] }, group: undefined };
-
 /** In a drain, connections without a request for this long are closed. */
 const DRAIN_IDLE_MS = 1_000;
-
-/** Status texts of answers to messages that never became requests. */
-const MALFORMED: Readonly<Record<"overflow" | "timeout" | "malformed", readonly [RefusalReason, string]>> = {
-  overflow: ["headers-too-large", "Request Header Fields Too Large"],
-  timeout: ["request-timeout", "Request Timeout"],
-  malformed: ["malformed-message", "Bad Request"],
-};
 
 /**
  * Starts a gateway: reads the file, binds, proves by canaries that it refuses, then serves.
@@ -97,10 +91,6 @@ class RunningGateway implements Gateway {
   #phase: Phase = "proving";
   #policy;
   #listener: Listener<Peer> | undefined;
-  #refresh: ReturnType<typeof setTimeout> | undefined;
-  #changing: Promise<void> = Promise.resolve();
-  #authorities: GatewayConfig["clients"]["authorities"];
-  #canaries: Pick<Material, "canaries">;
   #admin: { readonly port: number; close(): Promise<void> } | undefined;
   #inFlight = 0;
   #drained: Promise<boolean> | undefined;
@@ -109,6 +99,7 @@ class RunningGateway implements Gateway {
   readonly #telemetry: Telemetry;
   readonly #connections: Connections;
   readonly #pools: ReadonlyMap<string, Pool>;
+  readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
   readonly #validCanary: string;
   readonly #exchanges = new WeakMap<IncomingMessage, AdmittedExchange>();
@@ -121,11 +112,22 @@ class RunningGateway implements Gateway {
     readonly dependencies: GatewayDependencies,
     readonly lists: RevocationLists,
   ) {
-    this.#authorities = config.clients.authorities;
-    this.#canaries = material;
     this.#clock = dependencies.clock ?? SYSTEM_CLOCK;
     this.#telemetry = new Telemetry(dependencies.logger, this.#clock);
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
+    this.#trust = new LiveTrust(
+      {
+        configPath,
+        lists,
+        peers: this.#peers,
+        clock: this.#clock,
+        telemetry: this.#telemetry,
+        recheck: async (keep) => await this.#listener?.recheck(({ chain }) => keep(chain)),
+        verdict: (chain) => this.#verdict(chain),
+      },
+      config.clients.authorities,
+      material,
+    );
     this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
@@ -152,7 +154,7 @@ class RunningGateway implements Gateway {
     const { listen, admin, limits, canaries } = this.config;
     this.#telemetry.ready(false);
     // Before the proof: when that fails for want of a list, the log says why there is none.
-    this.#takeLists(this.material.lists);
+    this.#trust.keep(this.material.lists);
     this.#listener = await openListener<Peer>(
       { host: listen.address, port: listen.port },
       this.material.listener,
@@ -198,8 +200,8 @@ class RunningGateway implements Gateway {
       ready: () => this.#phase === "serving",
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
     });
-    this.#reportRevocation(this.material.trust);
-    this.#refreshLater();
+    this.#trust.report();
+    this.#trust.start();
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -244,12 +246,12 @@ class RunningGateway implements Gateway {
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
-  async #verdict(chain: readonly Uint8Array[]) {
+  async #verdict(chain: readonly Uint8Array[]): Promise<CertificateVerdict> {
     try {
       return await this.#peers.verify(chain);
     } catch (error) {
       this.#telemetry.logger.error("verification-fault", { error });
-      return { kind: "refuse", reason: "verification-fault", fingerprint: undefined } as const;
+      return { kind: "refuse", reason: "verification-fault", validUntil: this.#clock.now() };
     }
   }
 
@@ -323,76 +325,8 @@ class RunningGateway implements Gateway {
     this.#telemetry.inFlight(--this.#inFlight);
   }
 
-  #reportRevocation(trust: Trust): void {
-    const now = this.#clock.now();
-    for (const { name, group, list, maxAgeMs, whenStale } of trust.authorities) {
-      const until = list === undefined
-        ? 0
-        : Math.min(list.nextUpdate, list.thisUpdate + (maxAgeMs ?? Infinity));
-      this.#telemetry.revocation(name, until);
-      if (until >= now) continue;
-      const held = list === undefined ? "none" : "stale";
-      this.#telemetry.logger.warning("revocation-not-fresh", {
-        authority: group ?? name,
-        list: held,
-        whenStale,
-      });
-    }
-  }
-
-  /** Keeps what was collected and tells of sources that gave nothing good. */
-  #takeLists(collected: Collected): void {
-    collected.commit();
-    for (const { source, fault, detail, held } of collected.faults) {
-      this.#telemetry.logger.warning("revocation-source", { source, fault, detail, held });
-    }
-  }
-
-  #refreshLater(): void {
-    const seconds = Math.min(...this.#authorities.map(({ refreshSeconds }) => refreshSeconds));
-    this.#refresh = setTimeout(() => {
-      void this.#inTurn(() => this.#refreshLists()).catch((error) =>
-        this.#telemetry.logger.error("revocation-refresh", { error })
-      ).finally(() => this.#phase === "serving" && this.#refreshLater());
-    }, seconds * 1000);
-  }
-
-  /** Looks at every source again; a change is taken only when the canaries still fare as they have to. */
-  async #refreshLists(): Promise<void> {
-    const { trust, lists } = await readClientTrust(this.configPath, this.#authorities, this.lists);
-    const known = this.#peers.trust.authorities.map(({ certificate }) => certificate.serialNumber).join();
-    // An authority's certificate is not renewed by a refresh: the listener and the rest come with a reload.
-    const same = trust.authorities.map(({ certificate }) => certificate.serialNumber).join() === known;
-    if (lists.changed && same) {
-      await checkCanaries({ ...this.#canaries, trust }, this.#clock, this.#peers.verifier);
-      await this.#takeTrust(trust);
-      this.#telemetry.logger.info("revocation-refreshed", {});
-    }
-    this.#takeLists(lists);
-    this.#reportRevocation(this.#peers.trust);
-  }
-
-  /** From here on open connections count only as far as the new trust carries them. */
-  async #takeTrust(trust: Trust): Promise<void> {
-    this.#peers.replaceTrust(trust);
-    await this.#listener?.recheck(async ({ chain }) => {
-      const verdict = await this.#verdict(chain);
-      if (verdict.kind === "accept") return true;
-      const { reason, fingerprint } = verdict;
-      this.#telemetry.connectionRefused(reason, { fingerprint, open: true });
-      return false;
-    });
-  }
-
-  /** Changes come one after the other. */
-  #inTurn(change: () => Promise<void>): Promise<void> {
-    const turn = this.#changing.then(change);
-    this.#changing = turn.catch(() => {});
-    return turn;
-  }
-
   reload(): Promise<void> {
-    return this.#inTurn(() => this.#reload());
+    return this.#trust.inTurn(() => this.#reload());
   }
 
   async #reload(): Promise<void> {
@@ -411,11 +345,7 @@ class RunningGateway implements Gateway {
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
-    this.#authorities = config.clients.authorities;
-    this.#canaries = material;
-    this.#takeLists(material.lists);
-    await this.#takeTrust(material.trust);
-    this.#reportRevocation(material.trust);
+    await this.#trust.take(config.clients.authorities, material);
     const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
     if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
@@ -428,7 +358,7 @@ class RunningGateway implements Gateway {
 
   async #drain(): Promise<boolean> {
     this.#phase = "draining";
-    clearTimeout(this.#refresh);
+    this.#trust.stop();
     this.#telemetry.ready(false);
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
     const listener = this.#listener;
@@ -453,7 +383,7 @@ class RunningGateway implements Gateway {
 
   /** Closes everything at once, after a start that failed. */
   async abandon(): Promise<void> {
-    clearTimeout(this.#refresh);
+    this.#trust.stop();
     this.#listener?.stopAccepting();
     this.#listener?.destroyAll();
     await this.#listener?.ended;
@@ -464,14 +394,4 @@ class RunningGateway implements Gateway {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
   }
-}
-
-function authorityOf(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** The address by which a process reaches its own listener. */
-function ownAddress(address: string): string {
-  if (address === "0.0.0.0") return "127.0.0.1";
-  return address === "::" ? "::1" : address;
 }

@@ -36,7 +36,9 @@ export type CertificateRefusal =
   | "revocation-missing"
   | "revocation-stale"
   | "identity-missing"
-  | "identity-ambiguous";
+  | "identity-ambiguous"
+  /** The check itself failed: a caller refuses then too. */
+  | "verification-fault";
 
 /** The decision on one certificate. It holds until `validUntil` (milliseconds since 1970) or the trust changes. */
 export type CertificateVerdict =
