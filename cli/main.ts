@@ -22,6 +22,8 @@ import { registerWallet } from "./commands/wallet.ts";
 export function program(): Command {
   const rk = new Command("rk")
     .description("Recovery Key: factory, edge gateway, wallet and recovery service")
+    // An option after a command is that command's, also where a command and one below it share a name for it.
+    .enablePositionalOptions()
     .helpOption("-h, --help", "what this command does")
     .helpCommand("help [command]", "what a command does; `rk help exit-codes` lists the exit codes")
     .showSuggestionAfterError()

@@ -1,22 +1,29 @@
 /** `rk gateway --config FILE`: the gateway alone, in front of any upstream. */
 
 import type { Command } from "commander";
-import { GatewayConfig } from "gateway/app/config.ts";
+import { GatewayConfig, listSources } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
+import { CodedError } from "shared/base/errors.ts";
+import "gateway/transport/errors.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
-import { STANDARD, STANDARD_FOLDER } from "../spine/layout.ts";
+import { registerEnrolment } from "./gateway_enrol.ts";
+import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
 
 /** Registers the command. */
 export function registerGateway(program: Command): void {
-  program.command("gateway")
+  const gateway = program.command("gateway")
     .description(
       "the edge gateway alone, in front of any upstream; gateway/example.yaml explains the configuration",
     )
-    .requiredOption("--config <file>", "YAML configuration")
+    // Not a required option of commander: that would be asked of the subcommands too.
+    .option("--config <file>", "YAML configuration")
     .option("--check", "check the configuration and everything it names, then end")
-    .action(action(async (options: { config: string; check?: boolean }) => {
+    .action(action(async (options: { config?: string; check?: boolean }) => {
+      if (options.config === undefined) {
+        throw new CodedError("GATEWAY_USAGE", "Cannot start: --config is missing");
+      }
       const file = absolute(options.config);
       const config = await readConfig(file, GatewayConfig);
       return await runForeground({
@@ -27,6 +34,9 @@ export function registerGateway(program: Command): void {
         args: ["--config", file, ...(options.check ? ["--check"] : [])],
       });
     }));
+  // Else the --config of a subcommand would be taken for this command's.
+  gateway.enablePositionalOptions();
+  registerEnrolment(gateway);
 }
 
 /** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
@@ -42,9 +52,10 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
   const files = [
     config.listen.certificate,
     config.listen.key,
-    ...config.clients.authorities.flatMap((
-      each,
-    ) => [each.certificate, each.revocationList ?? each.certificate]),
+    ...config.clients.authorities.flatMap((each) => [
+      each.certificate,
+      ...listSources(each).filter(({ isUrl }) => !isUrl).map(({ name }) => name),
+    ]),
     config.canaries.serverAuthority,
     ...[config.canaries.valid, config.canaries.expired, config.canaries.revoked]
       .flatMap(({ certificate, key }) => [certificate, key]),
@@ -60,6 +71,9 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
         : []),
     ],
     [STANDARD.gatewayA.admin]: address(config.admin.address, config.admin.port),
+    [STANDARD_REVOCATION]: config.clients.authorities.flatMap(({ revocationUrls }) =>
+      revocationUrls.map(hostAndPort)
+    ),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,

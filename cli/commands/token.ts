@@ -16,9 +16,9 @@ import type { ChildSpec } from "../process/child.ts";
 import { DEFAULT_SPINE, STANDARD_FOLDER } from "../spine/layout.ts";
 
 /** Standard path of a PKCS#11 library in the permission sets. */
-const STANDARD_PKCS11_LIBRARY = "/usr/lib/softhsm/libsofthsm2.so";
+export const STANDARD_PKCS11_LIBRARY = "/usr/lib/softhsm/libsofthsm2.so";
 /** Variables that lead common libraries to their configuration; they are paths. */
-const LIBRARY_VARIABLES = ["SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF"];
+export const LIBRARY_VARIABLES = ["SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF"];
 
 /** Options that name a token. */
 export interface TokenCommandOptions extends TokenOptions {

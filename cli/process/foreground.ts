@@ -32,7 +32,7 @@ export async function runForeground(
       // It has ended already.
     }
   };
-  const handlers = (["SIGTERM", "SIGINT"] as const).map((name) => [name, hand(name)] as const);
+  const handlers = (["SIGTERM", "SIGINT", "SIGHUP"] as const).map((name) => [name, hand(name)] as const);
   for (const [name, handler] of handlers) Deno.addSignalListener(name, handler);
   try {
     return (await child.status).code;

@@ -31,6 +31,9 @@ export const STANDARD: SpineAddresses = {
   database: "127.0.0.1:8461",
 };
 
+/** Address of the standard deployment's revocation lists, as the gateway's permission set writes it; a spine has files. */
+export const STANDARD_REVOCATION = "127.0.0.1:8495";
+
 /** Standard folder of a spine, as deno.json's permission sets write it. */
 export const STANDARD_FOLDER = ".rk/spine";
 

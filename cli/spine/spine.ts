@@ -17,6 +17,7 @@ import {
   type SpineAddresses,
   STANDARD,
   STANDARD_FOLDER,
+  STANDARD_REVOCATION,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
 import { provisionSenderKeys } from "./sender_keys.ts";
@@ -207,7 +208,8 @@ function serviceSpecs(
   tls: OwnPostgres["tls"],
 ): Record<string, ChildSpec> {
   const { folder } = options;
-  const peers: Record<string, string> = {
+  const peers: Record<string, string | string[]> = {
+    [STANDARD_REVOCATION]: [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };

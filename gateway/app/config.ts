@@ -1,47 +1,97 @@
 /** The one configuration file of a gateway, as a strict schema: an unknown key, a wrong type or a dangling name is refused. */
 
 import { z } from "zod";
+import { isClientPattern } from "../domain/client_names.ts";
 import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
 
-const Name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "expected lower-case letters, digits and -");
-const File = z.string().min(1, "expected the path of a file");
-const Milliseconds = z.int().min(1).max(3_600_000);
-const Port = z.int().min(0).max(65_535);
+/** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
+export const Name = z.string().regex(
+  /^[a-z0-9][a-z0-9-]{0,62}$/,
+  "expected lower-case letters, digits and -",
+);
+/** Path of a file, relative to the configuration. */
+export const File = z.string().min(1, "expected the path of a file");
+/** A time from 1 ms to an hour. */
+export const Milliseconds = z.int().min(1).max(3_600_000);
+/** 0 to 65535; 0 takes a free one. */
+export const Port = z.int().min(0).max(65_535);
 const Network = z.string().refine(
   isNetwork,
   "expected a network such as 10.0.0.0/8 or 2001:db8::/32, without bits behind the prefix",
 );
-const Host = z.string().regex(
+/** An IPv4 or IPv6 address. */
+export const Host = z.string().regex(
   /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]+)$/,
   "expected an IPv4 or IPv6 address",
 );
 const LOOPBACK = /^(?:127\.\d{1,3}\.\d{1,3}\.\d{1,3}|::1)$/;
 
-const KeyFiles = z.strictObject({
+/** A certificate and its key. */
+export const KeyFiles = z.strictObject({
   /** PEM, leaf first. */
   certificate: File,
   /** PKCS #8 PEM. */
   key: File,
 });
 
-const IdentityPattern = z.string().refine(
+/** A URI with at most one `*` for a whole segment. */
+export const IdentityPattern = z.string().refine(
   isIdentityPattern,
   "expected a URI, with at most one * for one whole segment, such as urn:recovery-key:station:*",
 );
 
-const Authority = z.strictObject({
-  /** PEM of one or more X.509 v3 authorities. */
+const ClientPattern = z.string().refine(
+  isClientPattern,
+  "expected a URI, dns:NAME or subject:CN=NAME,O=NAME, with at most one * for one whole segment or label " +
+    "(in a subject: for whole values, not all of them)",
+);
+
+const ListUrl = z.string().refine((text) => {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.hash === "";
+}, "expected http://host/path or https://host/path");
+
+/** An authority of clients: its certificates, where its lists come from, and its freshness rule. */
+export const Authority = z.strictObject({
+  /** How routes and roles call it; old and new authorities of a rotation may share a name. */
+  name: Name.optional(),
+  /** PEM of one or more X.509 v3 authorities: during a rotation the old one and the new one. */
   certificate: File,
   /** PEM of the authority's complete revocation list. */
   revocationList: File.optional(),
   /** What to do when the list is missing or past its nextUpdate. */
   whenStale: z.enum(["refuse", "accept"]).default("refuse"),
-}).refine((authority) => authority.revocationList !== undefined || authority.whenStale === "accept", {
+  /** More files of lists, PEM or DER: of the other authorities of the bundle. */
+  revocationFiles: z.array(File).max(16).default([]),
+  /** Addresses of lists. The only ones that are asked: what a certificate names is never fetched. */
+  revocationUrls: z.array(ListUrl).max(16).default([]),
+  /** A list is stale this long after its thisUpdate, whatever its nextUpdate says. */
+  maxAgeSeconds: z.int().min(1).max(31_536_000).optional(),
+  /** How often files and addresses are looked at again. */
+  refreshSeconds: z.int().min(1).max(86_400).default(300),
+  fetchTimeoutMs: Milliseconds.default(10_000),
+  maxListBytes: z.int().min(1_024).max(256 * 1024 * 1024).default(32 * 1024 * 1024),
+}).refine((authority) => listSources(authority).length > 0 || authority.whenStale === "accept", {
   path: ["revocationList"],
   message: "expected the authority's revocation list (or whenStale: accept, which lets revoked clients in)",
 });
+
+/** Every place from which an authority's lists come: files first. */
+export function listSources(
+  authority: {
+    revocationList?: string | undefined;
+    revocationFiles: readonly string[];
+    revocationUrls: readonly string[];
+  },
+): { name: string; isUrl: boolean }[] {
+  const own = authority.revocationList === undefined ? [] : [authority.revocationList];
+  return [
+    ...[...own, ...authority.revocationFiles].map((name) => ({ name, isUrl: false })),
+    ...authority.revocationUrls.map((name) => ({ name, isUrl: true })),
+  ];
+}
 
 const InstanceUrl = z.string().refine((text) => {
   const url = URL.parse(text);
@@ -106,7 +156,11 @@ const Route = z.strictObject({
   contentTypes: z.array(z.string().regex(/^[a-z0-9.+-]+\/[a-z0-9.+-]+$/, "expected a media type")).default(
     [],
   ),
-  identities: z.array(IdentityPattern).min(1),
+  /** Names of `clients.authorities` whose certificates may use the route; any when absent. */
+  authorities: z.array(Name).min(1).optional(),
+  identities: z.array(ClientPattern).default([]),
+  /** Names of `roles`. */
+  roles: z.array(Name).default([]),
   /** Networks from which the route may be used; any when absent. */
   networks: z.array(Network).min(1).optional(),
   /** Name of one of `rateLimits`. */
@@ -117,7 +171,14 @@ const Route = z.strictObject({
   deadlineMs: Milliseconds.default(10_000),
 });
 
-const Limits = z.strictObject({
+const Role = z.strictObject({
+  identities: z.array(ClientPattern).min(1),
+  /** Names of `clients.authorities` that may vouch for the role; any when absent. */
+  authorities: z.array(Name).min(1).optional(),
+});
+
+/** Bounds of every connection; times in milliseconds. */
+export const Limits = z.strictObject({
   maxConnections: z.int().min(1).max(1_000_000).default(10_000),
   maxConnectionsPerAddress: z.int().min(1).max(1_000_000).default(1_000),
   maxHeaders: z.int().min(1).max(1_000).default(64),
@@ -162,6 +223,8 @@ export const GatewayConfig = z.strictObject({
   /** Networks whose connections are closed at accept. */
   denyNetworks: z.array(Network).default([]),
   limits: Limits.prefault({}),
+  /** Named sets of identities. */
+  roles: z.record(Name, Role).default({}),
   rateLimits: z.record(Name, RateLimit).default({}),
   upstreams: z.record(Name, Upstream),
   routes: z.array(Route).min(1),
@@ -181,6 +244,9 @@ export const GatewayConfig = z.strictObject({
     };
     dangling("upstream", config.upstreams);
     dangling("rateLimit", config.rateLimits);
+    for (const fault of accessFaults(config, route)) {
+      context.addIssue({ code: "custom", path: ["routes", i, ...fault.path], message: fault.message });
+    }
     if (names.has(route.name)) {
       context.addIssue({
         code: "custom",
@@ -190,7 +256,48 @@ export const GatewayConfig = z.strictObject({
     }
     names.add(route.name);
   }
+  for (const [name, role] of Object.entries(config.roles)) {
+    for (const fault of authorityFaults(config, role.authorities)) {
+      context.addIssue({ code: "custom", path: ["roles", name, ...fault.path], message: fault.message });
+    }
+  }
 });
+
+interface AccessFault {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+function authorityFaults(
+  config: { clients: { authorities: readonly { name?: string | undefined }[] } },
+  names: readonly string[] = [],
+): AccessFault[] {
+  const known = new Set(config.clients.authorities.flatMap(({ name }) => name ?? []));
+  const expected = `expected a name of clients.authorities: ${[...known].join(", ") || "none has a name"}`;
+  return names.flatMap((name, i) => known.has(name) ? [] : [{ path: ["authorities", i], message: expected }]);
+}
+
+function accessFaults(
+  config: Parameters<typeof authorityFaults>[0] & { roles: object },
+  route: {
+    identities: readonly string[];
+    roles: readonly string[];
+    authorities?: readonly string[] | undefined;
+  },
+): AccessFault[] {
+  const known = Object.keys(config.roles).join(", ") || "there is none";
+  return [
+    ...(route.identities.length + route.roles.length > 0
+      ? []
+      : [{ path: ["identities"], message: "expected identities or roles: nobody could use the route" }]),
+    ...route.roles.flatMap((role, i) =>
+      Object.hasOwn(config.roles, role)
+        ? []
+        : [{ path: ["roles", i], message: `expected a name of roles: ${known}` }]
+    ),
+    ...authorityFaults(config, route.authorities),
+  ];
+}
 
 /** The configuration of one gateway, with defaults filled in. */
 export type GatewayConfig = z.infer<typeof GatewayConfig>;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { CodedError } from "shared/base/errors.ts";
 import { GatewayConfig } from "./config.ts";
+import { EnrolConfig } from "./enrol_config.ts";
 import { type ConfigFault, parseConfig, readConfig } from "./config_file.ts";
 
 const example = await Deno.readTextFile(new URL("../example.yaml", import.meta.url));
@@ -101,4 +102,23 @@ Deno.test("parseConfig() does not repeat values: a secret in the wrong place sta
 
 Deno.test("readConfig() says which file it cannot read", async () => {
   await assert.rejects(readConfig("/nonexistent/gateway.yaml", GatewayConfig), { code: "GATEWAY_FILE" });
+});
+
+Deno.test("enrol_example.yaml is a configuration that is taken as it stands, and a grant has to lead somewhere", async () => {
+  const text = await Deno.readTextFile(new URL("../enrol_example.yaml", import.meta.url));
+  const config = parseConfig("enrol_example.yaml", text, EnrolConfig);
+  assert.equal(config.grants.stations?.identity, "urn:recovery-key:station:*");
+  const wrong = (from: string, to: string, message: RegExp) =>
+    assert.throws(() => parseConfig("x", text.replace(from, to), EnrolConfig), message);
+  wrong(
+    "authorities: [bootstrap]",
+    "authorities: [clients]",
+    /grants\.stations\.authorities\[0\]: expected a name of .*bootstrap/,
+  );
+  wrong(
+    '"urn:recovery-key:station:*"',
+    '"urn:recovery-key:station:a"',
+    /grants\.stations\.identity: expected a \* exactly/,
+  );
+  wrong('"urn:recovery-key:wallet:*"', '"urn:recovery-key:wallet:a"', /wallets\.identity: expected one \*/);
 });

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
@@ -110,6 +111,13 @@ export class Exchange {
   }
 }
 
+/** An exchange with a client whose certificate was accepted. */
+export type AdmittedExchange = Exchange & {
+  /** DER. */
+  readonly clientCertificate: Uint8Array;
+  client: Client;
+};
+
 /** A problem as it goes over the wire. */
 export function problemBody(reason: RefusalReason, requestId: string): { status: number; bytes: Uint8Array } {
   const problem = problemOf(reason, requestId);
@@ -131,3 +139,15 @@ export function rawProblem(reason: RefusalReason, requestId: string, statusText:
   ].join("\r\n");
   return new Uint8Array([...new TextEncoder().encode(head), ...bytes]);
 }
+
+/** Stands in an exchange until its client's verdict is there. */
+export const NOBODY: Client = { names: { uris: [], dns: [], subject: [] }, group: undefined };
+
+/** Status texts of answers to messages that never became requests. */
+export const MALFORMED: Readonly<
+  Record<"overflow" | "timeout" | "malformed", readonly [RefusalReason, string]>
+> = {
+  overflow: ["headers-too-large", "Request Header Fields Too Large"],
+  timeout: ["request-timeout", "Request Timeout"],
+  malformed: ["malformed-message", "Bad Request"],
+};

@@ -4,22 +4,30 @@ import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import { certificateFingerprint, verifyCertificate } from "shared/protocol/x509/verification.ts";
+import {
+  certificateFingerprint,
+  type CertificateVerdict,
+  verifyCertificate,
+} from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
-import { type RefusalReason, refuse } from "../domain/refusals.ts";
+import { refuse } from "../domain/refusals.ts";
 import { readStrictly } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { Connections } from "../service/connections.ts";
+import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
+import { RevocationLists } from "../service/revocation_lists.ts";
 import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
+import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
-import { Exchange, rawProblem } from "./exchange.ts";
+import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
@@ -53,21 +61,15 @@ interface Peer {
 /** In a drain, connections without a request for this long are closed. */
 const DRAIN_IDLE_MS = 1_000;
 
-/** Status texts of answers to messages that never became requests. */
-const MALFORMED: Readonly<Record<"overflow" | "timeout" | "malformed", readonly [RefusalReason, string]>> = {
-  overflow: ["headers-too-large", "Request Header Fields Too Large"],
-  timeout: ["request-timeout", "Request Timeout"],
-  malformed: ["malformed-message", "Bad Request"],
-};
-
 /**
  * Starts a gateway: reads the file, binds, proves by canaries that it refuses, then serves.
  * @throws {CodedError} `GATEWAY_CONFIG`, `GATEWAY_FILE`, `GATEWAY_LISTEN`, `GATEWAY_CANARY`, `X509_*`; nothing stays open.
  */
 export async function startGateway(configPath: string, dependencies: GatewayDependencies): Promise<Gateway> {
   const config = await readConfig(configPath, GatewayConfig);
-  const material = await readMaterial(configPath, config);
-  const gateway = new RunningGateway(configPath, config, material, dependencies);
+  const lists = new RevocationLists(dependencies.clock ?? SYSTEM_CLOCK);
+  const material = await readMaterial(configPath, config, lists);
+  const gateway = new RunningGateway(configPath, config, material, dependencies, lists);
   try {
     await gateway.start();
   } catch (error) {
@@ -80,13 +82,15 @@ export async function startGateway(configPath: string, dependencies: GatewayDepe
 /** Reads a configuration and everything it points at without serving. @throws {CodedError} as `startGateway`. */
 export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLOCK): Promise<void> {
   const config = await readConfig(configPath, GatewayConfig);
-  await checkCanaries(await readMaterial(configPath, config), clock, verifyCertificate);
+  const material = await readMaterial(configPath, config, new RevocationLists(clock));
+  await checkCanaries(material, clock, verifyCertificate);
+  await proveFreshness(material.trust, verifyCertificate, clock.now());
 }
 
 class RunningGateway implements Gateway {
   #phase: Phase = "proving";
   #policy;
-  #listener: Listener | undefined;
+  #listener: Listener<Peer> | undefined;
   #admin: { readonly port: number; close(): Promise<void> } | undefined;
   #inFlight = 0;
   #drained: Promise<boolean> | undefined;
@@ -95,9 +99,10 @@ class RunningGateway implements Gateway {
   readonly #telemetry: Telemetry;
   readonly #connections: Connections;
   readonly #pools: ReadonlyMap<string, Pool>;
+  readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
   readonly #validCanary: string;
-  readonly #exchanges = new WeakMap<IncomingMessage, Exchange & { clientCertificate: Uint8Array }>();
+  readonly #exchanges = new WeakMap<IncomingMessage, AdmittedExchange>();
   readonly #toApp: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
   constructor(
@@ -105,10 +110,24 @@ class RunningGateway implements Gateway {
     readonly config: GatewayConfig,
     readonly material: Material,
     readonly dependencies: GatewayDependencies,
+    readonly lists: RevocationLists,
   ) {
     this.#clock = dependencies.clock ?? SYSTEM_CLOCK;
     this.#telemetry = new Telemetry(dependencies.logger, this.#clock);
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
+    this.#trust = new LiveTrust(
+      {
+        configPath,
+        lists,
+        peers: this.#peers,
+        clock: this.#clock,
+        telemetry: this.#telemetry,
+        recheck: async (keep) => await this.#listener?.recheck(({ chain }) => keep(chain)),
+        verdict: (chain) => this.#verdict(chain),
+      },
+      config.clients.authorities,
+      material,
+    );
     this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
@@ -134,6 +153,8 @@ class RunningGateway implements Gateway {
   async start(): Promise<void> {
     const { listen, admin, limits, canaries } = this.config;
     this.#telemetry.ready(false);
+    // Before the proof: when that fails for want of a list, the log says why there is none.
+    this.#trust.keep(this.material.lists);
     this.#listener = await openListener<Peer>(
       { host: listen.address, port: listen.port },
       this.material.listener,
@@ -171,13 +192,16 @@ class RunningGateway implements Gateway {
       now: this.#clock.now(),
     });
     this.#telemetry.logger.info("canaries-proven", { proven });
+    const fresh = await proveFreshness(this.material.trust, this.#peers.verifier, this.#clock.now());
+    this.#telemetry.logger.info("freshness-proven", { proven: fresh });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
     this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving",
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
     });
-    this.#reportRevocation(this.material);
+    this.#trust.report();
+    this.#trust.start();
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -222,12 +246,12 @@ class RunningGateway implements Gateway {
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
-  async #verdict(chain: readonly Uint8Array[]) {
+  async #verdict(chain: readonly Uint8Array[]): Promise<CertificateVerdict> {
     try {
       return await this.#peers.verify(chain);
     } catch (error) {
       this.#telemetry.logger.error("verification-fault", { error });
-      return { kind: "refuse", reason: "verification-fault" } as const;
+      return { kind: "refuse", reason: "verification-fault", validUntil: this.#clock.now() };
     }
   }
 
@@ -252,6 +276,7 @@ class RunningGateway implements Gateway {
     const closing = () => this.#phase === "draining";
     const exchange = Object.assign(new Exchange(incoming, outgoing, wantsContinue, report, closing), {
       clientCertificate,
+      client: NOBODY,
     });
     this.#begin();
     const over = () => {
@@ -270,6 +295,10 @@ class RunningGateway implements Gateway {
       return void incoming.socket.destroy();
     }
     exchange.report.identity = verdict.identity;
+    exchange.client = {
+      names: verdict.names ?? { ...NOBODY.names, uris: [verdict.identity] },
+      group: verdict.group,
+    };
     if (this.#phase === "proving") {
       if (verdict.fingerprint !== this.#validCanary) {
         return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
@@ -296,15 +325,14 @@ class RunningGateway implements Gateway {
     this.#telemetry.inFlight(--this.#inFlight);
   }
 
-  #reportRevocation(material: Material): void {
-    for (const { name, list } of material.trust.authorities) {
-      this.#telemetry.revocation(name, list?.nextUpdate ?? 0);
-    }
+  reload(): Promise<void> {
+    return this.#trust.inTurn(() => this.#reload());
   }
 
-  async reload(): Promise<void> {
+  async #reload(): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
-    const material = await readMaterial(this.configPath, config);
+    const material = await readMaterial(this.configPath, config, this.lists);
+    await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config);
     for (const route of policy.routes) {
@@ -314,10 +342,10 @@ class RunningGateway implements Gateway {
         return;
       }
     }
-    this.#policy = policy;
-    this.#peers.replaceTrust(material.trust);
+    // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
-    this.#reportRevocation(material);
+    this.#policy = policy;
+    await this.#trust.take(config.clients.authorities, material);
     const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
     if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
@@ -330,6 +358,7 @@ class RunningGateway implements Gateway {
 
   async #drain(): Promise<boolean> {
     this.#phase = "draining";
+    this.#trust.stop();
     this.#telemetry.ready(false);
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
     const listener = this.#listener;
@@ -354,6 +383,7 @@ class RunningGateway implements Gateway {
 
   /** Closes everything at once, after a start that failed. */
   async abandon(): Promise<void> {
+    this.#trust.stop();
     this.#listener?.stopAccepting();
     this.#listener?.destroyAll();
     await this.#listener?.ended;
@@ -364,14 +394,4 @@ class RunningGateway implements Gateway {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
   }
-}
-
-function authorityOf(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** The address by which a process reaches its own listener. */
-function ownAddress(address: string): string {
-  if (address === "0.0.0.0") return "127.0.0.1";
-  return address === "::" ? "::1" : address;
 }

@@ -12,11 +12,11 @@ import type { LimitStore } from "../service/limit_store.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
 import { readBody } from "../transport/body.ts";
-import type { Exchange } from "./exchange.ts";
+import type { AdmittedExchange } from "./exchange.ts";
 
 /** What the application works with. */
 export interface PublicContext {
-  readonly exchanges: WeakMap<IncomingMessage, Exchange & { clientCertificate: Uint8Array }>;
+  readonly exchanges: WeakMap<IncomingMessage, AdmittedExchange>;
   readonly policy: () => Policy;
   readonly limits: LimitStore;
   readonly pools: ReadonlyMap<string, Pool>;
@@ -45,6 +45,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     const decision = admit({
       request,
       identity: report.identity ?? "",
+      client: exchange.client,
       address: report.address,
       policy: context.policy(),
       limits: context.limits,

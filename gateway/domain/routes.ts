@@ -1,6 +1,6 @@
 /** The route decision: path, then method, then media type, each with its own refusal. Pure over a table. */
 
-import { type IdentityMatcher } from "./identity.ts";
+import type { AccessRule } from "./access.ts";
 import { type LimitRule } from "./limit.ts";
 import { type NetworkSet } from "./networks.ts";
 import { type Refusal, refuse } from "./refusals.ts";
@@ -13,7 +13,8 @@ export interface Route {
   readonly methods: readonly string[];
   /** Media types that a body may have; empty: requests have no body. */
   readonly contentTypes: readonly string[];
-  readonly identities: IdentityMatcher;
+  /** Who may use it. */
+  readonly access: AccessRule;
   /** Networks from which the route may be used; undefined: any. */
   readonly networks: NetworkSet | undefined;
   readonly limit: LimitRule | undefined;

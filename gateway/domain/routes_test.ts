@@ -11,7 +11,7 @@ const route = (
   path: compilePathPattern(path),
   methods,
   contentTypes,
-  identities: () => true,
+  access: { authorities: undefined, identities: () => true, roles: [] },
   networks: undefined,
   limit: undefined,
   maxBodyBytes: 0,

@@ -3,6 +3,7 @@
  * refuse, or leave what later stages need. Nothing of the body was read yet.
  */
 
+import { type Client, decideAccess } from "../domain/access.ts";
 import type { NetworkSet } from "../domain/networks.ts";
 import { limitHeaders } from "../domain/limit.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
@@ -21,6 +22,7 @@ export interface Policy {
 export interface Admission {
   readonly request: StrictRequest;
   readonly identity: string;
+  readonly client: Client;
   readonly address: string;
   readonly policy: Policy;
   readonly limits: LimitStore;
@@ -51,8 +53,8 @@ const route: Stage = (admission) => {
 const network: Stage = ({ route, address }) =>
   route?.networks?.contains(address) === false ? refuse("network-not-allowed") : undefined;
 
-const identity: Stage = ({ route, identity }) =>
-  route?.identities(identity) === true ? undefined : refuse("identity-not-allowed");
+const identity: Stage = ({ route, client }) =>
+  route === undefined ? refuse("route-unknown") : decideAccess(route.access, client);
 
 const limit: Stage = (admission) => {
   const rule = admission.route?.limit;

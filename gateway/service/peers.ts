@@ -15,7 +15,7 @@ import type { Trust } from "shared/protocol/x509/trust.ts";
 export type Verifier = (
   chain: readonly Uint8Array[],
   trust: Trust,
-  options: { readonly usage: "client"; readonly now: number },
+  options: { readonly usage: "client"; readonly now: number; readonly identities?: "uri" | "any" },
 ) => Promise<CertificateVerdict>;
 
 /** Most verdicts that are kept; the oldest goes first. */
@@ -49,7 +49,7 @@ export class Peers {
     const known = key === undefined ? undefined : this.#verdicts.get(key);
     if (known !== undefined && now < known.validUntil) return known;
     const trust = this.#trust;
-    const verdict = await this.verifier(chain, trust, { usage: "client", now });
+    const verdict = await this.verifier(chain, trust, { usage: "client", now, identities: "any" });
     // A reload may have come in between: what was decided on the old trust is decided again.
     if (trust !== this.#trust) return await this.verify(chain);
     if (key !== undefined) {

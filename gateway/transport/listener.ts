@@ -66,7 +66,7 @@ export interface ListenerSecrets {
 }
 
 /** The listener. */
-export interface Listener {
+export interface Listener<P> {
   readonly host: string;
   readonly port: number;
   /** New key material for new handshakes; open connections stay. */
@@ -75,6 +75,8 @@ export interface Listener {
   stopAccepting(): void;
   /** Resolves when every connection is closed after `stopAccepting`. */
   readonly ended: Promise<void>;
+  /** Asks again about every open connection, and destroys those for which the answer is no. */
+  recheck(keep: (peer: P) => Promise<boolean>): Promise<void>;
   /** Closes connections on which no request is being answered or has begun to arrive. */
   closeIdle(): void;
   /** Destroys what is open. */
@@ -98,8 +100,9 @@ export async function openListener<P>(
   secrets: ListenerSecrets,
   bounds: ListenerBounds,
   callbacks: ListenerCallbacks<P>,
-): Promise<Listener> {
+): Promise<Listener<P>> {
   const sockets = new Set<Socket>();
+  const admitted = new Map<TLSSocket, P>();
   const peers = new WeakMap<TLSSocket, Promise<P | undefined>>();
   const answering = new WeakMap<Socket, ServerResponse>();
   const server: Server = createServer({
@@ -147,6 +150,10 @@ export async function openListener<P>(
     if (!facts.authorized) socket.destroy();
     const decision = callbacks.admitPeer(facts).catch(() => undefined).then((peer) => {
       if (peer === undefined || !facts.authorized) socket.destroy();
+      else if (!socket.destroyed) {
+        admitted.set(socket, peer);
+        socket.once("close", () => admitted.delete(socket));
+      }
       return facts.authorized ? peer : undefined;
     });
     peers.set(socket, decision);
@@ -202,6 +209,12 @@ export async function openListener<P>(
     // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
     stopAccepting: () => void NetServer.prototype.close.call(server),
     ended,
+    recheck: async (keep) => {
+      // One after the other: ten thousand verifications at once would keep requests waiting.
+      for (const [socket, peer] of [...admitted]) {
+        if (!socket.destroyed && !await keep(peer)) socket.destroy();
+      }
+    },
     closeIdle: () => server.closeIdleConnections(),
     destroyAll: () => sockets.forEach((socket) => socket.destroy()),
   };

@@ -2,5 +2,7 @@
 
 /** One form for comparing: lower-case hex without leading zeros. */
 export function normalSerial(hex: string): string {
-  return hex.toLowerCase().replace(/^0+(?=.)/, "");
+  const lower = hex.toLowerCase();
+  // Asked a hundred thousand times for a long list: nearly always there is nothing to cut off.
+  return lower.startsWith("0") ? lower.replace(/^0+(?=.)/, "") : lower;
 }

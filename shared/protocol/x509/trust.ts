@@ -1,14 +1,14 @@
 /** What a verifier trusts: configured authorities, each with its revocation list and its rule for a stale one. */
 
-import {
-  BasicConstraintsExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  X509Certificate,
-  X509Crl,
-} from "./library.ts";
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate } from "./library.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
-import { normalSerial } from "./serial_number.ts";
+import {
+  type ParsedRevocationList,
+  parseRevocationList,
+  replacementFault,
+  type RevocationListFault,
+} from "./revocation_list.ts";
+import { verifyStructure } from "./signed.ts";
 
 defineErrors({
   X509_MALFORMED: {
@@ -37,6 +37,8 @@ export interface RevocationList {
   readonly thisUpdate: number;
   /** Milliseconds since 1970; a list without one never was fresh. */
   readonly nextUpdate: number;
+  /** CRL number (RFC 5280, 5.2.3); undefined when the list has none. */
+  readonly number?: bigint;
   /** Serial numbers as `normalSerial` writes them. */
   readonly revoked: ReadonlySet<string>;
 }
@@ -46,8 +48,12 @@ export interface TrustedAuthority {
   /** Common name, for logs. */
   readonly name: string;
   readonly certificate: X509Certificate;
+  /** Name that the configuration gives to it and to those that stand beside it during a rotation. */
+  readonly group?: string;
   readonly list?: RevocationList;
   readonly whenStale: WhenStale;
+  /** A list is stale this long after its thisUpdate, in milliseconds, whatever its nextUpdate says; undefined: no such rule. */
+  readonly maxAgeMs?: number;
 }
 
 /** Everything a verifier trusts; a change is a new value. */
@@ -59,12 +65,16 @@ export interface Trust {
 export interface AuthoritySource {
   readonly certificates: { readonly name: string; readonly pem: string };
   readonly revocationList?: { readonly name: string; readonly pem: string };
+  /** More lists, read already: of the other authorities of the bundle, or the same list from elsewhere. The newest counts. */
+  readonly revocationLists?: readonly { readonly name: string; readonly list: ParsedRevocationList }[];
   readonly whenStale: WhenStale;
+  /** See `TrustedAuthority`. */
+  readonly group?: string;
+  /** See `TrustedAuthority`. */
+  readonly maxAgeMs?: number;
 }
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-/** Lists that are no complete list of one authority: delta (RFC 5280, 5.2.4) and scoped ones (5.2.5). */
-const PARTIAL_LIST_EXTENSIONS = new Set(["2.5.29.27", "2.5.29.28"]);
 
 /** Cuts a PEM bundle into DER certificates. @throws {CodedError} `X509_MALFORMED` when there is none. */
 export function readPemCertificates(name: string, pem: string): Uint8Array<ArrayBuffer>[] {
@@ -106,31 +116,62 @@ function afterSequenceHeader(der: Uint8Array, at: number): number | undefined {
  * @throws {CodedError} `X509_MALFORMED`, `X509_AUTHORITY_UNFIT` (v1, not an authority) or
  * `X509_REVOCATION_UNFIT` (not signed by this authority, or only a part of its list).
  */
-export async function readTrust(sources: readonly AuthoritySource[]): Promise<Trust> {
-  const authorities: TrustedAuthority[] = [];
-  for (const source of sources) {
-    const list = source.revocationList === undefined ? undefined : parseList(source.revocationList);
-    let claimed = false;
-    for (const der of readPemCertificates(source.certificates.name, source.certificates.pem)) {
-      const certificate = authorityOf(source.certificates.name, der);
-      const own = list !== undefined && list.issuer === certificate.subject &&
-        await list.verify({ publicKey: certificate.publicKey }).catch(() => false);
-      claimed ||= own;
-      authorities.push({
-        name: certificate.subjectName.getField("CN")[0] ?? certificate.subject,
-        certificate,
-        whenStale: source.whenStale,
-        ...(own ? { list: contentOf(list) } : {}),
-      });
+export function readTrust(sources: readonly AuthoritySource[]): Promise<Trust> {
+  return Promise.resolve().then(() => ({ authorities: sources.flatMap(readSource) }));
+}
+
+function readSource(source: AuthoritySource): TrustedAuthority[] {
+  const own = source.revocationList;
+  const lists = [
+    ...(own === undefined
+      ? []
+      : [{ name: own.name, list: parsedList(own.name, new TextEncoder().encode(own.pem)) }]),
+    ...source.revocationLists ?? [],
+  ].map(({ name, list }) => ({ name, list, claimed: false }));
+  const authorities = readAuthorities(source).map((certificate): TrustedAuthority => {
+    let held: RevocationList | undefined;
+    for (const each of lists) {
+      if (listFault(certificate, each.list) !== undefined) continue;
+      each.claimed = true;
+      if (replacementFault(held, each.list, Infinity) === undefined) held = contentOf(each.list);
     }
-    if (list !== undefined && !claimed) {
-      throw new CodedError(
-        "X509_REVOCATION_UNFIT",
-        `Cannot use ${source.revocationList?.name}: it is not signed by an authority of ${source.certificates.name}`,
-      );
-    }
+    return {
+      name: certificate.subjectName.getField("CN")[0] ?? certificate.subject,
+      certificate,
+      whenStale: source.whenStale,
+      ...(source.group === undefined ? {} : { group: source.group }),
+      ...(source.maxAgeMs === undefined ? {} : { maxAgeMs: source.maxAgeMs }),
+      ...(held === undefined ? {} : { list: held }),
+    };
+  });
+  const unclaimed = lists.find(({ claimed }) => !claimed);
+  if (unclaimed !== undefined) {
+    throw new CodedError(
+      "X509_REVOCATION_UNFIT",
+      `Cannot use ${unclaimed.name}: it is not signed by an authority of ${source.certificates.name}`,
+    );
   }
-  return { authorities };
+  return authorities;
+}
+
+/** The authorities of one bundle, old and new ones of a rotation. @throws {CodedError} `X509_MALFORMED`, `X509_AUTHORITY_UNFIT`. */
+export function readAuthorities(source: Pick<AuthoritySource, "certificates">): X509Certificate[] {
+  const { name, pem } = source.certificates;
+  return readPemCertificates(name, pem).map((der) => authorityOf(name, der));
+}
+
+/** Why a list is not one of this authority; undefined when it is. */
+export function listFault(
+  certificate: X509Certificate,
+  list: ParsedRevocationList,
+): RevocationListFault | undefined {
+  if (new Uint8Array(certificate.subjectName.toArrayBuffer()).toHex() !== list.issuer.toHex()) {
+    return "list-issuer";
+  }
+  const usage = certificate.getExtension(KeyUsagesExtension);
+  if (usage !== null && (usage.usages & KeyUsageFlags.cRLSign) === 0) return "list-issuer";
+  const spki = new Uint8Array(certificate.publicKey.rawData);
+  return verifyStructure(list.parts, spki) ? undefined : "list-signature";
 }
 
 function authorityOf(name: string, der: Uint8Array<ArrayBuffer>): X509Certificate {
@@ -146,28 +187,22 @@ function authorityOf(name: string, der: Uint8Array<ArrayBuffer>): X509Certificat
   return certificate;
 }
 
-function parseList(source: { name: string; pem: string }): X509Crl {
-  let list: X509Crl;
-  try {
-    list = new X509Crl(source.pem);
-  } catch (error) {
-    throw new CodedError(
-      "X509_MALFORMED",
-      `Cannot read ${source.name}: not a PEM revocation list`,
-      {},
-      error,
-    );
-  }
-  if (list.extensions.some((extension) => PARTIAL_LIST_EXTENSIONS.has(extension.type))) {
-    throw new CodedError("X509_REVOCATION_UNFIT", `Cannot use ${source.name}: it is only a part of a list`);
-  }
-  return list;
+function parsedList(name: string, data: Uint8Array): ParsedRevocationList {
+  const reading = parseRevocationList(data);
+  if (reading.kind === "list") return reading.list;
+  const { fault, detail } = reading;
+  throw new CodedError(
+    fault === "list-malformed" ? "X509_MALFORMED" : "X509_REVOCATION_UNFIT",
+    `Cannot use ${name} as a revocation list: ${detail}`,
+    { fault },
+  );
 }
 
-function contentOf(list: X509Crl): RevocationList {
+function contentOf(list: ParsedRevocationList): RevocationList {
   return {
-    thisUpdate: list.thisUpdate.getTime(),
-    nextUpdate: list.nextUpdate?.getTime() ?? 0,
-    revoked: new Set(list.entries.map((entry) => normalSerial(entry.serialNumber))),
+    thisUpdate: list.thisUpdate,
+    nextUpdate: list.nextUpdate ?? 0,
+    revoked: list.revoked,
+    ...(list.number === undefined ? {} : { number: list.number }),
   };
 }

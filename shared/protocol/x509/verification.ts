@@ -15,7 +15,7 @@ import {
 } from "./library.ts";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { toHex } from "shared/base/bytes.ts";
-import { uriNames } from "./names.ts";
+import { type CertificateNames, certificateNames } from "./names.ts";
 import { normalSerial } from "./serial_number.ts";
 import { isVersion3, type Trust, type TrustedAuthority } from "./trust.ts";
 
@@ -36,14 +36,20 @@ export type CertificateRefusal =
   | "revocation-missing"
   | "revocation-stale"
   | "identity-missing"
-  | "identity-ambiguous";
+  | "identity-ambiguous"
+  /** The check itself failed: a caller refuses then too. */
+  | "verification-fault";
 
 /** The decision on one certificate. It holds until `validUntil` (milliseconds since 1970) or the trust changes. */
 export type CertificateVerdict =
   | {
     readonly kind: "accept";
-    /** The one URI subject alternative name. */
+    /** The one URI subject alternative name; where `identities: "any"` is asked for and there is none, see `identityOf`. */
     readonly identity: string;
+    /** Every name, where `identities: "any"` is asked for. */
+    readonly names?: CertificateNames;
+    /** Configured name of the authority's entry, when it has one. */
+    readonly group?: string;
     /** SHA-256 of the certificate's DER, upper-case hex. */
     readonly fingerprint: string;
     /** Name of the configured authority at the end of the chain. */
@@ -79,7 +85,12 @@ export function certificateFingerprint(der: Uint8Array): string {
 export async function verifyCertificate(
   presented: readonly Uint8Array[],
   trust: Trust,
-  options: { readonly usage: "client" | "server"; readonly now: number },
+  options: {
+    readonly usage: "client" | "server";
+    readonly now: number;
+    /** `uri` (the default) demands one URI name; `any` takes a certificate that has only DNS names or a subject as well. */
+    readonly identities?: "uri" | "any";
+  },
 ): Promise<CertificateVerdict> {
   const { now } = options;
   const leafDer = presented[0];
@@ -114,15 +125,34 @@ export async function verifyCertificate(
       if ("reason" in revocation) return refuse(revocation.reason);
       validUntil = Math.min(validUntil, revocation.validUntil);
     }
-    const uris = uriNames(leaf);
-    const identity = uris[0];
+    const names = certificateNames(leaf);
+    if (names.uris.length > 1) return refuse("identity-ambiguous");
+    const any = options.identities === "any";
+    const identity = any ? identityOf(names) : names.uris[0];
     if (identity === undefined) return refuse("identity-missing");
-    if (uris.length > 1) return refuse("identity-ambiguous");
-    const authority = path[path.length - 1]!.trusted!.name;
-    return { kind: "accept", identity, fingerprint, authority, validUntil };
+    const { name: authority, group } = path[path.length - 1]!.trusted!;
+    return {
+      kind: "accept",
+      identity,
+      fingerprint,
+      authority,
+      validUntil,
+      ...(any ? { names } : {}),
+      ...(group === undefined ? {} : { group }),
+    };
   } catch {
     return refuse("certificate-malformed");
   }
+}
+
+/**
+ * The one name by which a client is counted and logged: its URI, else `dns:` and its first DNS name, else `subject:` and its
+ * subject as JSON, which no name can forge.
+ */
+function identityOf(names: CertificateNames): string | undefined {
+  if (names.uris[0] !== undefined) return names.uris[0];
+  if (names.dns[0] !== undefined) return `dns:${names.dns[0]}`;
+  return names.subject.length > 0 ? `subject:${JSON.stringify(names.subject)}` : undefined;
 }
 
 function shapeRefusal(leaf: X509Certificate, der: Uint8Array): CertificateRefusal | undefined {
@@ -207,6 +237,7 @@ function revocationOf(
   const { list } = issuer;
   if (list.revoked.has(normalSerial(subject.serialNumber))) return { reason: "certificate-revoked" };
   if (issuer.whenStale === "accept") return { validUntil: Infinity };
-  if (now < list.thisUpdate || now > list.nextUpdate) return { reason: "revocation-stale" };
-  return { validUntil: list.nextUpdate };
+  const until = Math.min(list.nextUpdate, list.thisUpdate + (issuer.maxAgeMs ?? Infinity));
+  if (now < list.thisUpdate || now > until) return { reason: "revocation-stale" };
+  return { validUntil: until };
 }
