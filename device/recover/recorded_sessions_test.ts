@@ -9,6 +9,14 @@ import { RecoverChannel } from "shared/protocol/recover/channel.ts";
 import { loadVector } from "tests/vectors/load.ts";
 import type { CustomRoot, RecoverPerson } from "./ports.ts";
 import { RecoverDevice } from "./recover_device.ts";
+import {
+  CHANNEL_FLOW,
+  type ChannelEvent,
+  type ChannelState,
+  PROVIDER_FLOW,
+  type ProviderEvent,
+  type ProviderState,
+} from "./session_flow.ts";
 
 interface Keys {
   readonly private: string;
@@ -239,4 +247,67 @@ Deno.test("every recorded command changed, repeated or left out is refused, and 
     }
   }
   assert.ok(refused > 200, `${refused}`);
+});
+
+/** The event of a recorded step, as the tables name it. */
+function eventOf({ step, command_clear: clear = "" }: Exchange): ChannelEvent | ProviderEvent {
+  const byCommand: Record<string, ProviderEvent> = {
+    d500: "provider-static",
+    d580: "provider-ephemeral",
+    d800: "get-share",
+    d801: "get-commitments",
+    d810: "get-auxiliary-point",
+    d902: "validate-commitments",
+    d904: "validate-share-commitment",
+    d903: "validate-values",
+    da00: "restore",
+  };
+  const byStep: Record<string, ChannelEvent | ProviderEvent> = {
+    target: "target",
+    start: "start",
+    "host static certificate": "host-static",
+    "host ephemeral certificate": "host-ephemeral",
+    "device static certificate": "device-static",
+    "device ephemeral certificate": "device-ephemeral",
+    done: "done",
+    "mutual authentication": "mutual-authentication",
+    "confirm identity": "confirm-identity",
+    "validate hash": "validate-hash",
+    delete: "delete",
+  };
+  return byCommand[clear.slice(0, 4)] ?? byStep[step]!;
+}
+
+Deno.test("every state x event of both tables: what a table does not have is refused as out of order", async () => {
+  let walked = 0;
+  const seen = new Set<string>();
+  for (const name of ["backup", "restore", "delete"] as const) {
+    const start = name === "restore" ? { roots: [ROOT] } : { entropy: keys.entropy, roots: [ROOT] };
+    const { session, exchanges } = flows[name];
+    const first = exchanges.filter(({ provider }) => provider === undefined || provider === "Backup_1");
+    let channel: ChannelState = "closed";
+    let provider: ProviderState = "none";
+    for (let length = 0; length <= first.length; length++) {
+      const at: string = `${channel} ${provider}`;
+      for (const exchange of seen.has(at) ? [] : first) {
+        const event = eventOf(exchange);
+        const outer = exchange.command_clear === undefined ? event as ChannelEvent : "sealed";
+        const allowed = CHANNEL_FLOW.next(channel, outer) !== undefined &&
+          (outer !== "sealed" || PROVIDER_FLOW.next(provider, event as ProviderEvent) !== undefined);
+        if (allowed) continue;
+        const { device } = deviceFor(session, start);
+        for (const before of first.slice(0, length)) await device.process(hex(before.command));
+        const answer = lower(await device.process(hex(exchange.command)));
+        assert.equal(answer, "6985", `${name}: ${event} in ${at}`);
+        walked++;
+      }
+      seen.add(at);
+      const done = first[length];
+      if (done === undefined) break;
+      const event = eventOf(done);
+      if (done.command_clear === undefined) channel = CHANNEL_FLOW.next(channel, event as ChannelEvent)!;
+      else provider = PROVIDER_FLOW.next(provider, event as ProviderEvent)!;
+    }
+  }
+  assert.ok(seen.size >= 18 && walked > 250, `${seen.size} states, ${walked} refusals`);
 });
