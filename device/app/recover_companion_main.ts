@@ -21,7 +21,7 @@ import {
   type RecoverStep,
   VERIFICATION_MAX,
 } from "shared/protocol/wire/recover_session.ts";
-import { JsonOverHttps } from "shared/transport/https_json.ts";
+import { JsonOverHttps } from "shared/service/https_json.ts";
 import { ApduClient } from "../recover/apdu_client.ts";
 import { type OrchestratorPort, runSession, type VerifyStep } from "../recover/companion.ts";
 import { readCompanionConfig } from "./recover_companion_config.ts";

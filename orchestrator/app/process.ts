@@ -12,7 +12,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import type { Scene } from "../domain/steps.ts";
 import { Orchestrator } from "../service/orchestrator.ts";
-import { ProviderClient } from "../transport/provider_client.ts";
+import { ProviderClient } from "../service/provider_client.ts";
 import { SESSION_MIGRATIONS } from "../transport/session_store/migrations.ts";
 import { PostgresSessionStore } from "../transport/session_store/postgres_store.ts";
 import { openStateSeal } from "../transport/session_store/state_seal.ts";

@@ -192,13 +192,17 @@ async function settleAll<T>(work: readonly Promise<T>[]): Promise<T[]> {
   return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }
 
-/** A provider that knows nothing of the session has nothing to forget. */
-async function abandon(port: ProviderPort, { sessions }: ProviderPart): Promise<SessionStateAnswer> {
+/**
+ * A provider that never acknowledged a deposit and refuses to forget one has none: it refused the deposit itself, or never heard
+ * of the session.
+ */
+async function abandon(port: ProviderPort, part: ProviderPart): Promise<SessionStateAnswer> {
+  const session = part.sessions[0];
   try {
-    return await port.abandon(sessions[0]);
+    return await port.abandon(session);
   } catch (error) {
-    if (error instanceof CodedError && error.details.status === 404) {
-      return { session: sessions[0], state: "abandoned" };
+    if (part.deposited === null && codeOf(error) === "ORCHESTRATOR_PROVIDER_REFUSED") {
+      return { session, state: "abandoned" };
     }
     throw error;
   }

@@ -12,7 +12,7 @@ import { newSession, type SessionState } from "../domain/session.ts";
 import { CARRIED_THROUGH, PHASE_FACTS } from "../domain/session_flow.ts";
 import { consume, fail, mayFail, present, type StepAnswer } from "../domain/steps.ts";
 import "../domain/errors.ts";
-import "../transport/provider_client.ts";
+import "./provider_client.ts";
 import { carryOut } from "./effects.ts";
 import type { OrchestratorContext } from "./ports.ts";
 import { SessionRepository, type StoredSession } from "./session_repository.ts";

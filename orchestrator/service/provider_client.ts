@@ -15,7 +15,7 @@ import {
   type ReleaseRequest,
   SessionStateAnswer,
 } from "shared/protocol/wire/recover.ts";
-import { JsonOverHttps, type JsonOverHttpsOptions, type JsonRequest } from "shared/transport/https_json.ts";
+import { JsonOverHttps, type JsonOverHttpsOptions, type JsonRequest } from "shared/service/https_json.ts";
 
 /** First status of answers that may be others later. */
 const SERVER_FAULT = 500;

@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { toUtf8 } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { Problem } from "shared/protocol/wire/problem.ts";
-import { type HttpAnswer, HttpsExchange, StaleConnection } from "./https_exchange.ts";
+import { type HttpAnswer, HttpsExchange, StaleConnection } from "shared/transport/https_exchange.ts";
 
 /** Attempts for one request, over all servers. */
 export const ATTEMPTS_MAX = 6;
