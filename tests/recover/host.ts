@@ -75,7 +75,7 @@ export class HostSession {
 
   async #apdu(
     [ins, p1, p2]: readonly [number, number, number],
-    data = new Uint8Array(),
+    data: Uint8Array = new Uint8Array(),
   ): Promise<Uint8Array> {
     const answer = await this.#device.device.process(
       concat(Uint8Array.of(0xe0, ins, p1, p2, data.length), data),
