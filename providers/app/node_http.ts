@@ -76,10 +76,11 @@ export function nodeApp(front: NodeFront): Hono<Env> {
   app.notFound(() => problemResponse("PROVIDER_ROUTE"));
   app.use(observed(front), gatewayOnly(front));
   app.get("/healthz", (c) => c.json({ alive: true }));
-  app.use(
+  app.use("/v1/*", bounded(front), orchestratorOnly(front));
+  // Not for DELETE: it has no body, and the adapter cannot be asked for one.
+  app.on(
+    "POST",
     "/v1/*",
-    bounded(front),
-    orchestratorOnly(front),
     bodyLimit({ maxSize: BODY_MAX, onError: () => problemResponse("PROVIDER_TOO_LARGE") }),
   );
   const take = async (c: Context, step: VaultStep, session: string, body: unknown) => {

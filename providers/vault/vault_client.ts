@@ -17,6 +17,9 @@ import "../provider_errors.ts";
 /** Requests in work at most. */
 export const IN_FLIGHT_MAX = 128;
 
+/** A vault that does not open its pipes so fast is not there, in milliseconds. */
+const CONNECT_MS = 2_000;
+
 /** A frame that comes back. */
 interface Reply {
   readonly id: string;
@@ -34,7 +37,7 @@ interface Connection {
 export interface VaultClientOptions {
   /** Folder of the pipes. */
   readonly pipes: string;
-  /** For connecting and for each request, in milliseconds. */
+  /** For each request, in milliseconds. */
   readonly deadlineMs: number;
 }
 
@@ -73,12 +76,15 @@ export class VaultClient implements VaultPort {
     const id = crypto.randomUUID();
     const { promise, resolve } = Promise.withResolvers<Reply | undefined>();
     this.#waiting.set(id, resolve);
-    const timer = setTimeout(() => resolve(undefined), this.#options.deadlineMs);
+    let timer = setTimeout(() => resolve(undefined), CONNECT_MS);
     try {
       this.#connecting ??= this.#connect();
-      this.#connecting
-        .then((connection) => connection.writer.write({ id, request }))
-        .catch(() => resolve(undefined));
+      this.#connecting.then(async (connection) => {
+        if (!this.#waiting.has(id)) return; // its caller was told that there is no vault
+        clearTimeout(timer);
+        timer = setTimeout(() => resolve(undefined), this.#options.deadlineMs);
+        await connection.writer.write({ id, request });
+      }).catch(() => resolve(undefined));
       const reply = await promise;
       if (reply === undefined) throw gone("no answer");
       if (reply.code !== undefined) throw new CodedError(reply.code, "Cannot take step: the vault failed");
