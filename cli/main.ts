@@ -11,6 +11,7 @@ import { registerGateway } from "./commands/gateway.ts";
 import { registerHsm } from "./commands/hsm.ts";
 import { registerPackage } from "./commands/package.ts";
 import { registerProfile } from "./commands/profile.ts";
+import { registerProvider } from "./commands/provider.ts";
 import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
@@ -33,6 +34,7 @@ export function program(): Command {
   registerHsm(rk);
   registerStation(rk);
   registerWallet(rk);
+  registerProvider(rk);
   registerReader(rk);
   registerCard(rk);
   registerGateway(rk);

@@ -17,7 +17,7 @@ export const CKU = { SO: 0, USER: 1 } as const;
 export const CKO = { PUBLIC_KEY: 2, PRIVATE_KEY: 3, SECRET_KEY: 4 } as const;
 
 /** Key types. */
-export const CKK = { EC: 0x3, AES: 0x1f } as const;
+export const CKK = { EC: 0x3, GENERIC_SECRET: 0x10, AES: 0x1f } as const;
 
 /** Attributes [4]. */
 export const CKA = {
@@ -43,7 +43,15 @@ export const CKA = {
 } as const;
 
 /** Mechanisms [current mechanisms, v2.40]. */
-export const CKM = { EC_KEY_PAIR_GEN: 0x1040, ECDSA: 0x1041, AES_KEY_GEN: 0x1080, AES_CMAC: 0x108a } as const;
+export const CKM = {
+  SHA256_HMAC: 0x251,
+  GENERIC_SECRET_KEY_GEN: 0x350,
+  EC_KEY_PAIR_GEN: 0x1040,
+  ECDSA: 0x1041,
+  AES_KEY_GEN: 0x1080,
+  AES_GCM: 0x1087,
+  AES_CMAC: 0x108a,
+} as const;
 
 /** Return values [5.1] that mean something to us; every other one is a failure of the call alone. */
 export const CKR = {
@@ -54,6 +62,8 @@ export const CKR = {
   DEVICE_ERROR: 0x30,
   DEVICE_MEMORY: 0x31,
   DEVICE_REMOVED: 0x32,
+  ENCRYPTED_DATA_INVALID: 0x40,
+  ENCRYPTED_DATA_LEN_RANGE: 0x41,
   KEY_HANDLE_INVALID: 0x60,
   OBJECT_HANDLE_INVALID: 0x82,
   OPERATION_ACTIVE: 0x90,
