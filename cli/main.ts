@@ -11,6 +11,7 @@ import { registerGateway } from "./commands/gateway.ts";
 import { registerHsm } from "./commands/hsm.ts";
 import { registerPackage } from "./commands/package.ts";
 import { registerProfile } from "./commands/profile.ts";
+import { registerOrchestrator } from "./commands/orchestrator.ts";
 import { registerProvider } from "./commands/provider.ts";
 import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
@@ -34,6 +35,7 @@ export function program(): Command {
   registerHsm(rk);
   registerStation(rk);
   registerWallet(rk);
+  registerOrchestrator(rk);
   registerProvider(rk);
   registerReader(rk);
   registerCard(rk);

@@ -46,8 +46,8 @@ function fileSchema(folder: string) {
       /** Master key under which sessions are sealed. */
       state: z.string().min(1).default("orchestrator-state"),
     }).prefault({}),
-    /** The root's signature (DER) over role `05` and the static key. */
-    certificateSignature: hexRange(8, 72),
+    /** The root's signature (DER) over role `05` and the static key. `rk orchestrator init` tells what is to be signed. */
+    certificateSignature: hexRange(8, 72).optional(),
     /** Public keys that sign devices' certificates. */
     deviceIssuers: z.array(hexBytes(65)).min(1).max(8),
     targetId: hexBytes(4).default("33000004"),

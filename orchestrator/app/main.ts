@@ -1,18 +1,19 @@
 /**
- * The orchestrator's process: `main.ts --config FILE`. One JSON line on standard output says that it serves; logs go to standard
- * error; SIGTERM and SIGINT drain.
+ * The orchestrator's process: `main.ts serve|init --config FILE`. One JSON line on standard output says that it serves, or what
+ * the root has to sign; logs go to standard error; SIGTERM and SIGINT drain.
  */
 
 import { parseArgs } from "node:util";
 import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
 import { parseOrchestratorConfig, readText } from "./config.ts";
-import { startOrchestrator } from "./process.ts";
+import { initOrchestrator, startOrchestrator } from "./process.ts";
 
 async function main(args: string[]): Promise<void> {
-  const file = configFile(args);
+  const { verb, file } = readArguments(args);
   const config = parseOrchestratorConfig(file, await readText(file));
   const log = createLogger("orchestrator", { bound: { instance: config.name } });
+  if (verb === "init") return console.log(JSON.stringify(await initOrchestrator(config, log)));
   const running = await startOrchestrator(config, log);
   let stopping = false;
   const stop = () => {
@@ -28,20 +29,27 @@ async function main(args: string[]): Promise<void> {
   console.log(JSON.stringify({ ready: true, listen: running.listen }));
 }
 
-function configFile(args: string[]): string {
+function readArguments(args: string[]): { verb: "serve" | "init"; file: string } {
   const usage = () =>
-    new CodedError("ORCHESTRATOR_USAGE", "Cannot start: give --config FILE and nothing else");
+    new CodedError("ORCHESTRATOR_USAGE", "Cannot start: give serve or init, --config FILE, and nothing else");
   try {
-    const { values } = parseArgs({ args, options: { config: { type: "string" } } });
-    if (values.config === undefined) throw usage();
-    return values.config;
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { config: { type: "string" } },
+    });
+    const [verb, ...more] = positionals;
+    if (values.config === undefined || more.length > 0 || (verb !== "serve" && verb !== "init")) {
+      throw usage();
+    }
+    return { verb, file: values.config };
   } catch {
     throw usage();
   }
 }
 
 defineErrors({
-  ORCHESTRATOR_USAGE: { fault: "usage", retry: false, next: "Give --config FILE." },
+  ORCHESTRATOR_USAGE: { fault: "usage", retry: false, next: "Give serve or init, and --config FILE." },
 });
 
 if (import.meta.main) {

@@ -1,7 +1,10 @@
 /** One instance of the orchestrator, from a checked configuration to a listener that serves. */
 
-import { fromHex } from "shared/base/bytes.ts";
+import { fromHex, toHex } from "shared/base/bytes.ts";
+import { CodedError } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
+import { ROLE } from "shared/protocol/recover/constants.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
@@ -113,6 +116,30 @@ export async function startOrchestrator(
   }
 }
 
+/**
+ * Makes the keys that are missing in the token. Repeat it freely.
+ * @returns the static public key (65, hex), and the bytes that the root has to sign (hex).
+ */
+export async function initOrchestrator(
+  config: OrchestratorConfig,
+  log: Logger,
+): Promise<{ publicKey: string; toSign: string }> {
+  const hsm = await openHsm(config.hsm, log);
+  try {
+    const labels = (await hsm.keys()).map(({ label }) => label);
+    const { static: identity, state } = config.labels;
+    if (!labels.includes(identity)) await hsm.generateSigningKey(identity);
+    if (!labels.includes(state)) await hsm.generateMasterKey(state);
+    const publicKey = await hsm.publicKey(identity);
+    return {
+      publicKey: toHex(publicKey),
+      toSign: toHex(hostStaticBytes(ROLE.ORCHESTRATOR_STATIC, publicKey)),
+    };
+  } finally {
+    await hsm.close();
+  }
+}
+
 /** Takes up what was left, one sweep after the other. */
 function sweepEvery(orchestrator: Orchestrator, sweepMs: number, log: Logger): { stop(): Promise<void> } {
   let running: Promise<unknown> | undefined;
@@ -130,6 +157,9 @@ function sweepEvery(orchestrator: Orchestrator, sweepMs: number, log: Logger): {
 }
 
 async function sceneOf(config: OrchestratorConfig, hsm: Hsm): Promise<Scene> {
+  if (config.certificateSignature === undefined) {
+    throw new CodedError("ORCHESTRATOR_CONFIG", "Cannot start: certificateSignature is not given");
+  }
   return {
     host: {
       certificate: {

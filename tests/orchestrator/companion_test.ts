@@ -1,25 +1,23 @@
 /**
- * `rk wallet recover` as a process under its permission set, over the real gateway, to the orchestrator with PostgreSQL and a
- * software token; the providers are stubs behind mutual TLS; the device answers APDUs over TCP.
+ * `rk wallet recover` as a process under its permission set, over the real gateway, to the orchestrator's process under its
+ * own, with PostgreSQL and a software token; the providers are stubs behind mutual TLS; the device answers APDUs over TCP.
  */
 
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
+import { orchestratorSpec } from "cli/commands/orchestrator.ts";
 import { recoverSpec } from "cli/commands/wallet_recover.ts";
 import { DENO, REPOSITORY } from "cli/home.ts";
-import { commandLine, environment } from "cli/process/child.ts";
+import { commandLine, environment, startChild } from "cli/process/child.ts";
+import { runCollected } from "cli/process/foreground.ts";
+import { freePort } from "cli/spine/layout.ts";
 import { stringify } from "yaml";
-import { toHex } from "shared/base/bytes.ts";
+import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
-import { createLogger } from "shared/base/log.ts";
 import { ecdsaSign, publicKeyOf } from "shared/crypto/secp256k1.ts";
-import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
-import { ROLE } from "shared/protocol/recover/constants.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { serveApdus } from "device/recover/apdu_server.ts";
 import { parseOrchestratorConfig } from "orchestrator/app/config.ts";
-import { startOrchestrator } from "orchestrator/app/process.ts";
 import { startTestGateway, startUpstream, testPki } from "tests/environment/gateway.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
 import { IDENTITY, RecoverScene, type TestDevice } from "./scene.ts";
@@ -129,49 +127,51 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
       "identity.json": JSON.stringify(IDENTITY),
     })
   ) await write(name, text);
-  const silent = createLogger("test", { write: () => {} });
-  const token = { file: `${folder}/hsm.json`, passphraseFile: `${folder}/passphrase`, logger: silent };
-  const hsm = await openSoftwareHsm(token);
-  const hostKey = await hsm.generateSigningKey("orchestrator");
-  await hsm.generateMasterKey("orchestrator-state");
-  await hsm.close();
-
   const upstreams = await Promise.all(scene.providers.map((provider) => startUpstream(routesOf(provider))));
   for (const upstream of upstreams) closing.defer(() => upstream.close());
-  const server = await startPostgres({ directory: folder });
+  const server = await startPostgres({ directory: folder, tls: true });
   closing.defer(() => server.stop());
-  const logged: string[] = [];
-  const orchestrator = await startOrchestrator(
-    parseOrchestratorConfig(
-      `${folder}/orchestrator.yaml`,
-      stringify({
-        listen: "127.0.0.1:0",
-        tls: {
-          certificate: "server.crt",
-          key: "server.key",
-          gateways: { authority: "servers.crt", whenStale: "accept" },
-          clients: { authority: "clients.crt", whenStale: "accept" },
-        },
-        database: { url: server.url },
-        hsm: { kind: "software", file: "hsm.json", passphraseFile: "passphrase" },
-        certificateSignature: toHex(
-          ecdsaSign(scene.issuer, hostStaticBytes(ROLE.ORCHESTRATOR_STATIC, hostKey)),
-        ),
-        deviceIssuers: [toHex(publicKeyOf(scene.issuer))],
-        providerRoot: toHex(publicKeyOf(scene.issuer)),
-        providers: scene.providers.map(({ name, publicKey }, i) => ({
-          name,
-          publicKey: toHex(publicKey),
-          servers: [upstreams[i]!.url],
-          tls: { authority: "servers.crt", certificate: "client.crt", key: "client.key" },
-        })),
-      }),
-    ),
-    createLogger("orchestrator", { level: "debug", write: (line) => logged.push(line) }),
-  );
-  closing.defer(() => orchestrator.stop());
+  const file = `${folder}/orchestrator.yaml`;
+  const configuration = {
+    listen: `127.0.0.1:${freePort()}`,
+    tls: {
+      certificate: "server.crt",
+      key: "server.key",
+      gateways: { authority: "servers.crt", whenStale: "accept" },
+      clients: { authority: "clients.crt", whenStale: "accept" },
+    },
+    database: {
+      url: server.url,
+      tls: { authority: server.tls!.caFile, certificate: server.tls!.certFile, key: server.tls!.keyFile },
+    },
+    hsm: { kind: "software", file: "token/hsm.json", passphraseFile: "passphrase" },
+    deviceIssuers: [toHex(publicKeyOf(scene.issuer))],
+    providerRoot: toHex(publicKeyOf(scene.issuer)),
+    providers: scene.providers.map(({ name, publicKey }, i) => ({
+      name,
+      publicKey: toHex(publicKey),
+      servers: [upstreams[i]!.url],
+      tls: { authority: "servers.crt", certificate: "client.crt", key: "client.key" },
+    })),
+  };
+  const configured = async (value: unknown) => {
+    const text = stringify(value);
+    await write("orchestrator.yaml", text);
+    return parseOrchestratorConfig(file, text);
+  };
+  await Deno.mkdir(`${folder}/token`, { mode: 0o700 });
+  const init = await runCollected(orchestratorSpec("init", file, await configured(configuration)));
+  assert.equal(init.code, 0, init.errors);
+  const toSign = fromHex(JSON.parse(init.output).toSign);
+  const signed = { ...configuration, certificateSignature: toHex(ecdsaSign(scene.issuer, toSign)) };
+  const logFile = `${folder}/orchestrator.log`;
+  const orchestrator = await startChild({
+    ...orchestratorSpec("serve", file, await configured(signed)),
+    logFile,
+  });
+  closing.defer(() => orchestrator.stop().then(() => {}));
   const gateway = await startTestGateway({
-    upstreams: [{ url: `https://${orchestrator.listen}` }],
+    upstreams: [{ url: `https://${orchestrator.ready.listen}` }],
     edit: (config) => {
       const identities = ["urn:recovery-key:wallet:*"];
       const contentTypes = ["application/json"];
@@ -209,7 +209,7 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
     owner,
     (device) => run("backup", { config, device, identity: `${folder}/identity.json` }),
   );
-  assert.equal(made.code, 0, made.errors + logged.join("\n"));
+  assert.equal(made.code, 0, made.errors + await Deno.readTextFile(logFile));
   const backup = String(made.last.backupId);
   assert.equal(scene.inForce(backup), 3);
 
@@ -228,7 +228,8 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
   const refused = await served(scene.device(), (device) => run("restore", { config, device, backup }));
   assert.equal(refused.code, 4);
   assert.match(JSON.stringify(refused.last), /ORCHESTRATOR_PROVIDER_REFUSED.*STUB_NO_BACKUP/);
+  const logged = await Deno.readTextFile(logFile);
   for (const text of Object.values(IDENTITY).filter(({ length }) => length > 5)) {
-    assert.ok(!logged.join("\n").includes(text) && !JSON.stringify(gateway.lines).includes(text));
+    assert.ok(!logged.includes(text) && !JSON.stringify(gateway.lines).includes(text));
   }
 });
