@@ -16,6 +16,7 @@ const STANDARD = {
   pki: ".rk/spine/pki",
   hsm: ".rk/spine/hsm",
   databaseClient: ".rk/spine/database-client",
+  library: "/usr/lib/softhsm/libsofthsm2.so",
 } as const;
 /** Variables that lead common PKCS#11 libraries to their configuration; they are paths. */
 const LIBRARY_VARIABLES = ["SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF"];
@@ -81,7 +82,7 @@ export function orchestratorSpec(
         ...(database.tls ? [database.tls.authority, database.tls.certificate, database.tls.key] : []),
         ...(database.passwordFile ? [database.passwordFile] : []),
       ],
-      ...(hsm.kind === "pkcs11" ? { node_modules: ["node_modules", hsm.library] } : {}),
+      ...(hsm.kind === "pkcs11" ? { [STANDARD.library]: hsm.library } : {}),
     },
     args: [verb, "--config", file],
     ...(variables.length > 0 ? { env: Object.fromEntries(variables) } : {}),
