@@ -12,6 +12,7 @@ interface RecoverOptions extends CommonOptions {
   device: string;
   identity?: string;
   backup?: string;
+  avoid?: string;
 }
 
 /** Standard addresses and folder, as deno.json's permission set writes them. */
@@ -44,6 +45,12 @@ export function registerWalletRecover(wallet: Command): void {
       .option("--json", "one JSON object a line; the last one tells how it ended");
     if (verb === "backup") command.requiredOption("--identity <file>", "whose backup it is");
     else command.requiredOption("--backup <id>", "number of the backup, 32 hexadecimal digits");
+    if (verb === "restore") {
+      command.option(
+        "--avoid <n>",
+        "leave out provider 1, 2 or 3: one that refuses or misbehaves does not block a restore",
+      );
+    }
     command.action(action((options: RecoverOptions) => runForeground(recoverSpec(verb, options))));
   }
 }
@@ -72,6 +79,7 @@ export function recoverSpec(verb: string, options: RecoverOptions): Omit<ChildSp
       `--device=${options.device}`,
       ...identity.map((path) => `--identity=${path}`),
       ...(options.backup === undefined ? [] : [`--backup=${options.backup}`]),
+      ...(options.avoid === undefined ? [] : [`--avoid=${options.avoid}`]),
       ...(options.json ? ["--json"] : []),
     ],
   };

@@ -1,7 +1,7 @@
 /**
  * `rk wallet recover`: the companion as a process.
  *
- *     recover_companion_main.ts backup|restore|delete --config FILE --device HOST:PORT [--identity FILE | --backup ID] [--json]
+ *     recover_companion_main.ts backup|restore|delete --config FILE --device HOST:PORT [--identity FILE | --backup ID] [--avoid N] [--json]
  *
  * Progress goes to standard error. When an identity verification is asked, the verifier's address and the nonce are shown, and the
  * result (one line, sealed to the provider) is read from standard input. With --json every step is a line on standard output:
@@ -51,27 +51,36 @@ function readOptions(args: readonly string[]): Options {
         device: { type: "string" },
         identity: { type: "string" },
         backup: { type: "string" },
+        avoid: { type: "string" },
         json: { type: "boolean", default: false },
       },
     });
   } catch (error) {
     throw usage((error as Error).message);
   }
-  const { values: { config, device, identity, backup, json }, positionals } = parsed;
+  const { values: { config, device, identity, backup, avoid, json }, positionals } = parsed;
   const flow = CompanionFlow.safeParse(positionals[0]).data;
   if (flow === undefined || positionals.length !== 1) throw usage("give one of backup, restore, delete");
   if (config === undefined || device === undefined) throw usage("give --config and --device");
   const [, hostname, port] = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(device) ?? [];
   if (hostname === undefined || Number(port) > 65535) throw usage("--device takes HOST:PORT on loopback");
   return {
-    request: requestOf(flow, identity, backup),
+    request: requestOf(flow, identity, backup, avoid),
     config,
     device: { hostname: hostname.replace(/[[\]]/g, ""), port: Number(port) },
     json,
   };
 }
 
-function requestOf(flow: CompanionFlow, identity?: string, backup?: string): CreateRecoverSession {
+function requestOf(
+  flow: CompanionFlow,
+  identity?: string,
+  backup?: string,
+  avoid?: string,
+): CreateRecoverSession {
+  if (avoid !== undefined && (flow !== "restore" || !/^[123]$/.test(avoid))) {
+    throw usage("--avoid takes 1, 2 or 3, in a restore");
+  }
   const session = crypto.randomUUID();
   if (flow === "backup") {
     if (identity === undefined || backup !== undefined) {
@@ -82,7 +91,9 @@ function requestOf(flow: CompanionFlow, identity?: string, backup?: string): Cre
   if (identity !== undefined || !BACKUP_ID.test(backup ?? "")) {
     throw usage(`to ${flow}, give --backup with the 32 hexadecimal digits that the backup told`);
   }
-  return { session, flow, backupId: backup!.toUpperCase() };
+  const request = { session, backupId: backup!.toUpperCase() };
+  if (flow === "delete") return { ...request, flow };
+  return { ...request, flow, ...(avoid === undefined ? {} : { avoid: Number(avoid) }) };
 }
 
 function readIdentity(path: string): RecoverIdentity {

@@ -118,7 +118,7 @@ export function newSession(
     parts: Array.from({ length: PROVIDERS }, (_, i) => ({
       index: i + 1,
       sessions: [uuid(random), uuid(random)],
-      passedOver: false,
+      passedOver: request.flow === "restore" && request.avoid === i + 1,
       opened: [null, null],
       sealedShare: null,
       sealedVerification: null,

@@ -182,7 +182,7 @@ export class RecoverScene {
 /** A session's request without its identifier. */
 export type Request =
   | { readonly flow: "backup"; readonly identity: RecoverIdentity }
-  | { readonly flow: "restore" | "delete"; readonly backupId: string };
+  | { readonly flow: "restore" | "delete"; readonly backupId: string; readonly avoid?: number };
 
 /** Asks for a backup. */
 export const BACKUP: Request = { flow: "backup", identity: IDENTITY };

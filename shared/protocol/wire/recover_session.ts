@@ -20,7 +20,13 @@ export const VERIFICATION_MAX = 16_384;
 /** POST /v1/recover/sessions: the companion draws the identifier, so that this request can be repeated too. */
 export const CreateRecoverSession = z.discriminatedUnion("flow", [
   z.strictObject({ session: z.uuid(), flow: z.literal("backup"), identity: RecoverIdentity }),
-  z.strictObject({ session: z.uuid(), flow: z.literal("restore"), backupId: hexBytes(16) }),
+  z.strictObject({
+    session: z.uuid(),
+    flow: z.literal("restore"),
+    backupId: hexBytes(16),
+    /** Index of a provider that shall not take part: two others are enough, and one that misbehaves must not block them. */
+    avoid: z.int().min(1).max(3).optional(),
+  }),
   z.strictObject({ session: z.uuid(), flow: z.literal("delete"), backupId: hexBytes(16) }),
 ]);
 
