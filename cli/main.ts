@@ -12,6 +12,8 @@ import { registerHsm } from "./commands/hsm.ts";
 import { registerLog } from "./commands/log.ts";
 import { registerPackage } from "./commands/package.ts";
 import { registerProfile } from "./commands/profile.ts";
+import { registerOrchestrator } from "./commands/orchestrator.ts";
+import { registerProvider } from "./commands/provider.ts";
 import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
@@ -36,6 +38,8 @@ export function program(): Command {
   registerHsm(rk);
   registerStation(rk);
   registerWallet(rk);
+  registerOrchestrator(rk);
+  registerProvider(rk);
   registerReader(rk);
   registerCard(rk);
   registerGateway(rk);

@@ -21,7 +21,7 @@ import { issue } from "shared/protocol/x509/certificate.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { AttestationClient } from "factory/service/station/attestation_client.ts";
-import { HttpsExchange } from "factory/transport/https_exchange.ts";
+import { HttpsExchange } from "shared/transport/https_exchange.ts";
 import { provisionSenderKeys } from "../spine/sender_keys.ts";
 import type { Spine } from "../spine/spine.ts";
 

@@ -10,6 +10,7 @@ import type { ChildSpec } from "../process/child.ts";
 import { runForeground } from "../process/foreground.ts";
 import { DEFAULT_SPINE, STANDARD_FOLDER } from "../spine/layout.ts";
 import { STANDARD_PCSC_LIBRARY, STANDARD_VIRTUAL_READERS } from "./station.ts";
+import { registerWalletRecover } from "./wallet_recover.ts";
 
 interface GenuineCheckOptions extends CommonOptions {
   reader: string;
@@ -129,6 +130,7 @@ export function registerWallet(program: Command): void {
         options.apduPort === undefined ? keep("serve")(options) : serveApdus(options)
       ),
     );
+  registerWalletRecover(wallet);
 }
 
 /** `rk wallet serve --apdu-port`. */

@@ -13,10 +13,19 @@ export const CURVES = ["secp256k1", "p256", "ed25519"] as const;
 /** One of {@link CURVES}. */
 export type Curve = (typeof CURVES)[number];
 
+/**
+ * What a key is for, and nothing else: `signing` ECDSA, `master` AES-CMAC, `storage` AES-256-GCM of data at rest, `mac`
+ * HMAC-SHA256.
+ */
+export type HsmKeyKind = "signing" | "master" | "storage" | "mac";
+
+/** What `seal` adds to a message, in bytes: the IV (12) before it and the tag (16) after it. */
+export const SEAL_OVERHEAD = 28;
+
 /** A key as a listing shows it. */
 export interface HsmKey {
   readonly label: string;
-  readonly kind: "signing" | "master";
+  readonly kind: HsmKeyKind;
   /** Of a signing key. */
   readonly curve?: Curve;
 }
@@ -43,6 +52,20 @@ export interface Hsm {
   sign(label: string, message: Uint8Array): Promise<Uint8Array>;
   /** AES-CMAC (16) of `message` under a master key. */
   cmac(label: string, message: Uint8Array): Promise<Uint8Array>;
+  /** Makes an AES-256 key for `seal` and `open`. @throws {CodedError} `HSM_KEY_EXISTS`. */
+  generateStorageKey(label: string): Promise<void>;
+  /** Makes a key of 32 bytes for `hmac`. @throws {CodedError} `HSM_KEY_EXISTS`. */
+  generateMacKey(label: string): Promise<void>;
+  /**
+   * Seals a message under a storage key: IV (12, random) || ciphertext || tag (16). AES-256-GCM, NIST SP 800-38D: one key
+   * seals at most 2^32 messages (section 8.3), so replace the key before that.
+   * @param associated bound to the message, not in the result.
+   */
+  seal(label: string, message: Uint8Array, associated: Uint8Array): Promise<Uint8Array>;
+  /** Inverse of `seal`; the caller wipes the result. @throws {CodedError} `HSM_SEALED`, whatever is wrong with it. */
+  open(label: string, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array>;
+  /** HMAC-SHA256 (32) of `message` under a MAC key. RFC 2104. */
+  hmac(label: string, message: Uint8Array): Promise<Uint8Array>;
   /** Labels, kinds and curves of the keys that exist. */
   keys(): Promise<HsmKey[]>;
   /** Closes sessions and forgets the PIN. */
@@ -76,6 +99,13 @@ defineErrors({
     retry: true,
     http: 503,
     next: "The token gave a signature that does not verify: take it out of service.",
+  },
+  HSM_SEALED: {
+    fault: "service",
+    retry: false,
+    http: 500,
+    next:
+      "What is stored was changed, belongs elsewhere, or was sealed under another key: do not use it, and report it.",
   },
   HSM_LIBRARY: {
     fault: "installation",

@@ -7,7 +7,7 @@ import { codeOf, errorRow } from "shared/base/errors.ts";
 import { ed25519Verify, isEd25519PublicKey } from "shared/crypto/ed25519.ts";
 import { isP256PublicKey, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaVerify, normalizeLowS } from "shared/crypto/secp256k1.ts";
-import type { Hsm } from "shared/transport/hsm.ts";
+import { type Hsm, SEAL_OVERHEAD } from "shared/transport/hsm.ts";
 
 /** Opens one and the same token again and again. */
 export interface HsmUnderTest extends AsyncDisposable {
@@ -139,6 +139,55 @@ export function testHsmConformance(name: string, prepare: () => Promise<HsmUnder
         assert.ok(!ed25519Verify(log, toUtf8("another"), signature));
       }
       await refusesWith("HSM_KEY_MISSING", hsm.cmac("log", new Uint8Array(1)));
+    });
+
+    await t.step("a storage key seals what only it opens, bound to what was said", async () => {
+      await using hsm = closing(await under.open());
+      await hsm.generateStorageKey("storage-1");
+      await hsm.generateStorageKey("storage-2");
+      await refusesWith("HSM_KEY_EXISTS", hsm.generateStorageKey("storage-1"));
+      const message = toUtf8("a share");
+      const bound = toUtf8("row 1");
+      const sealed = await hsm.seal("storage-1", message, bound);
+      assert.equal(sealed.length, message.length + SEAL_OVERHEAD);
+      assert.deepEqual(await hsm.open("storage-1", sealed, bound), message);
+      assert.notDeepEqual(await hsm.seal("storage-1", message, bound), sealed);
+      await refusesWith("HSM_SEALED", hsm.open("storage-2", sealed, bound));
+      await refusesWith("HSM_SEALED", hsm.open("storage-1", sealed, toUtf8("row 2")));
+      await refusesWith("HSM_SEALED", hsm.open("storage-1", sealed.subarray(0, SEAL_OVERHEAD - 1), bound));
+      for (let at = 0; at < sealed.length; at++) {
+        const changed = sealed.slice();
+        changed[at]! ^= 1;
+        await refusesWith("HSM_SEALED", hsm.open("storage-1", changed, bound));
+      }
+      for (const length of [0, 1, 4096]) {
+        const long = new Uint8Array(length).fill(7);
+        const nothing = new Uint8Array();
+        assert.deepEqual(
+          await hsm.open("storage-1", await hsm.seal("storage-1", long, nothing), nothing),
+          long,
+        );
+      }
+      await refusesWith("HSM_KEY_MISSING", hsm.cmac("storage-1", message));
+      await refusesWith("HSM_KEY_MISSING", hsm.hmac("storage-1", message));
+      await refusesWith("HSM_KEY_MISSING", hsm.seal("transport", message, bound));
+    });
+
+    await t.step("HMAC depends on key and message alone", async () => {
+      await using hsm = closing(await under.open());
+      await hsm.generateMacKey("diversification");
+      await hsm.generateMacKey("diversification-2");
+      await refusesWith("HSM_KEY_EXISTS", hsm.generateMacKey("diversification"));
+      const message = toUtf8("backup");
+      const mac = await hsm.hmac("diversification", message);
+      assert.equal(mac.length, 32);
+      assert.deepEqual(await hsm.hmac("diversification", message), mac);
+      assert.notDeepEqual(await hsm.hmac("diversification", toUtf8("another")), mac);
+      assert.notDeepEqual(await hsm.hmac("diversification-2", message), mac);
+      await refusesWith("HSM_KEY_MISSING", hsm.cmac("diversification", message));
+      await refusesWith("HSM_KEY_MISSING", hsm.seal("diversification", message, message));
+      const kinds = (await hsm.keys()).filter(({ label }) => /^(storage|diversification)/.test(label));
+      assert.deepEqual(kinds.map(({ kind }) => kind), ["mac", "mac", "storage", "storage"]);
     });
 
     await t.step("CMAC depends on key and message alone", async () => {

@@ -418,6 +418,11 @@ function wrapped({ hsm }: Backends) {
     publicKey: (label: string) => hsm.publicKey(label),
     sign: (label: string, message: Uint8Array) => hsm.sign(label, message),
     cmac: (label: string, message: Uint8Array) => hsm.cmac(label, message),
+    generateStorageKey: (label: string) => hsm.generateStorageKey(label),
+    generateMacKey: (label: string) => hsm.generateMacKey(label),
+    seal: (label: string, message: Uint8Array, bound: Uint8Array) => hsm.seal(label, message, bound),
+    open: (label: string, sealed: Uint8Array, bound: Uint8Array) => hsm.open(label, sealed, bound),
+    hmac: (label: string, message: Uint8Array) => hsm.hmac(label, message),
     keys: () => hsm.keys(),
     close: () => hsm.close(),
   };

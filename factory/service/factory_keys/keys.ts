@@ -3,13 +3,13 @@
 import { createHash } from "node:crypto";
 import { toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf, defineErrors } from "shared/base/errors.ts";
-import type { Curve, Hsm } from "shared/transport/hsm.ts";
+import type { Curve, Hsm, HsmKeyKind } from "shared/transport/hsm.ts";
 import { FACTORY_KEYS, type FactoryKey, type KeyPresence, presenceOf } from "../../domain/factory_keys.ts";
 
 /** A key as it is reported. */
 export interface KeyReport {
   readonly label: string;
-  readonly kind: "signing" | "master";
+  readonly kind: HsmKeyKind;
   readonly curve: Curve | null;
   /** Null for a key that is none of the factory's. */
   readonly purpose: string | null;

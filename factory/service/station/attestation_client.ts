@@ -35,7 +35,7 @@ import { Problem } from "shared/protocol/wire/problem.ts";
 import { unseal } from "shared/protocol/wire/sealed.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
-import { type HttpAnswer, HttpsExchange, StaleConnection } from "../../transport/https_exchange.ts";
+import { type HttpAnswer, HttpsExchange, StaleConnection } from "shared/transport/https_exchange.ts";
 import { ServiceClock } from "./service_clock.ts";
 
 /** Attempts for one request, over both gateways. */

@@ -10,7 +10,7 @@ import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { ANSWER_MAX_BYTES } from "../../transport/https_exchange.ts";
+import { ANSWER_MAX_BYTES } from "shared/transport/https_exchange.ts";
 import { ATTEMPTS_MAX, AttestationClient } from "./attestation_client.ts";
 
 const now = Date.now();

@@ -17,7 +17,7 @@ export const CKU = { SO: 0, USER: 1 } as const;
 export const CKO = { PUBLIC_KEY: 2, PRIVATE_KEY: 3, SECRET_KEY: 4 } as const;
 
 /** Key types. */
-export const CKK = { EC: 0x3, AES: 0x1f, EC_EDWARDS: 0x40 } as const;
+export const CKK = { EC: 0x3, GENERIC_SECRET: 0x10, AES: 0x1f, EC_EDWARDS: 0x40 } as const;
 
 /** Attributes [4]. */
 export const CKA = {
@@ -44,11 +44,14 @@ export const CKA = {
 
 /** Mechanisms [current mechanisms, v2.40; the two of Edwards curves v3.0, 2.3.5 and 2.3.14]. */
 export const CKM = {
+  SHA256_HMAC: 0x251,
+  GENERIC_SECRET_KEY_GEN: 0x350,
   EC_KEY_PAIR_GEN: 0x1040,
   ECDSA: 0x1041,
   EC_EDWARDS_KEY_PAIR_GEN: 0x1055,
   EDDSA: 0x1057,
   AES_KEY_GEN: 0x1080,
+  AES_GCM: 0x1087,
   AES_CMAC: 0x108a,
 } as const;
 
@@ -61,6 +64,8 @@ export const CKR = {
   DEVICE_ERROR: 0x30,
   DEVICE_MEMORY: 0x31,
   DEVICE_REMOVED: 0x32,
+  ENCRYPTED_DATA_INVALID: 0x40,
+  ENCRYPTED_DATA_LEN_RANGE: 0x41,
   KEY_HANDLE_INVALID: 0x60,
   OBJECT_HANDLE_INVALID: 0x82,
   OPERATION_ACTIVE: 0x90,

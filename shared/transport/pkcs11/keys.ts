@@ -27,8 +27,8 @@ import "./pkcs11_hsm.ts";
 export const OBJECT_LIMIT = 4096;
 /** Longest label in bytes. */
 export const LABEL_LIMIT_BYTES = 64;
-/** Length of a master key in bytes. */
-const MASTER_KEY_BYTES = 32;
+/** Length of a symmetric key in bytes. */
+const SYMMETRIC_KEY_BYTES = 32;
 
 /** A signing key on the token. */
 export interface SigningKey {
@@ -114,20 +114,31 @@ export function signingKeyTemplates(
   };
 }
 
-/** Template of an AES-256 master: made on the token, of no use but for CMAC (CKA_SIGN), never to leave. */
-export function masterKeyTemplate(label: string): Template {
+/** Kinds of symmetric keys, all of 32 bytes: their type, and the use that they are made for. */
+const SYMMETRIC = {
+  master: { type: CKK.AES, signs: true },
+  storage: { type: CKK.AES, signs: false },
+  mac: { type: CKK.GENERIC_SECRET, signs: true },
+} as const;
+/** One of them. */
+export type SymmetricKind = keyof typeof SYMMETRIC;
+
+/** Template of a symmetric key: made on the token, of use for CKA_SIGN or for CKA_ENCRYPT, not both, never to leave. */
+export function symmetricKeyTemplate(label: string, kind: SymmetricKind): Template {
+  const { type, signs } = SYMMETRIC[kind];
   return [
     { type: CKA.TOKEN, value: true },
+    { type: CKA.KEY_TYPE, value: type },
     { type: CKA.LABEL, value: label },
     { type: CKA.ID, value: keyId(label) },
     { type: CKA.PRIVATE, value: true },
     { type: CKA.SENSITIVE, value: true },
     { type: CKA.EXTRACTABLE, value: false },
-    { type: CKA.VALUE_LEN, value: MASTER_KEY_BYTES },
-    { type: CKA.SIGN, value: true },
-    { type: CKA.VERIFY, value: true },
-    { type: CKA.ENCRYPT, value: false },
-    { type: CKA.DECRYPT, value: false },
+    { type: CKA.VALUE_LEN, value: SYMMETRIC_KEY_BYTES },
+    { type: CKA.SIGN, value: signs },
+    { type: CKA.VERIFY, value: signs },
+    { type: CKA.ENCRYPT, value: !signs },
+    { type: CKA.DECRYPT, value: !signs },
     { type: CKA.WRAP, value: false },
     { type: CKA.UNWRAP, value: false },
     { type: CKA.DERIVE, value: false },
@@ -192,16 +203,25 @@ export function signingKey(context: SessionContext, label: string): SigningKey {
   });
 }
 
-/** A master key, checked once for each opening of the token. Throws as {@link signingKey}. */
-export function masterKey(context: SessionContext, label: string): Handle {
-  return cached(context, `master:${label}`, () => {
-    const handle = oneKey(context, label, CKO.SECRET_KEY, [CKK.AES]);
+/** A symmetric key, checked once for each opening of the token. Throws as {@link signingKey}. */
+export function symmetricKey(context: SessionContext, label: string, kind: SymmetricKind): Handle {
+  return cached(context, `${kind}:${label}`, () => {
+    const { type, signs } = SYMMETRIC[kind];
+    const handle = oneKey(context, label, CKO.SECRET_KEY, [type]);
     requireUnreadable(context, handle, label);
-    if (attribute(context, handle, CKA.VALUE_LEN).readUInt32LE() !== MASTER_KEY_BYTES) {
-      throw new CodedError("HSM_KEY_MISSING", `Cannot use master key ${label}: it is not an AES-256 key`);
+    if (attribute(context, handle, CKA.VALUE_LEN).readUInt32LE() !== SYMMETRIC_KEY_BYTES) {
+      throw new CodedError("HSM_KEY_MISSING", `Cannot use ${kind} key ${label}: it has not 256 bits`);
+    }
+    // A key that also computes MACs is no storage key: what it signs could be chosen to look like what it seals.
+    if (isSet(context, handle, CKA.SIGN) !== signs) {
+      throw new CodedError("HSM_KEY_MISSING", `Cannot use key ${label}: it is not a ${kind} key`, { label });
     }
     return handle;
   });
+}
+
+function isSet(context: SessionContext, handle: Handle, type: number): boolean {
+  return attribute(context, handle, type)[0] === 1;
 }
 
 /** Labels of the keys that this adapter can use. */
@@ -212,13 +232,15 @@ export function listKeys(context: SessionContext): HsmKey[] {
       ["signing", CKO.PRIVATE_KEY, CKK.EC],
       ["signing", CKO.PRIVATE_KEY, CKK.EC_EDWARDS],
       ["master", CKO.SECRET_KEY, CKK.AES],
+      ["mac", CKO.SECRET_KEY, CKK.GENERIC_SECRET],
     ] as const
   ) {
     const template = [{ type: CKA.CLASS, value: keyClass }, { type: CKA.KEY_TYPE, value: keyType }];
     for (const handle of findObjects(context, template)) {
       const label = attribute(context, handle, CKA.LABEL).toString("utf8");
-      if (kind === "master") {
-        listed.push({ label, kind });
+      if (kind !== "signing") {
+        const storage = kind === "master" && !isSet(context, handle, CKA.SIGN);
+        listed.push({ label, kind: storage ? "storage" : kind });
         continue;
       }
       const curve = curveOf(context, handle);

@@ -2,7 +2,8 @@
  * The HSM port over PKCS#11, with any vendor's library.
  *
  * What the token must offer: CKM_EC_KEY_PAIR_GEN and CKM_ECDSA on secp256k1 and P-256, CKM_EC_EDWARDS_KEY_PAIR_GEN and CKM_EDDSA,
- * CKM_AES_KEY_GEN and CKM_AES_CMAC; a token that lacks one says so when it is needed (`HSM_MECHANISM`). Permissions of the process: read and ffi of the folder of
+ * CKM_AES_KEY_GEN and CKM_AES_CMAC; for a backup provider also CKM_AES_GCM, CKM_GENERIC_SECRET_KEY_GEN and CKM_SHA256_HMAC. A
+ * token that lacks one says so when it is needed (`HSM_MECHANISM`). Permissions of the process: read and ffi of the folder of
  * the `pkcs11js` package (its native part), ffi of the library, read of the PIN file. SoftHSM reads its configuration
  * from the environment variable SOFTHSM2_CONF of the process, which must be set before the library is loaded.
  */
@@ -15,19 +16,19 @@ import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { Curve, Hsm, HsmKey } from "../hsm.ts";
 import { finishSignature } from "./signature.ts";
 import { CKM } from "./constants.ts";
+import { aesGcmOpen, aesGcmSeal, generateSymmetricKey, mac } from "./symmetric.ts";
 import {
   checkLabel,
   CURVE_FACTS,
   hasKey,
   listKeys,
-  masterKey,
-  masterKeyTemplate,
   requireMechanism,
   signingKey,
   signingKeyTemplates,
+  type SymmetricKind,
 } from "./keys.ts";
 import { acquireModule, type Pkcs11Module } from "./module.ts";
-import { Token } from "./token.ts";
+import { type SessionContext, Token } from "./token.ts";
 import { WorkQueue } from "./work_queue.ts";
 import "../hsm.ts";
 
@@ -37,12 +38,11 @@ export const DEFAULT_SESSIONS = 4;
 export const DEFAULT_QUEUE_LIMIT = 256;
 /** Deadline of one request in milliseconds, unless told otherwise. */
 export const DEFAULT_DEADLINE_MS = 5_000;
-/** Longest message for `cmac`, in bytes. */
+/** Longest message for `cmac`, `hmac`, `seal` and `open`, in bytes. */
 export const MESSAGE_LIMIT_BYTES = 65_536;
 
 /** r || s on P-256 and secp256k1; R || S of Ed25519. */
 const RAW_SIGNATURE_BYTES = 64;
-const CMAC_BYTES = 16;
 
 /** How to open a token. */
 export interface Pkcs11Options {
@@ -135,19 +135,24 @@ class Pkcs11Hsm implements Hsm {
     );
   }
 
-  async generateMasterKey(label: string): Promise<void> {
+  generateMasterKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "master");
+  }
+
+  generateStorageKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "storage");
+  }
+
+  generateMacKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "mac");
+  }
+
+  async #generateSymmetric(label: string, kind: SymmetricKind): Promise<void> {
     checkLabel(label);
     await this.#queue.run(() =>
-      this.#token.run("make master key", false, async (context) => {
-        requireMechanism(context, "AES_KEY_GEN");
-        requireMechanism(context, "AES_CMAC");
+      this.#token.run(`make ${kind} key`, false, async (context) => {
         if (hasKey(context, label)) throw keyExists(label);
-        await context.binding.C_GenerateKeyAsync(
-          context.session,
-          { mechanism: CKM.AES_KEY_GEN },
-          masterKeyTemplate(label),
-        );
-        masterKey(context, label);
+        await generateSymmetricKey(context, label, kind);
       }, true)
     );
   }
@@ -180,32 +185,62 @@ class Pkcs11Hsm implements Hsm {
     });
   }
 
-  async cmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+  cmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+    return this.#withCopy(
+      "compute CMAC",
+      label,
+      message,
+      (context, copy) => mac(context, label, "master", copy),
+    );
+  }
+
+  hmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+    return this.#withCopy(
+      "compute HMAC",
+      label,
+      message,
+      (context, copy) => mac(context, label, "mac", copy),
+    );
+  }
+
+  async seal(label: string, message: Uint8Array, associated: Uint8Array): Promise<Uint8Array> {
+    const bound = Buffer.from(associated);
+    return await this.#withCopy(
+      "seal",
+      label,
+      message,
+      (context, copy) => aesGcmSeal(context, label, copy, bound),
+    );
+  }
+
+  async open(label: string, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array> {
+    const bound = Buffer.from(associated);
+    return await this.#withCopy(
+      "open",
+      label,
+      sealed,
+      (context, copy) => aesGcmOpen(context, label, copy, bound),
+    );
+  }
+
+  /** Runs an operation on a copy: the caller may wipe or reuse its buffer while this waits. */
+  async #withCopy(
+    action: string,
+    label: string,
+    message: Uint8Array,
+    operation: (context: SessionContext, copy: Buffer) => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
     checkLabel(label);
     if (message.length > MESSAGE_LIMIT_BYTES) {
       throw new CodedError(
         "HSM_MESSAGE",
-        `Cannot compute CMAC: message longer than ${MESSAGE_LIMIT_BYTES} bytes`,
+        `Cannot ${action}: message longer than ${MESSAGE_LIMIT_BYTES} bytes`,
       );
     }
     const copy = wholeMessage(message);
     try {
       return await this.#queue.run(() =>
-        this.#token.run("compute CMAC", true, async (context) => {
-          requireMechanism(context, "AES_CMAC");
-          const key = masterKey(context, label);
-          context.binding.C_SignInit(context.session, { mechanism: CKM.AES_CMAC }, key);
-          const mac = await context.binding.C_SignAsync(context.session, copy, Buffer.alloc(CMAC_BYTES));
-          if (mac.length !== CMAC_BYTES) {
-            throw new CodedError(
-              "HSM_UNAVAILABLE",
-              `Cannot compute CMAC: the token gave ${mac.length} bytes`,
-            );
-          }
-          const result = new Uint8Array(mac);
-          mac.fill(0); // a diversified key: one copy is enough
-          return result;
-        })
+        this.#token.run(action, true, (context) => operation(context, copy))
       );
     } finally {
       copy.fill(0);

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { toUtf8 } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { Secret } from "shared/base/secret.ts";
-import type { Curve } from "../hsm.ts";
+import type { Curve, HsmKeyKind } from "../hsm.ts";
 import { SYSTEM_RANDOM } from "../random.ts";
 import "../hsm.ts";
 
@@ -39,7 +39,7 @@ const FILE = z.strictObject({
   check: SEALED,
   keys: z.array(z.strictObject({
     label: z.string(),
-    kind: z.enum(["signing", "master"]),
+    kind: z.enum(["signing", "master", "storage", "mac"]),
     // Absent on secp256k1: files and their seals are as they were before there were other curves.
     curve: z.enum(["p256", "ed25519"]).optional(),
     publicKey: BASE64.optional(),
@@ -97,7 +97,7 @@ export function requirePassphrase(file: KeyFile, sealingKey: Secret, path: strin
 export function sealEntry(
   sealingKey: Secret,
   file: KeyFile,
-  entry: { label: string; kind: "signing" | "master"; curve?: Curve; publicKey?: Uint8Array },
+  entry: { label: string; kind: HsmKeyKind; curve?: Curve; publicKey?: Uint8Array },
   key: Secret,
 ): KeyEntry {
   const open = {

@@ -4,7 +4,11 @@
  * Permissions of the process: read of the passphrase file; read and write of the folder of the key file.
  */
 
+import { gcm } from "@noble/ciphers/aes.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { setImmediate } from "node:timers/promises";
+import { concat } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { Secret } from "shared/base/secret.ts";
@@ -17,7 +21,7 @@ import {
 } from "shared/crypto/ed25519.ts";
 import { generateP256PrivateKey, p256PublicKeyOf, p256Sign, p256Verify } from "shared/crypto/p256.ts";
 import { ecdsaSign, ecdsaVerify, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
-import type { Curve, Hsm, HsmKey } from "../hsm.ts";
+import type { Curve, Hsm, HsmKey, HsmKeyKind } from "../hsm.ts";
 import { checkLabel } from "../pkcs11/keys.ts";
 import { DEFAULT_DEADLINE_MS, DEFAULT_QUEUE_LIMIT } from "../pkcs11/pkcs11_hsm.ts";
 import { WorkQueue } from "../pkcs11/work_queue.ts";
@@ -40,6 +44,8 @@ export interface SoftwareHsmOptions {
   /** For waiting and work of one request, in milliseconds. */
   readonly deadlineMs?: number;
 }
+
+const GCM_IV_BYTES = 12;
 
 /** What each curve needs here. */
 const SIGNATURES = {
@@ -125,11 +131,23 @@ class SoftwareHsm implements Hsm {
     });
   }
 
-  async generateMasterKey(label: string): Promise<void> {
+  generateMasterKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "master");
+  }
+
+  generateStorageKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "storage");
+  }
+
+  generateMacKey(label: string): Promise<void> {
+    return this.#generateSymmetric(label, "mac");
+  }
+
+  async #generateSymmetric(label: string, kind: HsmKeyKind): Promise<void> {
     checkLabel(label);
     await this.#queue.run(async () => {
       using key = new Secret(SYSTEM_RANDOM(32));
-      await this.#add({ label, kind: "master" }, key);
+      await this.#add({ label, kind }, key);
     });
   }
 
@@ -154,14 +172,49 @@ class SoftwareHsm implements Hsm {
     });
   }
 
-  async cmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+  cmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+    return this.#withKey(label, "master", message, (key, copy) => aesCmac(key, copy));
+  }
+
+  hmac(label: string, message: Uint8Array): Promise<Uint8Array> {
+    return this.#withKey(label, "mac", message, (key, copy) => hmac(sha256, key, copy));
+  }
+
+  async seal(label: string, message: Uint8Array, associated: Uint8Array): Promise<Uint8Array> {
+    const bound = associated.slice();
+    return await this.#withKey(label, "storage", message, (key, copy) => {
+      const iv = SYSTEM_RANDOM(GCM_IV_BYTES);
+      return concat(iv, gcm(key, iv, bound).encrypt(copy));
+    });
+  }
+
+  async open(label: string, sealed: Uint8Array, associated: Uint8Array): Promise<Uint8Array> {
+    const bound = associated.slice();
+    return await this.#withKey(label, "storage", sealed, (key, copy) => {
+      try {
+        return gcm(key, copy.subarray(0, GCM_IV_BYTES), bound).decrypt(copy.subarray(GCM_IV_BYTES));
+      } catch {
+        throw new CodedError("HSM_SEALED", `Cannot open message under key ${label}: it was not sealed so`, {
+          label,
+        });
+      }
+    });
+  }
+
+  /** Runs an operation with a symmetric key, on a copy that is wiped: the caller may reuse its buffer while this waits. */
+  async #withKey(
+    label: string,
+    kind: HsmKeyKind,
+    message: Uint8Array,
+    operation: (key: Uint8Array, copy: Uint8Array) => Uint8Array,
+  ): Promise<Uint8Array> {
     checkLabel(label);
     const copy = message.slice();
     try {
       return await this.#queue.run(async () => {
-        const entry = await this.#entry(label, "master");
+        const entry = await this.#entry(label, kind);
         using key = openEntry(this.#sealingKey, this.#file, entry, this.#path);
-        return aesCmac(key.reveal(), copy);
+        return operation(key.reveal(), copy);
       });
     } finally {
       copy.fill(0);
@@ -187,7 +240,7 @@ class SoftwareHsm implements Hsm {
   }
 
   async #add(
-    entry: { label: string; kind: "signing" | "master"; curve?: Curve; publicKey?: Uint8Array },
+    entry: { label: string; kind: HsmKeyKind; curve?: Curve; publicKey?: Uint8Array },
     key: Secret,
   ): Promise<void> {
     this.#file = await changeKeyFile(this.#path, (file) => {
@@ -203,7 +256,7 @@ class SoftwareHsm implements Hsm {
   }
 
   /** A key that is not known here may have been made by another process: the file is read again. */
-  async #entry(label: string, kind: "signing" | "master"): Promise<KeyEntry> {
+  async #entry(label: string, kind: HsmKeyKind): Promise<KeyEntry> {
     const find = () => this.#file.keys.find((key) => key.label === label && key.kind === kind);
     let entry = find();
     if (!entry) {

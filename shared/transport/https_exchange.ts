@@ -2,7 +2,7 @@
  * HTTPS with a client certificate: one request, one whole answer, connections kept between requests.
  *
  * node:https and not fetch: fetch was measured 1 to 2 ms faster for a request of ours, but its `caCerts` add to the public
- * authorities of the runtime, and only the factory's own authority may speak for a gateway.
+ * authorities of the runtime, and only our own authority may speak for a gateway.
  */
 
 import { Agent, request as httpsRequest } from "node:https";

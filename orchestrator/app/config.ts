@@ -1,0 +1,131 @@
+/** The orchestrator's configuration: one YAML file, checked as a whole. Relative paths begin at its folder. */
+
+import { isAbsolute, join, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
+
+/** `host:port`; port 0 takes a free one, which the ready line tells. */
+const Address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "not host:port");
+
+function fileSchema(folder: string) {
+  const Path = z.string().min(1).transform((path) => isAbsolute(path) ? path : join(folder, path));
+  const Authority = z.strictObject({
+    authority: Path,
+    revocationList: Path.optional(),
+    /** What to do when the revocation list is missing or past its nextUpdate. */
+    whenStale: z.enum(["refuse", "accept"]).default("refuse"),
+  });
+  const Keys = { certificate: Path, key: Path };
+  return z.strictObject({
+    /** Name of this instance, for logs. */
+    name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/).default("orchestrator"),
+    listen: Address,
+    tls: z.strictObject({ ...Keys, gateways: Authority, clients: Authority }),
+    database: z.strictObject({
+      url: z.string().regex(/^postgres(ql)?:\/\//, "not a postgres:// URL"),
+      tls: z.strictObject({ authority: Path, ...Keys, serverName: z.string().optional() }).optional(),
+      /** Mode 0600; an address never holds a password. */
+      passwordFile: Path.optional(),
+      connections: z.int().min(1).max(100).default(8),
+      migrate: z.boolean().default(true),
+    }),
+    hsm: z.discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
+      z.strictObject({
+        kind: z.literal("pkcs11"),
+        library: Path,
+        tokenLabel: z.string().min(1),
+        pinFile: Path,
+      }),
+    ]),
+    labels: z.strictObject({
+      /** secp256k1: the static key that `certificate` is of. */
+      static: z.string().min(1).default("orchestrator"),
+      /** Master key under which sessions are sealed. */
+      state: z.string().min(1).default("orchestrator-state"),
+    }).prefault({}),
+    /** The root's signature (DER) over role `05` and the static key. `rk orchestrator init` tells what is to be signed. */
+    certificateSignature: hexRange(8, 72).optional(),
+    /** Public keys that sign devices' certificates. */
+    deviceIssuers: z.array(hexBytes(65)).min(1).max(8),
+    targetId: hexBytes(4).default("33000004"),
+    /** Public key that signs providers' certificates. */
+    providerRoot: hexBytes(65),
+    /** In order of their shares' indexes: 1, 2, 3. */
+    providers: z.array(z.strictObject({
+      name: z.string().min(1).max(95),
+      publicKey: hexBytes(65),
+      /** Addresses of its gateways or nodes, equal to one another; a path is put before `/v1`. */
+      servers: z.array(z.url()).min(1).max(8),
+      tls: z.strictObject({ authority: Path, ...Keys }),
+    })).length(3),
+    limits: z.strictObject({
+      /** How often sessions that were left are looked for, in milliseconds. */
+      sweepMs: z.int().min(100).default(5_000),
+      drainMs: z.int().min(0).default(10_000),
+    }).prefault({}),
+  }).refine(({ providers }) => new Set(providers.map(({ publicKey }) => publicKey)).size === 3, {
+    path: ["providers"],
+    message: "two providers have the same key",
+  });
+}
+
+/** A checked configuration; paths are absolute. */
+export type OrchestratorConfig = z.infer<ReturnType<typeof fileSchema>>;
+
+/**
+ * Reads and checks a configuration. @param file its name, for errors and as the base of relative paths.
+ * @throws {CodedError} `ORCHESTRATOR_CONFIG` with all faults.
+ */
+export function parseOrchestratorConfig(file: string, text: string): OrchestratorConfig {
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    throw new CodedError("ORCHESTRATOR_CONFIG", `Cannot use configuration ${file}: it is no YAML`, {}, error);
+  }
+  const result = fileSchema(resolve(file, "..")).safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(({ path, message }) =>
+    `${file}: ${path.map(String).join(".") || "the file"}: ${message}`
+  );
+  throw new CodedError("ORCHESTRATOR_CONFIG", `Cannot use configuration:\n${faults.join("\n")}`);
+}
+
+/** Text of a file that the configuration names. @throws {CodedError} `ORCHESTRATOR_FILE`. */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new CodedError(
+      "ORCHESTRATOR_FILE",
+      `Cannot read ${path}: it is missing or closed to us`,
+      {},
+      error,
+    );
+  }
+}
+
+/** Host and port of an address of the configuration. */
+export function splitAddress(address: string): { hostname: string; port: number } {
+  const colon = address.lastIndexOf(":");
+  return {
+    hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
+    port: Number(address.slice(colon + 1)),
+  };
+}
+
+defineErrors({
+  ORCHESTRATOR_CONFIG: {
+    fault: "configuration",
+    retry: false,
+    next: "Correct the fields that are named; orchestrator/app/config.ts tells what each is.",
+  },
+  ORCHESTRATOR_FILE: {
+    fault: "configuration",
+    retry: false,
+    next: "Give the path of a readable file, within the process's read permission.",
+  },
+});

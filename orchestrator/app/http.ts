@@ -1,0 +1,202 @@
+/** The orchestrator over HTTP, behind the gateway: who connects, for whom, then the operation. */
+
+import type { HttpBindings } from "@hono/node-server";
+import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
+import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import type { TLSSocket } from "node:tls";
+import { parseItem } from "structured-headers";
+import type { Logger } from "shared/base/log.ts";
+import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+import {
+  ApduAnswers,
+  CreateRecoverSession,
+  RecoverSessionAnswer,
+  VerificationResult,
+} from "shared/protocol/wire/recover_session.ts";
+import type { Trust } from "shared/protocol/x509/trust.ts";
+import { verifyCertificate } from "shared/protocol/x509/verification.ts";
+import type { Clock } from "shared/transport/clock.ts";
+import type { Orchestrator } from "../service/orchestrator.ts";
+import { failureResponse, problemResponse } from "./problems.ts";
+
+/** Longest body that is read, in bytes. */
+export const BODY_MAX = 64 * 1024;
+/** Header with the companion's certificate (RFC 9440). */
+const CLIENT_CERT_HEADER = "client-cert";
+/** Longest Client-Cert that is read, in characters. */
+const CLIENT_CERT_MAX = 8192;
+const GATEWAY_IDENTITY = /^urn:recovery-key:gateway:[a-z0-9][a-z0-9-]{0,62}$/;
+const COMPANION_IDENTITY = /^urn:recovery-key:wallet:[a-z0-9][a-z0-9-]{0,62}$/;
+
+/** What the front needs. */
+export interface OrchestratorFront {
+  readonly orchestrator: Orchestrator;
+  readonly trust: { readonly gateways: Trust; readonly clients: Trust };
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Names what does not answer. */
+  readonly ready: () => Promise<readonly string[]>;
+  readonly draining: () => boolean;
+}
+
+interface Env {
+  Bindings: HttpBindings;
+  Variables: { client: string };
+}
+
+const session = z.object({ session: z.uuid() });
+const answers = {
+  200: {
+    description: "The present step",
+    content: { "application/json": { schema: RecoverSessionAnswer } },
+  },
+  default: {
+    description: "A problem; with 503 the same request again helps",
+    content: { [PROBLEM_MEDIA_TYPE]: { schema: Problem } },
+  },
+};
+const body = <T extends z.ZodType>(schema: T) => ({
+  body: { required: true, content: { "application/json": { schema } } },
+});
+
+const CREATE = createRoute({
+  method: "post",
+  path: "/v1/recover/sessions",
+  summary: "Begin a backup, a restore or a deletion; the same request again shows it",
+  request: body(CreateRecoverSession),
+  responses: answers,
+});
+const SHOW = createRoute({
+  method: "get",
+  path: "/v1/recover/sessions/{session}",
+  summary: "Show the present step",
+  request: { params: session },
+  responses: answers,
+});
+const APDUS = createRoute({
+  method: "post",
+  path: "/v1/recover/sessions/{session}/apdus",
+  summary: "The device's answers to a batch of APDUs; the same answers again are counted once",
+  request: { params: session, ...body(ApduAnswers) },
+  responses: answers,
+});
+const VERIFICATIONS = createRoute({
+  method: "post",
+  path: "/v1/recover/sessions/{session}/verifications",
+  summary: "The identity verifier's result, sealed to the provider's vault",
+  request: { params: session, ...body(VerificationResult) },
+  responses: answers,
+});
+const GIVE_UP = createRoute({
+  method: "delete",
+  path: "/v1/recover/sessions/{session}",
+  summary: "Give a session up, unless it is being carried through already",
+  request: { params: session },
+  responses: answers,
+});
+
+/** Makes the application. */
+export function orchestratorApp(front: OrchestratorFront): OpenAPIHono<Env> {
+  const { orchestrator, log } = front;
+  const app = new OpenAPIHono<Env>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      // Only names of fields: a value can be an identity.
+      const fields = result.error.issues.map(({ path }) => path.map(String).join(".") || "everything");
+      return problemResponse("ORCHESTRATOR_MALFORMED", `Cannot read body: wrong ${fields.join(", ")}`);
+    },
+  });
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return problemResponse("ORCHESTRATOR_MALFORMED");
+    log.warning("request.failed", { path: c.req.path, error });
+    return failureResponse(error);
+  });
+  app.notFound(() => problemResponse("ORCHESTRATOR_ROUTE_UNKNOWN"));
+  app.use(gatewayOnly(front));
+  app.get("/healthz", (c) => c.json({ alive: true }));
+  app.get("/readyz", async (c) => {
+    const failing = front.draining() ? ["draining"] : await front.ready();
+    return c.json({ ready: failing.length === 0, failing }, failing.length === 0 ? 200 : 503);
+  });
+  const tooLarge = () => problemResponse("ORCHESTRATOR_BODY");
+  app.use("/v1/*", bodyLimit({ maxSize: BODY_MAX, onError: tooLarge }), companionOnly(front));
+
+  app.openapi(CREATE, async (c) => c.json(await orchestrator.create(c.var.client, c.req.valid("json")), 200));
+  app.openapi(
+    SHOW,
+    async (c) => c.json(await orchestrator.show(c.var.client, c.req.valid("param").session), 200),
+  );
+  app.openapi(APDUS, async (c) => {
+    const { batch, answers } = c.req.valid("json");
+    const answer = { kind: "apdus", answers } as const;
+    return c.json(await orchestrator.answer(c.var.client, c.req.valid("param").session, batch, answer), 200);
+  });
+  app.openapi(VERIFICATIONS, async (c) => {
+    const { batch, sealedVerification } = c.req.valid("json");
+    const answer = { kind: "verification", sealedVerification } as const;
+    return c.json(await orchestrator.answer(c.var.client, c.req.valid("param").session, batch, answer), 200);
+  });
+  app.openapi(
+    GIVE_UP,
+    async (c) => c.json(await orchestrator.giveUp(c.var.client, c.req.valid("param").session), 200),
+  );
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: {
+      title: "Recover orchestrator",
+      version: "1",
+      description: "Backup, restore and deletion of a seed. Byte strings are upper-case hex.",
+    },
+  });
+  return app;
+}
+
+/** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */
+function gatewayOnly({ trust, clock, log }: OrchestratorFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const socket = c.env.incoming.socket as TLSSocket;
+    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
+    const name = await identityOf(raw && new Uint8Array(raw), trust.gateways, clock);
+    if (name === undefined || !GATEWAY_IDENTITY.test(name)) {
+      log.warning("gateway.refused", { address: socket.remoteAddress });
+      return problemResponse("ORCHESTRATOR_GATEWAY");
+    }
+    await next();
+  };
+}
+
+/** The companion is whom the gateway names in Client-Cert, verified here again. */
+function companionOnly({ trust, clock, log }: OrchestratorFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const name = await identityOf(clientCertificate(c.req.header(CLIENT_CERT_HEADER)), trust.clients, clock);
+    if (name === undefined || !COMPANION_IDENTITY.test(name)) {
+      log.warning("companion.refused", {});
+      return problemResponse("ORCHESTRATOR_GATEWAY");
+    }
+    c.set("client", name);
+    await next();
+  };
+}
+
+async function identityOf(
+  der: Uint8Array | undefined,
+  trust: Trust,
+  clock: Clock,
+): Promise<string | undefined> {
+  if (der === undefined || der.length === 0) return undefined;
+  const verdict = await verifyCertificate([der], trust, { usage: "client", now: clock.now() });
+  return verdict.kind === "accept" ? verdict.identity : undefined;
+}
+
+/** One structured-field byte sequence (RFC 9440, section 2.1). */
+function clientCertificate(header: string | undefined): Uint8Array | undefined {
+  if (header === undefined || header.length > CLIENT_CERT_MAX) return undefined;
+  try {
+    const [value] = parseItem(header);
+    return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}

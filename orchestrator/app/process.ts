@@ -1,0 +1,194 @@
+/** One instance of the orchestrator, from a checked configuration to a listener that serves. */
+
+import { fromHex, toHex } from "shared/base/bytes.ts";
+import { CodedError } from "shared/base/errors.ts";
+import type { Logger } from "shared/base/log.ts";
+import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
+import { ROLE } from "shared/protocol/recover/constants.ts";
+import { readTrust } from "shared/protocol/x509/trust.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import type { Hsm } from "shared/transport/hsm.ts";
+import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
+import { openDatabase } from "shared/transport/postgres/database.ts";
+import { migrate } from "shared/transport/postgres/migrate.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
+import type { Scene } from "../domain/steps.ts";
+import { Orchestrator } from "../service/orchestrator.ts";
+import { ProviderClient } from "../service/provider_client.ts";
+import { SESSION_MIGRATIONS } from "../transport/session_store/migrations.ts";
+import { PostgresSessionStore } from "../transport/session_store/postgres_store.ts";
+import { openStateSeal } from "../transport/session_store/state_seal.ts";
+import { type OrchestratorConfig, readText, splitAddress } from "./config.ts";
+import { orchestratorApp } from "./http.ts";
+import { openListener } from "./listener.ts";
+
+/** A running instance. */
+export interface RunningOrchestrator {
+  /** `host:port`. */
+  readonly listen: string;
+  /** Ends what is in work, closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts an instance. @throws {CodedError} of whatever is not there: files, token, database, addresses. */
+export async function startOrchestrator(
+  config: OrchestratorConfig,
+  log: Logger,
+): Promise<RunningOrchestrator> {
+  const closing: (() => void | Promise<void>)[] = [];
+  const closeAll = async () => {
+    for (const close of closing.toReversed()) await close();
+    closing.length = 0;
+  };
+  try {
+    const trust = {
+      gateways: await readTrust([await authority(config.tls.gateways)]),
+      clients: await readTrust([await authority(config.tls.clients)]),
+    };
+    const hsm = await openHsm(config.hsm, log);
+    closing.push(() => hsm.close());
+    const { url, tls, passwordFile, connections } = config.database;
+    const database = openDatabase({
+      url,
+      applicationName: config.name,
+      max: connections,
+      ...(passwordFile === undefined ? {} : { passwordFile }),
+      ...(tls === undefined ? {} : {
+        tls: {
+          caFile: tls.authority,
+          certFile: tls.certificate,
+          keyFile: tls.key,
+          ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
+        },
+      }),
+    });
+    closing.push(() => database.close());
+    if (config.database.migrate) await migrate(database, SESSION_MIGRATIONS);
+    const seal = await openStateSeal(hsm, config.labels.state, SYSTEM_RANDOM);
+    closing.push(() => seal.close());
+    const providers = await Promise.all(config.providers.map(async ({ name, servers, tls }) => {
+      const client = new ProviderClient(name, {
+        servers,
+        tls: {
+          ca: await readText(tls.authority),
+          cert: await readText(tls.certificate),
+          key: await readText(tls.key),
+        },
+        onFailover: (event) => log.warning("provider.failover", event),
+      });
+      closing.push(() => client.close());
+      return client;
+    }));
+    const orchestrator = new Orchestrator({
+      scene: await sceneOf(config, hsm),
+      store: new PostgresSessionStore(database, seal),
+      providers,
+      sign: (message) => hsm.sign(config.labels.static, message),
+      clock: SYSTEM_CLOCK,
+      random: SYSTEM_RANDOM,
+      log,
+    });
+    let draining = false;
+    const app = orchestratorApp({
+      orchestrator,
+      trust,
+      clock: SYSTEM_CLOCK,
+      log,
+      ready: () => database.ping().then(() => [], () => ["database"]),
+      draining: () => draining,
+    });
+    const listener = await openListener(splitAddress(config.listen), {
+      certificate: await readText(config.tls.certificate),
+      key: await readText(config.tls.key),
+      authority: await readText(config.tls.gateways.authority),
+    }, app.fetch);
+    const sweeping = sweepEvery(orchestrator, config.limits.sweepMs, log);
+    closing.push(async () => {
+      draining = true;
+      await sweeping.stop();
+      await listener.drain(config.limits.drainMs);
+    });
+    return { listen: listener.address, stop: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/**
+ * Makes the keys that are missing in the token. Repeat it freely.
+ * @returns the static public key (65, hex), and the bytes that the root has to sign (hex).
+ */
+export async function initOrchestrator(
+  config: OrchestratorConfig,
+  log: Logger,
+): Promise<{ publicKey: string; toSign: string }> {
+  const hsm = await openHsm(config.hsm, log);
+  try {
+    const labels = (await hsm.keys()).map(({ label }) => label);
+    const { static: identity, state } = config.labels;
+    if (!labels.includes(identity)) await hsm.generateSigningKey(identity);
+    if (!labels.includes(state)) await hsm.generateMasterKey(state);
+    const publicKey = await hsm.publicKey(identity);
+    return {
+      publicKey: toHex(publicKey),
+      toSign: toHex(hostStaticBytes(ROLE.ORCHESTRATOR_STATIC, publicKey)),
+    };
+  } finally {
+    await hsm.close();
+  }
+}
+
+/** Takes up what was left, one sweep after the other. */
+function sweepEvery(orchestrator: Orchestrator, sweepMs: number, log: Logger): { stop(): Promise<void> } {
+  let running: Promise<unknown> | undefined;
+  const timer = setInterval(() => {
+    running ??= orchestrator.sweep()
+      .catch((error) => log.warning("sweep.failed", { error }))
+      .finally(() => running = undefined);
+  }, sweepMs);
+  return {
+    async stop() {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}
+
+async function sceneOf(config: OrchestratorConfig, hsm: Hsm): Promise<Scene> {
+  if (config.certificateSignature === undefined) {
+    throw new CodedError("ORCHESTRATOR_CONFIG", "Cannot start: certificateSignature is not given");
+  }
+  return {
+    host: {
+      certificate: {
+        publicKey: await hsm.publicKey(config.labels.static),
+        signature: fromHex(config.certificateSignature),
+      },
+      deviceIssuers: config.deviceIssuers.map((key) => fromHex(key)),
+      targetId: fromHex(config.targetId),
+    },
+    providers: config.providers.map(({ name, publicKey }, i) => ({ index: i + 1, name, publicKey })),
+    providerRoot: fromHex(config.providerRoot),
+  };
+}
+
+async function authority({ authority, revocationList, whenStale }: OrchestratorConfig["tls"]["gateways"]) {
+  return {
+    certificates: { name: authority, pem: await readText(authority) },
+    ...(revocationList === undefined
+      ? {}
+      : { revocationList: { name: revocationList, pem: await readText(revocationList) } }),
+    whenStale,
+  };
+}
+
+function openHsm(config: OrchestratorConfig["hsm"], log: Logger): Promise<Hsm> {
+  if (config.kind === "software") {
+    const { file, passphraseFile } = config;
+    return openSoftwareHsm({ file, passphraseFile, logger: log });
+  }
+  const { library, tokenLabel, pinFile } = config;
+  return openPkcs11Hsm({ library, tokenLabel, pinFile, logger: log });
+}

@@ -1,0 +1,202 @@
+/**
+ * A provider's node over HTTP. The order is fixed: connection, orchestrator's certificate, body size, schema, step. What a
+ * refusal was for stays in the log.
+ */
+
+import type { HttpBindings } from "@hono/node-server";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import { routePath } from "hono/route";
+import type { TLSSocket } from "node:tls";
+import { CodedError, codeOf, defineErrors, errorRow } from "shared/base/errors.ts";
+import type { Logger } from "shared/base/log.ts";
+import { problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+import {
+  ConfirmRequest,
+  DeleteRequest,
+  DeletionRequest,
+  DepositRequest,
+  OpenSessionRequest,
+  RecoverSessionId,
+  ReleaseRequest,
+} from "shared/protocol/wire/recover.ts";
+import type { Clock } from "shared/transport/clock.ts";
+import type { StepOutcome } from "../service/provider_service.ts";
+import type { VaultStep } from "../vault/protocol.ts";
+import { CLIENT_CERT_HEADER, gatewayFault, type NodeTrust, orchestratorFault } from "./node_identity.ts";
+import type { NodeMetrics } from "./node_metrics.ts";
+
+/** Longest body that is read, in bytes: a deposit with an identity verification. */
+export const BODY_MAX = 64 * 1024;
+const RETRY_AFTER_SECONDS = 1;
+
+defineErrors({
+  PROVIDER_GATEWAY: { fault: "peer", retry: false, http: 403, next: "Connect with a gateway's certificate." },
+  PROVIDER_IDENTITY: { fault: "peer", retry: false, http: 403, next: "Only an orchestrator is served here." },
+  PROVIDER_ROUTE: { fault: "peer", retry: false, http: 404, next: "Use a route of the interface." },
+  PROVIDER_TOO_LARGE: { fault: "peer", retry: false, http: 413, next: "Send at most 64 KiB." },
+  PROVIDER_BUSY: { fault: "service", retry: true, http: 503, next: "Send the same request again." },
+});
+
+/** What the front needs. */
+export interface NodeFront {
+  readonly step: (step: VaultStep, session: string, body: unknown) => Promise<StepOutcome>;
+  readonly trust: () => NodeTrust;
+  readonly metrics: NodeMetrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly limits: { readonly inFlight: number; readonly deadlineMs: number };
+  /** True once this instance stops. */
+  readonly draining: () => boolean;
+}
+
+interface Env {
+  Bindings: HttpBindings;
+}
+
+/** Steps of an open session, with the schema of their bodies. */
+const STEPS = {
+  deposit: DepositRequest,
+  commit: undefined,
+  confirm: ConfirmRequest,
+  release: ReleaseRequest,
+  delete: DeleteRequest,
+  deletion: DeletionRequest,
+} as const;
+
+/** Makes the application. */
+export function nodeApp(front: NodeFront): Hono<Env> {
+  const app = new Hono<Env>();
+  app.onError((error, c) => {
+    const code = codeOfFailure(error);
+    front.log.error("request.failed", { route: routeOf(c), code, cause: codeOf(error) });
+    return problemResponse(code);
+  });
+  app.notFound(() => problemResponse("PROVIDER_ROUTE"));
+  app.use(observed(front), gatewayOnly(front));
+  app.get("/healthz", (c) => c.json({ alive: true }));
+  app.use("/v1/*", bounded(front), orchestratorOnly(front));
+  // Not for DELETE: it has no body, and the adapter cannot be asked for one.
+  app.on(
+    "POST",
+    "/v1/*",
+    bodyLimit({ maxSize: BODY_MAX, onError: () => problemResponse("PROVIDER_TOO_LARGE") }),
+  );
+  const take = async (c: Context, step: VaultStep, session: string, body: unknown) => {
+    const outcome = await front.step(step, session, body);
+    if (outcome.kind === "answer") return c.json(outcome.answer as Record<string, unknown>, 200);
+    front.log.info("step.refused", { step, code: outcome.code, reasons: outcome.reasons });
+    return problemResponse(outcome.code);
+  };
+  app.post("/v1/sessions", async (c) => {
+    const body = OpenSessionRequest.safeParse(await json(c));
+    return body.success
+      ? await take(c, "open", body.data.session, body.data)
+      : problemResponse("PROVIDER_MALFORMED");
+  });
+  for (
+    const [step, schema] of Object.entries(STEPS) as [keyof typeof STEPS, typeof DepositRequest | undefined][]
+  ) {
+    app.post(`/v1/sessions/:session/${step}`, async (c) => {
+      const session = RecoverSessionId.safeParse(c.req.param("session"));
+      const body = schema === undefined
+        ? { success: true, data: {} } as const
+        : schema.safeParse(await json(c));
+      if (!session.success || !body.success) return problemResponse("PROVIDER_MALFORMED");
+      return await take(c, step, session.data.toLowerCase(), body.data);
+    });
+  }
+  app.delete("/v1/sessions/:session", async (c) => {
+    const session = RecoverSessionId.safeParse(c.req.param("session"));
+    if (!session.success) return problemResponse("PROVIDER_MALFORMED");
+    return await take(c, "abandon", session.data.toLowerCase(), {});
+  });
+  return app;
+}
+
+async function json(c: Context): Promise<unknown> {
+  try {
+    return await c.req.json();
+  } catch (error) {
+    if (error instanceof HTTPException) throw error;
+    return undefined;
+  }
+}
+
+function problemResponse(code: string): Response {
+  const { http: status = 500, next } = errorRow(code);
+  const headers: Record<string, string> = { "content-type": PROBLEM_MEDIA_TYPE, "cache-control": "no-store" };
+  if (status === 503) headers["retry-after"] = String(RETRY_AFTER_SECONDS);
+  return new Response(JSON.stringify(problem(code, status, "The request was not carried out", { next })), {
+    status,
+    headers,
+  });
+}
+
+function codeOfFailure(error: unknown): string {
+  if (error instanceof HTTPException && error.status === 413) return "PROVIDER_TOO_LARGE";
+  return error instanceof CodedError && error.row.http !== undefined ? error.code : "INTERNAL";
+}
+
+/** The route's pattern, without the session. */
+function routeOf(c: Context): string {
+  return routePath(c, -1);
+}
+
+function observed({ clock, metrics }: NodeFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const begun = clock.monotonic();
+    await next();
+    const refused = c.res.headers.get("content-type") === PROBLEM_MEDIA_TYPE;
+    const { code } = refused ? await c.res.clone().json() as { code: string } : { code: "ok" };
+    const route = code === "PROVIDER_ROUTE" ? "unknown" : routeOf(c);
+    metrics.observe(route, code, (clock.monotonic() - begun) / 1000);
+  };
+}
+
+function gatewayOnly({ trust, clock, log }: NodeFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const socket = c.env.incoming.socket as TLSSocket;
+    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
+    const fault = await gatewayFault(raw && new Uint8Array(raw), trust(), clock);
+    if (fault !== undefined) {
+      log.warning("gateway.refused", { reason: fault });
+      return problemResponse("PROVIDER_GATEWAY");
+    }
+    await next();
+  };
+}
+
+function orchestratorOnly({ trust, clock, log }: NodeFront): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const fault = await orchestratorFault(c.req.header(CLIENT_CERT_HEADER), trust(), clock);
+    if (fault !== undefined) {
+      log.warning("orchestrator.refused", { reason: fault });
+      return problemResponse("PROVIDER_IDENTITY");
+    }
+    await next();
+  };
+}
+
+/** Bounds the work: how many at once, and for how long each. */
+function bounded({ limits, draining, log }: NodeFront): MiddlewareHandler<Env> {
+  let working = 0;
+  return async (_c, next) => {
+    if (draining() || working >= limits.inFlight) return problemResponse("PROVIDER_BUSY");
+    working++;
+    const done = next().finally(() => working--);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<"late">((resolve) =>
+      timer = setTimeout(() => resolve("late"), limits.deadlineMs)
+    );
+    try {
+      if (await Promise.race([done, deadline]) === "late") {
+        done.catch((error) => log.error("request.failed-late", { code: codeOf(error) }));
+        return problemResponse("PROVIDER_BUSY");
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}

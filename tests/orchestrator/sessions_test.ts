@@ -1,0 +1,39 @@
+/** Whole sessions: the real device, the real companion and orchestrator, stub providers that do the vault's cryptography. */
+
+import assert from "node:assert/strict";
+import { toHex } from "shared/base/bytes.ts";
+import { BACKUP, RecoverScene } from "./scene.ts";
+
+for (const [words, length] of [[12, 16], [18, 24], [24, 32]] as const) {
+  Deno.test(`a seed of ${words} words: backup, restore on a new device, a third restore refused, delete`, async () => {
+    const scene = new RecoverScene();
+    const first = scene.device(length);
+    const { backupId, step } = await scene.run(first, BACKUP);
+    assert.equal(step.kind, "done");
+    assert.equal(scene.inForce(backupId), 3);
+    assert.equal(first.codes.length, 1);
+    assert.deepEqual(first.told, [1, 2, 3].map((index) => `share-stored Backup_${index}`));
+    assert.deepEqual(scene.takeRequests(), [1, 2, 3].map(() => ["open", "deposit", "commit"]));
+
+    for (let times = 1; times <= 2; times++) {
+      const second = scene.device();
+      await scene.run(second, { flow: "restore", backupId });
+      assert.equal(toHex(second.entropy!), toHex(first.entropy!));
+      const four = ["open", "confirm", "open", "release"];
+      assert.deepEqual(scene.takeRequests(), [four, four, []]);
+    }
+    const third = scene.device();
+    await assert.rejects(
+      scene.run(third, { flow: "restore", backupId }),
+      (error: Error) => /STUB_ATTEMPTS/.test(error.message),
+    );
+    assert.equal(third.entropy, undefined);
+    assert.equal(scene.inForce(backupId), 3);
+    scene.takeRequests();
+
+    await scene.run(first, { flow: "delete", backupId });
+    assert.deepEqual(scene.providers.map(({ rows }) => rows.size), [0, 0, 0]);
+    assert.deepEqual(scene.takeRequests(), [1, 2, 3].map(() => ["open", "delete", "deletion"]));
+    await assert.rejects(scene.run(scene.device(), { flow: "restore", backupId }), /STUB_NO_BACKUP/);
+  });
+}
