@@ -56,7 +56,7 @@ async function tried(provider: TestProvider, request: Recorded): Promise<StepAns
 Deno.test("a vault takes no message and no record of which any part was changed, left out or exchanged", async (t) => {
   const maker = makeMaker();
   const clock = testClock();
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1]);
   const provider = running.providers[0]!;
   const backupId = toHex(SYSTEM_RANDOM(16));
   const owner = makeDevice(maker, SYSTEM_RANDOM(16));
@@ -169,7 +169,7 @@ async function dumpOf({ database: { sql } }: TestProvider): Promise<Dump> {
 Deno.test("the data of two providers cannot be joined by equality, size, order or time", async (t) => {
   const maker = makeMaker();
   const clock = testClock();
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1, 2]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1, 2]);
   const [one, two] = running.providers as [TestProvider, TestProvider];
   const backupIds = Array.from({ length: 12 }, () => toHex(SYSTEM_RANDOM(16)));
   for (const id of backupIds) await backup(maker, makeDevice(maker, SYSTEM_RANDOM(16)), [one, two], id);

@@ -41,8 +41,8 @@ async function releasable(provider: TestProvider, backupId: string, device = mak
 }
 
 Deno.test("a provider refuses what section 6 says", async (t) => {
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1]);
-  const provider = running.providers[0]!;
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1, 2]);
+  const [provider, other] = running.providers as [TestProvider, TestProvider];
   const { service } = provider;
 
   await t.step("a device certificate of a wrong role, root or signature", async () => {
@@ -102,13 +102,12 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
     await tried((body) => ({ ...body, sealedShare: foreign.sealedShare }), "RECOVER_SEALED", "sealed");
     const host = await HostSession.open(maker, makeDevice(maker, newSeed()));
     // The device numbers providers as they come: another provider before this one, and its index is 2.
-    await using others = await startProviders(maker, clock, "PGlite and software HSM", {}, [2]);
-    await open(host, others.providers[0]!, "backup", newId(), true);
+    await open(host, other, "backup", newId(), true);
     const { session } = await open(host, provider, "backup", newId(), false).catch(() => ({ session: "" }));
     assert.equal(session, "", "the device itself refuses: the identity is of another backup");
     const backupId = newId();
     const host2 = await HostSession.open(maker, makeDevice(maker, newSeed()));
-    await open(host2, others.providers[0]!, "backup", backupId, true);
+    await open(host2, other, "backup", backupId, true);
     const second = await open(host2, provider, "backup", backupId, false);
     refused(await service.step("deposit", second.session, await host2.share()), "RECOVER_SHARE", "index");
   });
@@ -218,7 +217,7 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
 
 Deno.test("a provider releases only to a verified owner, and counts before it judges", async (t) => {
   const limits = { attempts: 3, releases: 2, sessionSeconds: 3600, lockSeconds: 3600 };
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", { limits }, [1]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", { limits }, [1]);
   const provider = running.providers[0]!;
   const { service } = provider;
   const now = () => Math.floor(clock.now() / 1000);
