@@ -77,7 +77,7 @@ export async function close(
       );
       if (decision.kind === "refuse") return decision;
       if (decision.kind === "repeat") return done({ reservation, outcome });
-      await transaction.insertClosure(
+      const writes = transaction.insertClosure(
         { ...request, station: stamp.sender },
         {
           reservation,
@@ -98,7 +98,7 @@ export async function close(
           reason: request.reason,
           operator: request.operator,
           sender: stamp.sender,
-        }));
+        }), writes);
     },
   );
   if (scrappedOf !== undefined) {
