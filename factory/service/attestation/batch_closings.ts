@@ -19,16 +19,16 @@ import type { IssuanceTransaction, RequestStamp } from "../../transport/issuance
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
 import { type AttestationContext, type Done, isRefusal, signedRequest } from "./context.ts";
 
-/** Records that are read, signed and stored together. */
-const SIGN_TOGETHER = 200;
-/** Records that one request signs at most: within its deadline even at a hundred signatures a second. */
-export const SIGN_PER_REQUEST = 600;
+/** Records that are read, signed and stored together: a token that makes twenty signatures a second takes five seconds. */
+const SIGN_TOGETHER = 100;
+/** How long one request goes on signing, in milliseconds: with what follows it is well within its deadline. */
+const SIGN_MS = 2_500;
 /** Cards that one transaction declares missing. */
 const DECLARE_TOGETHER = 500;
 /** Cards that one request declares missing at most. */
 export const DECLARE_PER_REQUEST = 2000;
 /** Leaves that are read together. */
-const LEAVES_TOGETHER = 10_000;
+const LEAVES_TOGETHER = 5_000;
 /** Cards in flight that an answer lists. */
 const LISTED_MAX = 100;
 
@@ -66,7 +66,7 @@ export async function closeBatch(
     return await progress(context, name, order);
   }
   if (first.kind !== "accept") return await answer(context, first);
-  const recordsToSign = await signEnded(context, first.batch, SIGN_PER_REQUEST);
+  const recordsToSign = await signEnded(context, first.batch);
   if (recordsToSign > 0) return { ...NOT_CLOSED, batch: name, recordsToSign };
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   const last = await context.store.transaction(async (transaction) => {
@@ -177,14 +177,15 @@ function answer(
 }
 
 /**
- * Signs records of cards that ended. Returns how many are left. Its statements are in transactions, although each stands by
+ * Signs records of cards that ended, for a while. Returns how many are left. Its statements are in transactions, although each stands by
  * itself: a pool that is exhausted by transactions and single statements together makes the driver fail.
  */
-async function signEnded(context: AttestationContext, batch: BatchRecord, limit: number): Promise<number> {
-  const { store } = context;
+async function signEnded(context: AttestationContext, batch: BatchRecord): Promise<number> {
+  const { store, clock } = context;
   const { name } = batch;
+  const end = clock.monotonic() + SIGN_MS;
   let after = -1;
-  for (let signed = 0; signed < limit; signed += SIGN_TOGETHER) {
+  while (clock.monotonic() < end) {
     const behind = after;
     const rows = await store.transaction(({ batches }) => batches.unsigned(name, behind, SIGN_TOGETHER));
     if (rows.length === 0) return 0;

@@ -146,12 +146,12 @@ export class BatchStatements {
     }::jsonb) AS given (text))`;
   }
 
-  /** How many cards have ended and have no signed record yet. */
+  /** How many cards have ended and have no signed record yet. Each record is that of one card that ended. */
   async countUnsigned(batch: string): Promise<number> {
     const [row] = await this.#sql<{ cards: number }[]>`
-      SELECT count(*)::int AS cards FROM reservations r
-      WHERE r.batch = ${batch} AND r.state IN ('good', 'scrapped', 'missing')
-        AND NOT EXISTS (SELECT FROM card_records s WHERE s.batch = r.batch AND s.serial = r.serial)`;
+      SELECT (SELECT count(*) FROM reservations
+          WHERE batch = ${batch} AND state IN ('good', 'scrapped', 'missing'))::int
+        - (SELECT count(*) FROM card_records WHERE batch = ${batch})::int AS cards`;
     return row?.cards ?? 0;
   }
 
