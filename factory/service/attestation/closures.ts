@@ -69,7 +69,7 @@ export async function close(
     ["station"],
     (transaction) =>
       Promise.all([transaction.lockReservation(reservation), transaction.closure(reservation)]),
-    async (transaction, [view, closure]): Promise<Done<ClosureAnswer> | Refusal> => {
+    (transaction, [view, closure]): Done<ClosureAnswer> | Refusal => {
       const decision = mayClose(
         { reservation: view?.reservation, live: view?.live, closure },
         stamp.sender,

@@ -81,7 +81,7 @@ export async function signedRequest<R, A>(
   stamp: RequestStamp,
   roles: readonly SenderRole[],
   together: (transaction: IssuanceTransaction) => Promise<R>,
-  work: (transaction: IssuanceTransaction, read: R) => Promise<Done<A> | Refusal>,
+  work: (transaction: IssuanceTransaction, read: R) => Promise<Done<A> | Refusal> | Done<A> | Refusal,
 ): Promise<A | Refusal> {
   const { requestSha256 } = stamp;
   try {
