@@ -1,5 +1,5 @@
 /**
- * Processor time of processes, from Linux's /proc (proc(5), /proc/PID/stat). Read by `cat`: the runtime lets no program
+ * Processor time and memory of processes, from Linux's /proc (proc(5), /proc/PID/stat and status). Read by `cat`: the runtime lets no program
  * below all permissions read /proc itself.
  */
 
@@ -22,6 +22,12 @@ export async function cpuMsOf(...pids: readonly (number | string)[]): Promise<nu
 /** The same of a process and its children. */
 export async function cpuMsOfTree(pid: string): Promise<number> {
   return await cpuMsOf(pid, ...(await output("pgrep", ["-P", pid])).split("\n").filter(Boolean));
+}
+
+/** Highest resident memory of a process so far, in megabytes; 0 when it is not there. */
+export async function peakMemoryMb(pid: number): Promise<number> {
+  const status = await output("cat", [`/proc/${pid}/status`]);
+  return Math.round(Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024);
 }
 
 async function output(command: string, args: readonly string[]): Promise<string> {

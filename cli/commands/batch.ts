@@ -7,6 +7,7 @@ import { parseProfile } from "factory/domain/profile.ts";
 import { encodeBatchFile } from "factory/domain/profile_batch.ts";
 import { CodedError, defineErrors, EXIT_CODES } from "shared/base/errors.ts";
 import { toHex } from "shared/base/bytes.ts";
+import { NAMED_MISSING_MAX } from "shared/protocol/wire/batch.ts";
 import { exportBatch, manifestPath, recordKeyOf } from "../batch/export.ts";
 import { type BatchLimitOptions, limitsFrom, stationQuotas } from "../batch/options.ts";
 import { type LineFacts, reconcileBatch } from "../batch/reconcile.ts";
@@ -38,6 +39,7 @@ interface CreateOptions extends ManagerOptions, BatchLimitOptions {
 interface CloseOptions extends ManagerOptions {
   reason?: string;
   missing?: string[] | true;
+  giveUpUnused?: boolean;
 }
 
 interface ReconcileOptions extends ManagerOptions {
@@ -76,7 +78,8 @@ export function registerBatch(program: Command): void {
     ),
   )
     .option("--missing [serials...]", "declare cards in flight missing: these, or all of them")
-    .option("--reason <text>", "why it is closed so; needed with --missing", reasonText)
+    .option("--give-up-unused", "serials that no card was given are given up for good")
+    .option("--reason <text>", "why it is closed so; needed with both", reasonText)
     .action(action(close));
   manager(
     batch.command("report").description(
@@ -187,20 +190,35 @@ async function close(name: string, options: CloseOptions): Promise<number> {
     : options.missing === true
     ? "all"
     : options.missing.flatMap((one) => one.split(",")).map(serial);
-  const request = { batch: name, missing, reason: options.reason ?? null } as const;
+  if (typeof missing !== "string" && missing.length > NAMED_MISSING_MAX) {
+    throw new CodedError("BATCH_SERIALS_MANY", `Cannot name ${missing.length} missing cards at once`);
+  }
+  const request = {
+    batch: name,
+    missing,
+    giveUpUnused: options.giveUpUnused ?? false,
+    reason: options.reason ?? null,
+  } as const;
   const answer = await asBatchManager(
     path(options.as),
-    (client) => client.close(request, (left) => console.error(`rk: ${left} records to sign`)),
+    (client) =>
+      client.close(request, ({ missingToDeclare, recordsToSign }) =>
+        console.error(
+          `rk: ${
+            missingToDeclare > 0 ? `${missingToDeclare} cards to declare missing, ` : ""
+          }${recordsToSign} records to sign`,
+        )),
   );
   result(options, answer);
   if (answer.closed) {
     say(options, `Batch ${name} is closed. Next: rk batch export ${name} --out ${name}.jsonl`);
     return EXIT_CODES.ok;
   }
-  if (answer.recordsToSign > 0) {
+  if (answer.recordsToSign > 0 || answer.missingToDeclare > 0) {
     say(
       options,
-      `Batch ${name} is not closed: ${answer.recordsToSign} records are not signed yet. Try again.`,
+      `Batch ${name} is not closed: ${answer.missingToDeclare} cards are not declared missing yet, ` +
+        `${answer.recordsToSign} records are not signed yet. Try again.`,
     );
     return EXIT_CODES.service;
   }
@@ -376,5 +394,11 @@ defineErrors({
     fault: "usage",
     retry: false,
     next: "`rk batch report` and `rk batch close` list serials as they are given here.",
+  },
+  BATCH_SERIALS_MANY: {
+    fault: "usage",
+    retry: false,
+    next:
+      `Name ${NAMED_MISSING_MAX} at most; --missing without serials declares every card in flight missing.`,
   },
 });

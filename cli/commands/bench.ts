@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { benchAttest } from "../bench/attest.ts";
+import { benchBatch } from "../bench/batch.ts";
 import { benchCard, type CardToolBench } from "../bench/card.ts";
 import { benchLog } from "../bench/log.ts";
 import { benchStation } from "../bench/station.ts";
@@ -29,6 +30,7 @@ export function registerBench(program: Command): void {
   registerCardBench(bench);
   registerLogBench(bench);
   registerAttestBench(bench);
+  registerBatchBench(bench);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")
@@ -160,6 +162,45 @@ function registerAttestBench(bench: Command): void {
               `the token alone signs ${measured.tokenSignsPerSecond} a second; reached ${share}\n` +
               `processor time a card: service ${cpu.service} ms, database ${cpu.database} ms, load ${cpu.load} ms, ` +
               `on ${measured.processors} processors together`,
+          );
+          result(options, measured);
+        } finally {
+          await spine.stop();
+        }
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }));
+}
+
+function registerBatchBench(bench: Command): void {
+  bench.command("batch")
+    .description(
+      "a large batch: report, close, export and verify, with the longest request and the memory they take",
+    )
+    .option(
+      "--cards <n>",
+      "cards of the batch; 100,000 take some ten minutes on two processors",
+      wholeNumber,
+      2000,
+    )
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: CommonOptions & { cards: number }) => {
+      await Deno.mkdir(HOME, { recursive: true });
+      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      const tell = (line: string) => say(options, `  ${line}`);
+      try {
+        const spine = await startSpine({ folder, real: true, tell });
+        try {
+          const measured = await benchBatch({ spine, cards: Math.max(100, options.cards), tell });
+          const { peakMb } = measured;
+          say(
+            options,
+            `${measured.cards} cards, ${measured.missing} declared missing: closed in ${measured.close} s, exported in ` +
+              `${measured.export} s (${measured.exportMb} MB), verified in ${measured.verify} s\n` +
+              `longest request ${measured.longestRequestMs} ms; memory at most: service ${peakMb.service} MB ` +
+              `(before ${peakMb.serviceBefore}), export ${peakMb.export} MB, verify ${peakMb.verify} MB, ` +
+              `with a proof ${peakMb.proof} MB`,
           );
           result(options, measured);
         } finally {

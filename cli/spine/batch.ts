@@ -52,9 +52,19 @@ async function withClient<T>(clientFile: string, use: (client: AttestationClient
   });
   try {
     return await use(client);
+  } catch (error) {
+    throw refusal(error);
   } finally {
     client.close();
   }
+}
+
+/** Says whose refusal it is and by which code: the service's own words fit every refusal of a kind. */
+function refusal(error: unknown): unknown {
+  if (!(error instanceof CodedError) || error.details["fromService"] !== true) return error;
+  const { code, message, details } = error;
+  const words = message.charAt(0).toLowerCase() + message.slice(1);
+  return new CodedError(code, `The attestation service refuses with ${code}: ${words}`, details);
 }
 
 /**

@@ -69,7 +69,7 @@ export const ISSUANCE_REFUSALS = defineErrors({
     fault: "usage",
     retry: false,
     http: 422,
-    next: "Give a reason: it goes on record with the cards that are declared missing.",
+    next: "Give a reason: it goes on record with what is declared missing or given up.",
   },
   ATTEST_BATCH_SERIALS: {
     fault: "usage",
@@ -78,12 +78,12 @@ export const ISSUANCE_REFUSALS = defineErrors({
     next:
       "A serial that is named as missing is none of this batch's cards in flight: `rk batch report` lists those.",
   },
-  ATTEST_BATCH_MANY_MISSING: {
+  ATTEST_BATCH_UNUSED: {
     fault: "usage",
     retry: false,
-    http: 422,
+    http: 409,
     next:
-      "More cards are missing than one closing signs: scrap at the stations what is there, then close again.",
+      "Some serials of the batch are not given out yet, and closing gives them up for good: check the name and `rk batch report`; if it is meant, close with --give-up-unused --reason TEXT.",
   },
   ATTEST_QUOTA_EXHAUSTED: {
     fault: "usage",

@@ -31,7 +31,8 @@ import type {
 } from "shared/protocol/wire/batch.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
-import { closeBatch, openBatch } from "./batch_life.ts";
+import { closeBatch } from "./batch_closings.ts";
+import { openBatch } from "./batch_life.ts";
 import { batchCards, batchRecords, batchReport, recordKey } from "./batch_reading.ts";
 import { createBatch, readBatch } from "./batches.ts";
 import { cardKeys } from "./card_keys.ts";

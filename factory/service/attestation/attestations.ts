@@ -38,9 +38,11 @@ export async function attest(
     context,
     stamp,
     async (transaction): Promise<Done<AttestationAnswer> | Refusal> => {
-      const view = await transaction.lockReservation(request.reservation);
-      // After the lock: another instance may have entered the certificate of this key meanwhile.
-      const ofKey = await transaction.certificateOfKey(request.publicKey);
+      // In this order: another instance may have entered the certificate of this key before the lock was given.
+      const [view, ofKey] = await Promise.all([
+        transaction.lockReservation(request.reservation),
+        transaction.certificateOfKey(request.publicKey),
+      ]);
       const decision = mayCertify(
         {
           reservation: view?.reservation,
@@ -61,13 +63,13 @@ export async function attest(
         revoked: false,
         supersedes: decision.supersedes !== undefined,
       };
-      await transaction.insertCertificate({
+      const writes = transaction.insertCertificate({
         ...certificate,
         issuerPublicKey,
         station: stamp.sender,
         supersedes: decision.supersedes?.sha256 ?? null,
       }, stamp);
-      return answered(context, stamp, request, certificate, true);
+      return answered(context, stamp, request, certificate, true, writes);
     },
   );
 }
@@ -131,6 +133,7 @@ function answered(
   request: AttestationRequest,
   certificate: CertificateRecord,
   isNew: boolean,
+  writes?: Promise<unknown>,
 ): Done<AttestationAnswer> {
   return done(
     {
@@ -146,5 +149,6 @@ function answered(
         superseded: certificate.supersedes,
         sender: stamp.sender,
       }),
+    writes,
   );
 }

@@ -36,7 +36,14 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] as cons
       batch: string,
       missing: "none" | "all" | string[] = "none",
       reason: string | null = null,
-    ) => service.closeBatch(stamp(MANAGER), { batch, missing, reason });
+      giveUpUnused = true,
+    ) =>
+      service.closeBatch(stamp(MANAGER), {
+        batch,
+        missing,
+        giveUpUnused,
+        reason: reason ?? (giveUpUnused ? "the order is done" : null),
+      });
     /** A card as far as `until`. */
     const card = async (
       batch: string,
@@ -87,7 +94,8 @@ for (const kind of ["pglite and software HSM", "PostgreSQL and SoftHSM"] as cons
           [waiting[0], "reserved"],
           [waiting[1], "attested"],
         ]);
-        assert.equal(reasonOf(await closing(batch, "all")), "ATTEST_BATCH_REASON");
+        assert.equal(reasonOf(await closing(batch, "all", null, false)), "ATTEST_BATCH_REASON");
+        assert.equal(reasonOf(await closing(batch, "all", "lost", false)), "ATTEST_BATCH_UNUSED");
         assert.equal(reasonOf(await closing(batch, ["FFFFFFFF"], "lost")), "ATTEST_BATCH_SERIALS");
         assert.equal(
           accepted(await closing(batch, [waiting[0]!], "lost")).inFlight,

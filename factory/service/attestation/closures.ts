@@ -69,7 +69,7 @@ export async function close(
     ["station"],
     (transaction) =>
       Promise.all([transaction.lockReservation(reservation), transaction.closure(reservation)]),
-    async (transaction, [view, closure]): Promise<Done<ClosureAnswer> | Refusal> => {
+    (transaction, [view, closure]): Done<ClosureAnswer> | Refusal => {
       const decision = mayClose(
         { reservation: view?.reservation, live: view?.live, closure },
         stamp.sender,
@@ -77,7 +77,7 @@ export async function close(
       );
       if (decision.kind === "refuse") return decision;
       if (decision.kind === "repeat") return done({ reservation, outcome });
-      await transaction.insertClosure(
+      const writes = transaction.insertClosure(
         { ...request, station: stamp.sender },
         {
           reservation,
@@ -98,7 +98,7 @@ export async function close(
           reason: request.reason,
           operator: request.operator,
           sender: stamp.sender,
-        }));
+        }), writes);
     },
   );
   if (scrappedOf !== undefined) {

@@ -57,13 +57,15 @@ export interface Done<A> {
   readonly answer: A;
   /** Whether the answer is stored here; false when a later part of the operation makes it. Default true. */
   readonly final?: boolean;
+  /** Statements under way, which are awaited before the commit: the stored answer goes with them. */
+  readonly writes?: Promise<unknown>;
   /** Called after the commit, once: writes the log. */
   readonly log?: () => void;
 }
 
 /** Ends an operation's work with its answer. */
-export function done<A>(answer: A, log?: () => void): Done<A> {
-  return log === undefined ? { answer } : { answer, log };
+export function done<A>(answer: A, log?: () => void, writes?: Promise<unknown>): Done<A> {
+  return { answer, ...(log === undefined ? {} : { log }), ...(writes === undefined ? {} : { writes }) };
 }
 
 /**
@@ -79,7 +81,7 @@ export async function signedRequest<R, A>(
   stamp: RequestStamp,
   roles: readonly SenderRole[],
   together: (transaction: IssuanceTransaction) => Promise<R>,
-  work: (transaction: IssuanceTransaction, read: R) => Promise<Done<A> | Refusal>,
+  work: (transaction: IssuanceTransaction, read: R) => Promise<Done<A> | Refusal> | Done<A> | Refusal,
 ): Promise<A | Refusal> {
   const { requestSha256 } = stamp;
   try {
@@ -93,8 +95,10 @@ export async function signedRequest<R, A>(
       }
       if (earlier?.answer != null) return repeated(context, stamp, earlier.answer);
       const result = await work(transaction, read);
-      if (isRefusal(result) || result.final === false) return result;
-      return { ...result, answer: await keep(transaction, stamp, result.answer) };
+      if (isRefusal(result)) return result;
+      if (result.final !== false) return await keptWith(transaction, stamp, result);
+      await result.writes;
+      return result;
     });
     if (isRefusal(made)) return made;
     made.log?.();
@@ -104,6 +108,16 @@ export async function signedRequest<R, A>(
     if (reason === undefined) throw error;
     return refuse(reason);
   }
+}
+
+/** Stores the answer beside what the work still writes. What fails first is what is thrown. */
+async function keptWith<A>(
+  transaction: IssuanceTransaction,
+  stamp: RequestStamp,
+  result: Done<A>,
+): Promise<Done<A>> {
+  const [, answer] = await Promise.all([result.writes, keep(transaction, stamp, result.answer)]);
+  return { ...result, answer };
 }
 
 /** Stores an answer that no other instance has stored meanwhile; then that one counts. */
@@ -129,9 +143,7 @@ export async function furtherPart<A>(
   try {
     const made = await context.store.transaction(async (transaction): Promise<Done<A> | Refusal> => {
       const result = await work(transaction);
-      return isRefusal(result)
-        ? result
-        : { ...result, answer: await keep(transaction, stamp, result.answer) };
+      return isRefusal(result) ? result : await keptWith(transaction, stamp, result);
     });
     if (isRefusal(made)) return made;
     made.log?.();

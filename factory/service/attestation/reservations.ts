@@ -32,10 +32,19 @@ export async function reserve(
   try {
     const personalizationKey = toHex(publicKeyOf(privateKey));
     const { key, parts } = chipIdentity(chip, false);
-    const answered = async (id: string, number: number, again: boolean) => {
+    // Beside the transaction: the batch is not locked while this is calculated. Whoever may not reserve is refused for that
+    // reason, so a failure waits until there is something to answer.
+    const plain: PersonalizationKeySealed = { dgi8137: toHex(privateKey.reveal()) };
+    const sealing = sealForStation(context, stamp.sender, plain);
+    sealing.catch(() => {});
+    const answered = (
+      sealed: string,
+      id: string,
+      number: number,
+      again: boolean,
+      writes: Promise<unknown>,
+    ) => {
       const serial = serialHex(number);
-      const plain: PersonalizationKeySealed = { dgi8137: toHex(privateKey.reveal()) };
-      const sealed = await sealForStation(context, stamp.sender, plain);
       const answer = { reservation: id, serial, issuerPublicKey, sealed, again };
       return done<ReservationAnswer>(answer, () =>
         context.log.info("card.reserved", {
@@ -44,7 +53,7 @@ export async function reserve(
           serial,
           again,
           sender: stamp.sender,
-        }));
+        }), writes);
     };
     return await signedRequest(
       context,
@@ -61,19 +70,20 @@ export async function reserve(
         const identity = chipIdentity(chip, batch?.anonymousChips ?? false);
         const decision = mayReserve({ batch, stations, mine, chip: elsewhere }, identity, stamp.sender);
         if (decision.kind === "refuse") return decision;
+        const sealed = await sealing;
         if (decision.kind === "again") {
           const { reservation, state } = decision;
-          await transaction.reserveAgain({
+          const writes = transaction.reserveAgain({
             reservation: reservation.id,
             event: "reserve-again",
             from: reservation.state,
             to: state,
             by: stamp,
           }, personalizationKey);
-          return await answered(reservation.id, reservation.serial, true);
+          return answered(sealed, reservation.id, reservation.serial, true, writes);
         }
         const id = crypto.randomUUID();
-        await transaction.insertReservation({
+        const writes = transaction.insertReservation({
           id,
           batch: decision.batch.name,
           station: stamp.sender,
@@ -85,7 +95,7 @@ export async function reserve(
           chipParts: identity.parts,
           personalizationKey,
         }, stamp.requestSha256);
-        return await answered(id, decision.serial, false);
+        return answered(sealed, id, decision.serial, false, writes);
       },
     );
   } finally {

@@ -29,17 +29,22 @@ export class BatchManagerClient {
   }
 
   /**
-   * Closes a batch, repeating the request while there are records to sign.
-   * @param progress told how many are left.
+   * Closes a batch, repeating the request while there are cards to declare missing or records to sign.
+   * @param progress told what is left.
    */
-  async close(request: CloseBatchRequest, progress: (left: number) => void): Promise<CloseBatchAnswer> {
+  async close(
+    request: CloseBatchRequest,
+    progress: (left: Pick<CloseBatchAnswer, "missingToDeclare" | "recordsToSign">) => void,
+  ): Promise<CloseBatchAnswer> {
     let before = Infinity;
     for (;;) {
       const answer = await this.#client.post("/v1/batch-closings", request, CloseBatchAnswer);
-      // A service that signs nothing would be asked for ever: the answer then says how many are left.
-      if (answer.recordsToSign === 0 || answer.recordsToSign >= before) return answer;
-      before = answer.recordsToSign;
-      progress(before);
+      // A card that is declared missing becomes a record to sign, so it counts for two.
+      const left = 2 * answer.missingToDeclare + answer.recordsToSign;
+      // A service that does nothing would be asked for ever: the answer then says how many are left.
+      if (left === 0 || left >= before) return answer;
+      before = left;
+      progress(answer);
     }
   }
 

@@ -21,6 +21,8 @@ export interface AdmissionOptions {
   readonly context: StationContext;
   readonly facts: CardFacts;
   readonly reader: string;
+  /** Asks the card for everything that names it once more. @throws {CodedError} `CARD_SWAPPED` when it is another now. */
+  readonly nameAgain: () => Promise<void>;
   /** Called with the way to release the chip as soon as it is locked. */
   readonly onLocked: (release: () => void) => void;
 }
@@ -29,7 +31,9 @@ export interface AdmissionOptions {
  * Decides on a card whose chip is known. Nothing was changed on it so far.
  * @throws {CodedError} the codes of `decideStart`, `CARD_TWIN`, and those of a reservation.
  */
-export async function admit({ context, facts, reader, onLocked }: AdmissionOptions): Promise<Admission> {
+export async function admit(
+  { context, facts, reader, nameAgain, onLocked }: AdmissionOptions,
+): Promise<Admission> {
   const { batch, journal, chips, clock } = context;
   const { profile } = batch;
   const chip = chipKey(chipOf(facts));
@@ -69,6 +73,8 @@ export async function admit({ context, facts, reader, onLocked }: AdmissionOptio
     lastSerial: batch.lastSerial,
   });
   if (decision.kind === "refuse") throw new CodedError(decision.code, decision.message);
+  // Asked without a channel, a name that arrived garbled would be another chip's, and get a serial of its own.
+  if (decision.kind === "ask") await nameAgain();
 
   const open = known !== undefined && (known.state === "open" || decision.kind === "report")
     ? known

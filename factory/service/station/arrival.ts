@@ -17,6 +17,7 @@ import { admit } from "./admit.ts";
 import type { CardLink, OpenChannel } from "./card_link.ts";
 import type { StationContext } from "./context.ts";
 import { lookAtCard } from "./look.ts";
+import { identifyAgain } from "./same_card.ts";
 import { keyVersionMissing, swapped } from "./refusals.ts";
 
 /** What an arrival works with, and whom it tells. */
@@ -55,7 +56,8 @@ export async function arrive(arrival: Arrival): Promise<boolean> {
 
   const letIn = async () => {
     arrival.onPhase("authenticate");
-    const { card, reportOnly } = await admit(arrival);
+    const nameAgain = () => identifyAgain(link, facts, profile);
+    const { card, reportOnly } = await admit({ ...arrival, nameAgain });
     arrival.onCard(card);
     return reportOnly;
   };
@@ -65,9 +67,13 @@ export async function arrive(arrival: Arrival): Promise<boolean> {
     let reportOnly = false;
     // A SELECT that found no applet has left the ISD selected. GPC 2.3.1, 11.9.
     if (facts.applet !== undefined) await link.selectExisting(profile.aids.isd, "the ISD");
+    const named = await namedBefore(link, profile);
     await link.authenticate({
       ...issuerChannel(profile),
       keys: async (info) => {
+        if (named !== undefined && !equal(named, info.keyDiversificationData)) {
+          throw swapped("it names itself otherwise than just now");
+        }
         facts.keyDiversificationData = info.keyDiversificationData;
         reportOnly = await letIn();
         return await arrival.keys();
@@ -98,6 +104,18 @@ async function checkChip({ link, facts }: Arrival): Promise<void> {
   const answer = await link.channel.send(getCplcCommand());
   if (answer.sw !== SW.OK) return;
   if (!equal(CPLC_LAYOUT.encode(parseCplc(answer.data)), facts.cplc)) throw swapped("its CPLC is another");
+}
+
+/**
+ * What the card says of itself in an INITIALIZE UPDATE of its own, where nothing else proves it: diversified keys fit one
+ * diversification data alone, given ones fit any, and a name that arrived garbled would get a serial.
+ */
+async function namedBefore(
+  link: CardLink,
+  { isdKeys, anonymousChips }: Profile,
+): Promise<Uint8Array | undefined> {
+  if (isdKeys.given === null || anonymousChips) return undefined;
+  return (await link.probe(isdKeys.version))?.keyDiversificationData;
 }
 
 /** Whether the key information says that only the thrown-away keys are there. */

@@ -28,6 +28,7 @@ import type { StationContext } from "./context.ts";
 import type { CardReport } from "./events.ts";
 import { patient } from "./patience.ts";
 import { explainFailure, openSame } from "./same_card.ts";
+import { isUnproven } from "./unproven.ts";
 
 /** One card on one reader. */
 export interface CardRunOptions {
@@ -347,6 +348,7 @@ class CardRun {
 
   #isOver(code: string, disposition: Disposition): boolean {
     if (code === "ATTEST_CHIP_CLOSED") return true;
+    if (this.#card !== undefined && isUnproven(this.#card)) return true;
     return this.#card?.reservation === null && (code === "CARD_SWAPPED" || disposition === "refused");
   }
 

@@ -127,10 +127,10 @@ export async function explainFailure(
 }
 
 /**
- * Looks again at everything that names the card, when it answered wrongly. Costs some commands, on failures only.
+ * Looks again at everything that names the card: when it answered wrongly, and before the service is asked whose it is.
  * Throws `CARD_SWAPPED`, and `CARD_REMOVED` and the like when it is gone meanwhile.
  */
-async function identifyAgain(link: CardLink, facts: CardFacts, profile: Profile): Promise<void> {
+export async function identifyAgain(link: CardLink, facts: CardFacts, profile: Profile): Promise<void> {
   await link.selectExisting(profile.aids.isd, "the ISD");
   const answer = await link.transmit(getCplcCommand());
   if (facts.cplc !== null) {

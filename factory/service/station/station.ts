@@ -12,6 +12,7 @@ import { LineJudge } from "./line_judge.ts";
 import { announcePackage } from "./package_announcement.ts";
 import type { CardReport } from "./events.ts";
 import "shared/transport/card_channel.ts";
+import { forgetUnproven } from "./unproven.ts";
 
 /** Wait before a card that another program holds is tried again, in milliseconds. */
 const BUSY_RETRY_MS = 250;
@@ -140,6 +141,7 @@ class Station {
     for (const reader of used) this.#slot(reader);
     context.emit({ event: "ready", batch: context.batch.batch, readers: used });
     if (context.loadPlan !== undefined) announcePackage(context.loadPlan, context.emit);
+    forgetUnproven(context.journal);
     const open = context.journal.unfinished();
     if (open.length > 0) {
       context.emit({ event: "unfinished", cards: open.map(({ serial, step }) => ({ serial, step })) });

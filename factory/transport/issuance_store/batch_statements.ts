@@ -127,21 +127,31 @@ export class BatchStatements {
     return row && { createdAt: row.created_at, at: row.at, recordsSigned: row.signed };
   }
 
-  /** How many of some serials are cards that have not ended. */
-  async countNamedInFlight(batch: string, serials: readonly number[]): Promise<number> {
-    if (serials.length === 0) return 0;
-    const [row] = await this.#sql<{ cards: number }[]>`
-      SELECT count(*)::int AS cards FROM reservations
-      WHERE batch = ${batch} AND state IN ${this.#sql(IN_FLIGHT)} AND serial IN ${this.#sql([...serials])}`;
-    return row?.cards ?? 0;
+  /** How many of some serials are cards that have not ended, and how many were declared missing. */
+  async countNamed(
+    batch: string,
+    serials: readonly number[],
+  ): Promise<{ inFlight: number; missing: number }> {
+    const [row] = await this.#sql<{ in_flight: number; missing: number }[]>`
+      SELECT count(*) FILTER (WHERE state IN ${this.#sql(IN_FLIGHT)})::int AS in_flight,
+        count(*) FILTER (WHERE state = 'missing')::int AS missing
+      FROM reservations WHERE batch = ${batch} AND serial IN ${this.#named(serials)}`;
+    return { inFlight: row?.in_flight ?? 0, missing: row?.missing ?? 0 };
   }
 
-  /** How many cards have ended and have no signed record yet. */
+  /** Serials as one parameter, so that the statement is the same for any number of them. */
+  #named(serials: readonly number[]) {
+    return this.#sql`(SELECT text::bigint FROM jsonb_array_elements_text(${
+      this.#sql.json([...serials])
+    }::jsonb) AS given (text))`;
+  }
+
+  /** How many cards have ended and have no signed record yet. Each record is that of one card that ended. */
   async countUnsigned(batch: string): Promise<number> {
     const [row] = await this.#sql<{ cards: number }[]>`
-      SELECT count(*)::int AS cards FROM reservations r
-      WHERE r.batch = ${batch} AND r.state IN ('good', 'scrapped', 'missing')
-        AND NOT EXISTS (SELECT FROM card_records s WHERE s.batch = r.batch AND s.serial = r.serial)`;
+      SELECT (SELECT count(*) FROM reservations
+          WHERE batch = ${batch} AND state IN ('good', 'scrapped', 'missing'))::int
+        - (SELECT count(*) FROM card_records WHERE batch = ${batch})::int AS cards`;
     return row?.cards ?? 0;
   }
 
@@ -156,20 +166,22 @@ export class BatchStatements {
 
   /**
    * Declares cards missing, each with its entry in the journal: all that have not ended, or those of `serials` that have
-   * not. Their certificates go on the revocation list by their state. Returns how many.
+   * not, `limit` at most, the lowest serials first. Their certificates go on the revocation list by their state.
+   * @returns how many.
    */
   async declareMissing(
     batch: string,
     serials: readonly number[] | "all",
     sender: string,
     reason: string,
+    limit: number,
   ): Promise<number> {
     const { count } = await this.#sql`
       WITH lost AS (
         SELECT id, state, live_certificate FROM reservations
         WHERE batch = ${batch} AND state IN ${this.#sql(IN_FLIGHT)}
-          ${serials === "all" ? this.#sql`` : this.#sql`AND serial IN ${this.#sql([...serials])}`}
-        ORDER BY serial FOR NO KEY UPDATE),
+          ${serials === "all" ? this.#sql`` : this.#sql`AND serial IN ${this.#named(serials)}`}
+        ORDER BY serial LIMIT ${limit} FOR NO KEY UPDATE),
       moved AS (
         UPDATE reservations r SET state = 'missing', entries = r.entries + 1, changed_at = now()
         FROM lost WHERE r.id = lost.id RETURNING r.id, r.entries)

@@ -237,8 +237,10 @@ export class IssuanceTransaction {
 
   /** Enters a card's public key, and revokes the certificate of the key that the card had before. */
   async seeKey(move: Transition & { readonly publicKey: string }, revoke: string | null): Promise<void> {
-    if (revoke !== null) await this.#revoke(revoke, "superseded");
-    await this.#move(move, { seen_public_key: move.publicKey, live_certificate: null });
+    await Promise.all([
+      ...(revoke === null ? [] : [this.#revoke(revoke, "superseded")]),
+      this.#move(move, { seen_public_key: move.publicKey, live_certificate: null }),
+    ]);
   }
 
   async #revoke(sha256: string, reason: "superseded" | "scrapped"): Promise<void> {
@@ -279,14 +281,8 @@ export class IssuanceTransaction {
 
   /** Appends the certificate of the key that was seen last, and says of the one before which replaces it. */
   async insertCertificate(row: NewCertificate, by: Transition["by"]): Promise<void> {
-    await this.#sql`
-      INSERT INTO certificates (reservation, sha256, public_key, certificate, issuer_public_key, station, supersedes)
-      VALUES (${row.reservation}, ${row.sha256}, ${row.publicKey}, ${row.certificate}, ${row.issuerPublicKey},
-        ${row.station}, ${row.supersedes})`;
-    if (row.supersedes !== null) {
-      await this.#sql`UPDATE certificates SET superseded_by = ${row.sha256} WHERE sha256 = ${row.supersedes}`;
-    }
-    await this.#move({
+    const entered = this.#enterCertificate(row);
+    const moved = this.#move({
       reservation: row.reservation,
       event: "attest",
       from: "key-seen",
@@ -295,6 +291,16 @@ export class IssuanceTransaction {
       publicKey: row.publicKey,
       certificateSha256: row.sha256,
     }, { live_certificate: row.sha256 });
+    await Promise.all([entered, moved]);
+  }
+
+  async #enterCertificate(row: NewCertificate): Promise<void> {
+    await this.#sql`
+      WITH replaced AS (
+        UPDATE certificates SET superseded_by = ${row.sha256} WHERE sha256 = ${row.supersedes})
+      INSERT INTO certificates (reservation, sha256, public_key, certificate, issuer_public_key, station, supersedes)
+      VALUES (${row.reservation}, ${row.sha256}, ${row.publicKey}, ${row.certificate}, ${row.issuerPublicKey},
+        ${row.station}, ${row.supersedes})`;
   }
 
   /** How a reservation was closed. */
@@ -308,14 +314,20 @@ export class IssuanceTransaction {
 
   /** Closes a reservation; a scrapped one's certificate is revoked. */
   async insertClosure(row: NewClosure, move: Transition, revoke: string | null): Promise<void> {
-    if (revoke !== null) await this.#revoke(revoke, "scrapped");
+    await Promise.all([
+      ...(revoke === null ? [] : [this.#revoke(revoke, "scrapped")]),
+      this.#enterClosure(row),
+      this.#move(move, row.outcome === "scrapped" ? { live_certificate: null } : {}),
+    ]);
+  }
+
+  async #enterClosure(row: NewClosure): Promise<void> {
     await this.#sql`
       INSERT INTO closures (reservation, outcome, reason, certificate_sha256, package_sha256, station, operator,
         apdus, started_at, finished_at, reader)
       VALUES (${row.reservation}, ${row.outcome}, ${row.reason}, ${row.certificateSha256}, ${row.packageSha256},
         ${row.station}, ${row.operator}, ${row.apdus}, ${row.startedAt}, ${row.finishedAt},
         ${row.reader ?? null})`;
-    await this.#move(move, row.outcome === "scrapped" ? { live_certificate: null } : {});
   }
 
   /** Host certificates of a host serial, which only this transaction may certify until it ends. */

@@ -16,12 +16,17 @@ export const OpenBatchRequest = z.strictObject({ batch: BatchName, reason: Reaso
 /** Answer of POST /v1/batch-openings. */
 export const OpenBatchAnswer = z.strictObject({ batch: BatchName, state: z.literal("open") });
 
-/** POST /v1/batch-closings: closes a batch; repeat it while `recordsToSign` is above 0. */
+/** Serials that one request names as missing at most: they fit into its body. Any number goes as `all`. */
+export const NAMED_MISSING_MAX = 4000;
+
+/** POST /v1/batch-closings: closes a batch; repeat it while `missingToDeclare` or `recordsToSign` is above 0. */
 export const CloseBatchRequest = z.strictObject({
   batch: BatchName,
   /** Cards that have not ended and are declared missing: none, all, or these serials. */
-  missing: z.union([z.enum(["none", "all"]), z.array(hexBytes(4)).min(1).max(1000)]),
-  /** Why cards are missing, or the batch is closed early. */
+  missing: z.union([z.enum(["none", "all"]), z.array(hexBytes(4)).min(1).max(NAMED_MISSING_MAX)]),
+  /** Serials that no card was given are given up for good: without this a batch that has such stays open. */
+  giveUpUnused: z.boolean().default(false),
+  /** Why cards are missing, or serials are given up. */
   reason: Reason.nullable(),
 });
 
@@ -44,6 +49,8 @@ export const CloseBatchAnswer = z.strictObject({
   inFlight: z.int(),
   /** The first of them. */
   cards: z.array(BatchCard).max(100),
+  /** Cards that are to be declared missing before it closes, as the request says. */
+  missingToDeclare: z.int(),
   /** Records that are to be signed before it closes. */
   recordsToSign: z.int(),
   /** The manifest of a closed batch, compact JWS. */
@@ -132,7 +139,7 @@ export const RecordKeyAnswer = z.strictObject({
 export type BatchCard = z.infer<typeof BatchCard>;
 export type OpenBatchRequest = z.infer<typeof OpenBatchRequest>;
 export type OpenBatchAnswer = z.infer<typeof OpenBatchAnswer>;
-export type CloseBatchRequest = z.infer<typeof CloseBatchRequest>;
+export type CloseBatchRequest = z.input<typeof CloseBatchRequest>;
 export type CloseBatchAnswer = z.infer<typeof CloseBatchAnswer>;
 export type BatchReportRequest = z.infer<typeof BatchReportRequest>;
 export type BatchGroup = z.infer<typeof BatchGroup>;

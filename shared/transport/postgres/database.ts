@@ -100,7 +100,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const address = parseAddress(options.url);
   const deadlineMs = options.deadlineMs ?? 30_000;
   const { passwordFile } = options;
-  const pool = (max: number): postgres.Sql<Types> =>
+  const pool = (max: number, pipeline: number): postgres.Sql<Types> =>
     postgres({
       host: address.host,
       port: address.port,
@@ -112,7 +112,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         return new TextDecoder().decode(password.reveal());
       },
       ssl: options.tls ? readTls(options.tls, address.host) : false,
-      ...UNTYPED,
+      ...untyped(pipeline),
       max,
       connect_timeout: Math.ceil((options.connectTimeoutMs ?? 5_000) / 1000),
       idle_timeout: 0,
@@ -150,17 +150,30 @@ export function openDatabase(options: DatabaseOptions): Database {
     });
   const all = options.max ?? 8;
   // QUIRK(postgres 3.4.9): a BEGIN that is sent behind another query on a connection is refused as UNSAFE_TRANSACTION once
-  // `max_pipeline` is reached, which here is at once. So single queries have connections of their own.
+  // `max_pipeline` is reached, for single queries at once. So these have connections of their own.
   const single = Math.max(1, Math.floor(all / 4));
-  const transactions = pool(Math.max(1, all - single));
-  return new PooledDatabase(transactions, all === 1 ? transactions : pool(single), deadlineMs);
+  if (all === 1) {
+    const both = pool(1, SINGLE_PIPELINE);
+    return new PooledDatabase(both, both, deadlineMs);
+  }
+  return new PooledDatabase(
+    pool(all - single, TRANSACTION_PIPELINE),
+    pool(single, SINGLE_PIPELINE),
+    deadlineMs,
+  );
 }
 
+/** Options that the library has and its types have not; without them the environment would be asked. */
+function untyped(pipeline: number): object {
+  return { sslnegotiation: null, max_pipeline: pipeline };
+}
+/** At most one query is sent behind another that may be waiting for a lock (0 breaks the library's transactions). */
+const SINGLE_PIPELINE = 1;
 /**
- * Options that the library has and its types have not; without them the environment would be asked. At most one query is
- * sent behind another that may be waiting for a lock (0 breaks the library's transactions).
+ * Statements of one transaction that are sent before the first is answered. They wait for one another anyway, and go in one
+ * packet: a packet costs both sides more than what is in it.
  */
-const UNTYPED: object = { sslnegotiation: null, max_pipeline: 1 };
+const TRANSACTION_PIPELINE = 16;
 /** The library takes an empty password for none given and looks into PGPASSWORD. */
 const NO_PASSWORD = () => "";
 
