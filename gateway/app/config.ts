@@ -1,6 +1,7 @@
 /** The one configuration file of a gateway, as a strict schema: an unknown key, a wrong type or a dangling name is refused. */
 
 import { z } from "zod";
+import { FileEventLogConfig } from "shared/log/writer/config.ts";
 import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
@@ -169,6 +170,8 @@ export const GatewayConfig = z.strictObject({
     /** Longest wait for what is in flight. */
     timeoutMs: Milliseconds.default(20_000),
   }).prefault({}),
+  /** The tamper-evident log of this gateway. Without it a warning at each start. */
+  eventLog: FileEventLogConfig.optional(),
   log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).default("info") }).prefault({}),
 }).superRefine((config, context) => {
   const names = new Set<string>();

@@ -2,7 +2,12 @@
 
 import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import { logPage } from "shared/log/page.ts";
+import { resolveEventLog } from "shared/log/writer/config.ts";
+import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
+import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { certificateFingerprint, verifyCertificate } from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
@@ -17,7 +22,7 @@ import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
-import { readConfig } from "./config_file.ts";
+import { besideConfig, readConfig } from "./config_file.ts";
 import { Exchange, rawProblem } from "./exchange.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { makePools } from "./pools.ts";
@@ -67,7 +72,8 @@ const MALFORMED: Readonly<Record<"overflow" | "timeout" | "malformed", readonly 
 export async function startGateway(configPath: string, dependencies: GatewayDependencies): Promise<Gateway> {
   const config = await readConfig(configPath, GatewayConfig);
   const material = await readMaterial(configPath, config);
-  const gateway = new RunningGateway(configPath, config, material, dependencies);
+  const events = await openEvents(configPath, config, dependencies);
+  const gateway = new RunningGateway(configPath, config, material, dependencies, events);
   try {
     await gateway.start();
   } catch (error) {
@@ -81,6 +87,17 @@ export async function startGateway(configPath: string, dependencies: GatewayDepe
 export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLOCK): Promise<void> {
   const config = await readConfig(configPath, GatewayConfig);
   await checkCanaries(await readMaterial(configPath, config), clock, verifyCertificate);
+}
+
+async function openEvents(
+  configPath: string,
+  { eventLog, listen }: GatewayConfig,
+  { logger, clock = SYSTEM_CLOCK }: GatewayDependencies,
+): Promise<EventLog> {
+  if (eventLog === undefined) return noEventLog(logger);
+  const config = resolveEventLog(eventLog, (path) => besideConfig(configPath, path));
+  const process = `gateway ${authorityOf(listen.address, listen.port)}`;
+  return await openFileEventLog(config, { process, clock, logger });
 }
 
 class RunningGateway implements Gateway {
@@ -105,9 +122,10 @@ class RunningGateway implements Gateway {
     readonly config: GatewayConfig,
     readonly material: Material,
     readonly dependencies: GatewayDependencies,
+    readonly events: EventLog,
   ) {
     this.#clock = dependencies.clock ?? SYSTEM_CLOCK;
-    this.#telemetry = new Telemetry(dependencies.logger, this.#clock);
+    this.#telemetry = new Telemetry(dependencies.logger, this.#clock, events);
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
     this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config);
@@ -170,14 +188,18 @@ class RunningGateway implements Gateway {
       record: this.#record,
       now: this.#clock.now(),
     });
+    const { events } = this;
+    await events.record("gateway.canaries-proven", { actor: events.self });
     this.#telemetry.logger.info("canaries-proven", { proven });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
     this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
       telemetry: this.#telemetry,
-      ready: () => this.#phase === "serving",
+      ready: () => this.#phase === "serving" && events.writable,
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
+      log: events.page && logPage({ process: "the gateway", ...events.page, now: () => this.#clock.now() }),
     });
     this.#reportRevocation(this.material);
+    await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -226,7 +248,7 @@ class RunningGateway implements Gateway {
     try {
       return await this.#peers.verify(chain);
     } catch (error) {
-      this.#telemetry.logger.error("verification-fault", { error });
+      this.#telemetry.fault("verification-fault", { error });
       return { kind: "refuse", reason: "verification-fault" } as const;
     }
   }
@@ -276,6 +298,8 @@ class RunningGateway implements Gateway {
       }
       return void outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
     }
+    // What it refuses could not be entered: it refuses everything until it can.
+    if (!this.events.writable) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
     const read = readStrictly({
       httpVersion: incoming.httpVersion,
       method: incoming.method ?? "",
@@ -303,6 +327,20 @@ class RunningGateway implements Gateway {
   }
 
   async reload(): Promise<void> {
+    try {
+      await this.#reload();
+    } catch (error) {
+      const { events } = this;
+      events.tell("gateway.reload-refused", {
+        actor: events.self,
+        outcome: "refused",
+        reason: codeOf(error),
+      });
+      throw error;
+    }
+  }
+
+  async #reload(): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
     const material = await readMaterial(this.configPath, config);
     await checkCanaries(material, this.#clock, this.#peers.verifier);
@@ -311,16 +349,20 @@ class RunningGateway implements Gateway {
       // Pools are made at start; a route to a new one waits for the restart.
       if (!this.#pools.has(route.upstream)) {
         this.#telemetry.logger.warning("reload-needs-restart", { changed: ["upstreams"] });
-        return;
+        return await this.events.record("gateway.reload-partial", { actor: this.events.self });
       }
     }
+    await this.events.record("gateway.reloaded", { actor: this.events.self });
     this.#policy = policy;
     this.#peers.replaceTrust(material.trust);
     this.#listener?.renew(material.listener);
     this.#reportRevocation(material);
-    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
+    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "eventLog", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
-    if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
+    if (changed.length > 0) {
+      this.events.tell("gateway.reload-partial", { actor: this.events.self });
+      this.#telemetry.logger.warning("reload-needs-restart", { changed });
+    }
     this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
   }
 
@@ -331,6 +373,8 @@ class RunningGateway implements Gateway {
   async #drain(): Promise<boolean> {
     this.#phase = "draining";
     this.#telemetry.ready(false);
+    // An end is no effect that could be refused: it is told.
+    this.events.tell("gateway.draining", { actor: this.events.self });
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
     const listener = this.#listener;
     let clean = true;
@@ -348,6 +392,8 @@ class RunningGateway implements Gateway {
       listener.destroyAll();
     }
     await this.#closeRest();
+    this.events.tell("gateway.drained", { actor: this.events.self, outcome: clean ? "done" : "failed" });
+    await this.events.stop();
     this.#telemetry.logger.info("drained", { clean, inFlight: this.#inFlight });
     return clean;
   }
@@ -358,6 +404,7 @@ class RunningGateway implements Gateway {
     this.#listener?.destroyAll();
     await this.#listener?.ended;
     await this.#closeRest();
+    await this.events.stop();
   }
 
   async #closeRest(): Promise<void> {

@@ -172,6 +172,29 @@ export const EVENTS = {
     "Old nonces could not be deleted; replays stay refused.",
     { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
   ),
+  "attestation.senders-reloaded": row(
+    "attestation",
+    ["senders.reloaded", "senders.not-reloaded"],
+    "Senders and their keys were exchanged; failed: the old ones stay.",
+    { outcomes: ["done", "failed"], reasons: ["error-code"] },
+  ),
+  "attestation.reload-partial": row(
+    "attestation",
+    ["reload.needs-restart"],
+    "A part of the new configuration waits for a restart.",
+    { severity: "warning" },
+  ),
+  "attestation.revocations-published": row(
+    "attestation",
+    ["revocations.published"],
+    "A new list of revoked card certificates was signed.",
+  ),
+  "attestation.revocations-kept": row(
+    "attestation",
+    ["revocations.not-renewed"],
+    "The list of revoked card certificates could not be renewed; the last one serves as long as it holds.",
+    { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
+  ),
   "attestation.gateway-refused": row(
     "attestation",
     ["gateway.refused"],
@@ -213,10 +236,44 @@ export const EVENTS = {
       reasons: ["error-code"],
     },
   ),
+  "attestation.request-repeated": row(
+    "attestation",
+    ["request.repeated"],
+    "A request that was answered before got the same answer again.",
+    { actor: ["sender"] },
+  ),
   "attestation.batch-created": row("attestation", ["batch.created"], "A batch with its serials was made.", {
     ...EFFECT,
     subject: ["batch"],
   }),
+  "attestation.batch-opened": row("attestation", ["batch.opened"], "A batch that was held goes on.", {
+    ...EFFECT,
+    subject: ["batch"],
+  }),
+  "attestation.batch-stopped": row(
+    "attestation",
+    ["batch.stopped"],
+    "A batch is held, because too many of its cards failed.",
+    { severity: "warning", actor: ["sender"], subject: ["batch"], reasons: ["error-code"] },
+  ),
+  "attestation.batch-not-judged": row(
+    "attestation",
+    ["batch.not-judged"],
+    "A batch could not be judged after a card of it failed; the next one makes up for it.",
+    {
+      severity: "warning",
+      actor: ["sender"],
+      subject: ["batch"],
+      outcomes: ["failed"],
+      reasons: ["error-code"],
+    },
+  ),
+  "attestation.batch-closed": row(
+    "attestation",
+    ["batch.closed"],
+    "A batch is closed, and its records are signed.",
+    { ...EFFECT, subject: ["batch"] },
+  ),
   "attestation.keys-released": row(
     "attestation",
     ["card.keys-released"],
@@ -231,14 +288,20 @@ export const EVENTS = {
   ),
   "attestation.card-attested": row(
     "attestation",
-    ["card.attested"],
-    "The issuer's key has signed a card's certificate.",
+    ["card.key-seen", "card.attested"],
+    "The issuer's key has signed a card's certificate; intended: a card's key is checked, and will be signed.",
     { ...EFFECT, subject: ["card"] },
   ),
   "attestation.card-attested-again": row(
     "attestation",
     ["card.attestation-repeated"],
     "A certificate that exists was given out again; nothing was signed.",
+    { ...EFFECT, subject: ["card"] },
+  ),
+  "attestation.card-installed": row(
+    "attestation",
+    ["card.installed"],
+    "A card holds its certificate.",
     { ...EFFECT, subject: ["card"] },
   ),
   "attestation.card-closed": row(
@@ -270,11 +333,25 @@ export const EVENTS = {
   "station.package": row("station", ["package"], "The package that the station loads on cards.", {
     subject: ["package"],
   }),
-  "station.card": row("station", ["card"], "A card was presented: done when it is attested.", {
-    actor: ["operator", "process"],
-    subject: ["card"],
-    outcomes: ["done", "refused", "failed"],
+  "station.card": row(
+    "station",
+    ["card"],
+    "A card was presented: intended before it is changed, done when it is attested.",
+    {
+      actor: ["operator", "process"],
+      subject: ["card", "chip"],
+      outcomes: ["intended", "done", "refused", "failed"],
+      reasons: ["error-code"],
+    },
+  ),
+  "station.stopped": row("station", ["stopped"], "No card is begun until a person says so.", {
+    severity: "warning",
+    actor: ["process"],
     reasons: ["error-code"],
+  }),
+  "station.resumed": row("station", ["resumed"], "A person said that stopped work goes on.", {
+    severity: "warning",
+    actor: ["operator"],
   }),
   "station.service-lost": row(
     "station",
@@ -336,4 +413,5 @@ export const LINES_WITHOUT_EVENT: Readonly<Record<string, string>> = {
   "card-inserted": "the card's outcome is the event",
   "card-removed": "the card's outcome is the event",
   "step": "the card's outcome is the event",
+  "waiting": "the card's outcome is the event",
 };

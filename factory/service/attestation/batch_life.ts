@@ -24,7 +24,16 @@ import type { BatchStatements, StoredRecord } from "../../transport/issuance_sto
 import type { BatchRecord } from "../../transport/issuance_store/records.ts";
 import type { IssuanceTransaction, RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, type Done, done, isRefusal, signedRequest } from "./context.ts";
+import {
+  type About,
+  type AttestationContext,
+  batchOf,
+  type Done,
+  done,
+  entryOf,
+  isRefusal,
+  signedRequest,
+} from "./context.ts";
 
 /** Records that are read, signed and stored together. */
 const SIGN_TOGETHER = 200;
@@ -41,6 +50,7 @@ export function openBatch(
   stamp: RequestStamp,
   { batch: name, reason }: OpenBatchRequest,
 ): Promise<OpenBatchAnswer | Refusal> {
+  const about: About = { event: "attestation.batch-opened", subject: batchOf(name) };
   return signedRequest(
     context,
     stamp,
@@ -63,8 +73,10 @@ export function openBatch(
       return done(
         { batch: name, state: "open" },
         () => context.log.info("batch.opened", { batch: name, reason, sender }),
+        [entryOf(stamp, about)],
       );
     },
+    about,
   );
 }
 
@@ -90,8 +102,13 @@ export async function judgeBatch(context: AttestationContext, name: string, send
       reason,
       shared,
     });
+    await transaction.enter(context.events, [{
+      event: "attestation.batch-stopped",
+      facts: { actor: { kind: "sender", identifier: sender }, subject: batchOf(name), reason: verdict.code },
+    }]);
     return { code: verdict.code, reason, shared };
   });
+  context.events.committed();
   if (stopped) context.log.warning("batch.stopped", { batch: name, ...stopped });
 }
 
@@ -109,6 +126,7 @@ export async function closeBatch(
   const missing = typeof request.missing === "string"
     ? request.missing
     : request.missing.map((serial) => parseInt(serial, 16));
+  const about: About = { event: "attestation.batch-closed", subject: batchOf(name) };
   const first = await signedRequest(
     context,
     stamp,
@@ -116,8 +134,11 @@ export async function closeBatch(
     (transaction) => transaction.batch(name, false),
     async (transaction, batch): Promise<Done<ClosingDecision> | Refusal> => {
       const decision = await decide(transaction, batch, missing, reason);
-      return decision.kind === "refuse" ? decision : { answer: decision, final: false };
+      if (decision.kind === "refuse") return decision;
+      const entries = decision.kind === "accept" ? [entryOf(stamp, about, "intended")] : [];
+      return { answer: decision, final: false, entries };
     },
+    about,
   );
   if (first.kind === "refuse") return first;
   if (first.kind !== "accept") return await answer(context, first);
@@ -134,8 +155,10 @@ export async function closeBatch(
       sender: stamp.sender,
       issuerPublicKey,
     });
+    await transaction.enter(context.events, [entryOf(stamp, about)]);
     return decision;
   });
+  context.events.committed();
   if (isRefusal(last)) return last;
   if (last.kind === "accept") context.log.info("batch.closed", { batch: name, reason, sender: stamp.sender });
   return await answer(context, last);

@@ -13,7 +13,7 @@ import type { Refusal } from "../../domain/issuance/refusals.ts";
 import { mayReserve } from "../../domain/issuance/reservation.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, done, signedRequest } from "./context.ts";
+import { type AttestationContext, cardOf, done, entryOf, signedRequest } from "./context.ts";
 import { sealForStation } from "./station_seal.ts";
 
 /**
@@ -44,7 +44,7 @@ export async function reserve(
           serial,
           again,
           sender: stamp.sender,
-        }));
+        }), [entryOf(stamp, { event: "attestation.card-reserved", subject: cardOf(serial) })]);
     };
     return await signedRequest(
       context,
@@ -87,6 +87,7 @@ export async function reserve(
         }, stamp.requestSha256);
         return await answered(id, decision.serial, false);
       },
+      { event: "attestation.card-reserved" },
     );
   } finally {
     privateKey.wipe();
