@@ -148,6 +148,8 @@ export class Sequencer {
           await this.#step(led);
           failures = 0;
         }
+        // What was entered until the stop is published with it.
+        await this.#step(led);
       } catch (error) {
         if (!await this.#mayPass(await this.#verdict(error, fence))) return;
         failures++;
