@@ -27,7 +27,7 @@ export async function cardKeys(
   const { key } = chipIdentity(request.chip, false);
   const about: About = {
     event: "attestation.keys-released",
-    subject: { kind: "chip", identifier: key },
+    subject: { kind: "chip", identifier: request.chip.cplc ?? request.chip.keyDiversificationData },
   };
   const allowed = await signedRequest(
     context,
