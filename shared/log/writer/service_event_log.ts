@@ -1,5 +1,6 @@
 /** The log of a service: its sequence is in the service's database, its key in the service's token. */
 
+import { CodedError, codeOf, defineErrors } from "../../base/errors.ts";
 import type { Hsm } from "../../transport/hsm.ts";
 import type { Database, TransactionSql } from "../../transport/postgres/database.ts";
 import { readSecretFile } from "../../transport/secret_file.ts";
@@ -19,7 +20,18 @@ class OpenServiceEventLog extends OpenEventLog<ServiceLog> implements ServiceEve
   async inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<void> {
     if (entries.length === 0) return;
     const leaves = await Promise.all(entries.map(({ event, facts }) => this.recorder.entry(event, facts)));
-    await this.log.appendInTransaction(sql, ...leaves);
+    try {
+      await this.log.appendInTransaction(sql, ...leaves);
+    } catch (error) {
+      // What a transaction is run again for stays what it is; everything else means that there is no entry.
+      if (error instanceof CodedError && error.row.retry || codeOf(error) === "LOG_STOPPED") throw error;
+      throw new CodedError(
+        "EVENT_LOG_UNWRITABLE",
+        "Cannot enter this in the log: nothing is done",
+        {},
+        error,
+      );
+    }
   }
 
   committed(): void {
@@ -50,3 +62,13 @@ export async function openServiceEventLog(
     surroundings,
   );
 }
+
+defineErrors({
+  EVENT_LOG_UNWRITABLE: {
+    fault: "service",
+    retry: true,
+    http: 503,
+    next:
+      "Look at the database's log tables (docs/log.md): nothing is issued while an entry cannot be written.",
+  },
+});
