@@ -1,8 +1,9 @@
 /** What a gateway may not do without its entry, and what a flood of refusals leaves in its log. */
 
 import assert from "node:assert/strict";
-import { codeOf } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import { parseLeaf } from "shared/log/leaf.ts";
+import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import { fileLogVerifierKey } from "shared/log/writer/file_event_log.ts";
 import { LogReader } from "shared/log/reader.ts";
 import { parseTrust, trustPolicy } from "shared/log/trust.ts";
@@ -91,4 +92,42 @@ Deno.test("a gateway whose log is another's does not serve", async () => {
     startTestGateway({ edit }),
     (error) => /^LOG_/.test(codeOf(error)),
   );
+});
+
+Deno.test("a gateway that cannot enter anything forwards nothing and takes no new configuration", async () => {
+  let forwarded = 0;
+  const upstream = await startUpstream((_, response) => {
+    forwarded++;
+    response.end();
+  });
+  let full = false;
+  const events: EventLog = {
+    ...NO_EVENT_LOG,
+    get writable() {
+      return !full;
+    },
+    record: () =>
+      full
+        ? Promise.reject(new CodedError("LOG_FILE", "Cannot append: the disk is full"))
+        : Promise.resolve(),
+  };
+  const test = await startTestGateway({ upstreams: [{ url: upstream.url }], events });
+  try {
+    assert.equal((await ask(test.port)).status, 200);
+    assert.equal(forwarded, 1);
+    full = true;
+    const seen = await ask(test.port);
+    assert.equal(seen.status, 503);
+    assert.ok(seen.headers["retry-after"]);
+    assert.equal((await test.admin("/readyz")).status, 503);
+    const text = await Deno.readTextFile(test.configPath);
+    await Deno.writeTextFile(test.configPath, text.replace("/things/{thing}", "/others/{thing}"));
+    await assert.rejects(test.gateway.reload(), { code: "LOG_FILE" });
+    full = false;
+    assert.equal((await ask(test.port)).status, 200, "the old routes stay");
+    assert.equal(forwarded, 2);
+  } finally {
+    await test.close();
+    await upstream.close();
+  }
 });

@@ -28,11 +28,13 @@ import { checkCanaries, compilePolicy, type Material, readMaterial } from "./mat
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
-/** What a gateway is given; tests replace the clock, and the verifier by a broken one. */
+/** What a gateway is given; tests replace the clock, the verifier by a broken one, and the log by a full one. */
 export interface GatewayDependencies {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly verifier?: Verifier;
+  /** Instead of the log that the configuration names. */
+  readonly events?: EventLog;
 }
 
 /** A gateway that serves. */
@@ -72,7 +74,7 @@ const MALFORMED: Readonly<Record<"overflow" | "timeout" | "malformed", readonly 
 export async function startGateway(configPath: string, dependencies: GatewayDependencies): Promise<Gateway> {
   const config = await readConfig(configPath, GatewayConfig);
   const material = await readMaterial(configPath, config);
-  const events = await openEvents(configPath, config, dependencies);
+  const events = dependencies.events ?? await openEvents(configPath, config, dependencies);
   const gateway = new RunningGateway(configPath, config, material, dependencies, events);
   try {
     await gateway.start();
