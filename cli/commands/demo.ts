@@ -5,6 +5,7 @@ import { liveScreen, plainScreen } from "factory/app/screen/live_screen.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { ensureComponents, ensurePkcs11Binding, installLine } from "../components.ts";
 import { runDemo } from "../demo/demo.ts";
+import { logsLine } from "../demo/logs.ts";
 import { table } from "../demo/table.ts";
 import { HOME } from "../home.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
@@ -84,15 +85,17 @@ export function registerDemo(program: Command): void {
             ]),
           ]),
         );
-        const { attested, failed, gatewayFailovers } = shown;
+        const { attested, failed, gatewayFailovers, logs } = shown;
         say(
           options,
           `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
-            `gateway A was stopped half-way; requests that went to B instead: ${gatewayFailovers}.`,
+            `gateway A was stopped half-way; requests that went to B instead: ${gatewayFailovers}.\n${
+              logsLine(logs)
+            }`,
         );
         if (options.keep && !options.real) say(options, `\n${howToTalk(shown.spine)}`);
-        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds });
-        return failed === 0 ? 0 : 1;
+        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds, logs });
+        return failed === 0 && logs.every(({ verified }) => verified) ? 0 : 1;
       } finally {
         if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
       }

@@ -45,6 +45,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
   // Port 0 takes a free one, which canaries connect to as well: then the whole host is the peer.
   const address = (host: string, port: number) =>
     `${host.includes(":") ? `[${host}]` : host}${port === 0 ? "" : `:${port}`}`;
+  const at = (path: string) => path.startsWith("/") ? path : `${folder}/${path}`;
   const { serverName } = config.canaries;
   const upstreams = Object.values(config.upstreams).flatMap(({ instances }) =>
     instances.flatMap(({ url, health }) => [url, ...(health ? [health] : [])].map(hostAndPort))
@@ -62,7 +63,11 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     ...Object.values(config.upstreams).flatMap(({ tls }) =>
       tls ? [tls.certificate, tls.key, ...tls.authorities] : []
     ),
-  ].map((path) => path.startsWith("/") ? path : `${folder}/${path}`);
+    ...(config.eventLog ? [config.eventLog.keyFile, config.eventLog.pseudonymKeyFile] : []),
+  ].map(at);
+  const written = config.eventLog
+    ? [at(config.eventLog.folder), at(config.eventLog.sequenceFile).replace(/\/[^/]*$/, "")]
+    : [];
   return {
     [STANDARD.gatewayA.listen]: [
       address(config.listen.address, config.listen.port),
@@ -80,6 +85,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     [STANDARD.attestationB.admin]: upstreams,
     [`${STANDARD_FOLDER}/gateway-a`]: [file, ...files],
     [`${STANDARD_FOLDER}/pki`]: files,
+    [`${STANDARD_FOLDER}/event-logs/gateway-a`]: written,
   };
 }
 

@@ -55,6 +55,8 @@ export function howToTalk({ folder, addresses, databaseUrl }: SpineDescriptor): 
     `  metrics       curl http://${addresses.gatewayA.admin}/metrics   http://${addresses.attestationA.admin}/metrics`,
     `  database      psql ${databaseUrl}`,
     `  logs          ${folder}/logs`,
+    `  event log     ./rk log show ${folder}/event-logs/attestation/log --trust ${folder}/event-logs/attestation.trust.json`,
+    `                http://${addresses.attestationA.admin}/log   http://${addresses.gatewayA.admin}/log`,
     "  release key   ./rk hsm keys",
     "  package       ./rk package sign recovery_key.cap --out recovery_key.signed.json",
     "  batch         ./rk profile template recovery-key > profile.json",

@@ -154,7 +154,7 @@ function permissions(
     [STANDARD.gatewayB.listen]: gateways,
     [STANDARD_VIRTUAL_READERS]: virtualReaders?.split(",") ?? [],
     [STANDARD_PCSC_LIBRARY]: libraryCandidates(),
-    [`${STANDARD_FOLDER}/station`]: state,
+    [`${STANDARD_FOLDER}/station`]: [state, ...configuration.eventLog ?? []],
     [`${STANDARD_FOLDER}/station/station.yaml`]: [stationFile, folder],
     [`${STANDARD_FOLDER}/pki`]: spine ? `${spine.folder}/pki` : tls,
     [`${STANDARD_FOLDER}/batch.json`]: [...files],
@@ -171,18 +171,32 @@ interface StationFacts {
   readonly gateways?: string[];
   readonly tls?: Record<string, string>;
   readonly stateFolder?: string;
+  /** Where the log is written, and its keys. */
+  readonly eventLog?: string[];
 }
 
 /** What the permission set needs of a station's configuration; the station itself checks it and says what is wrong. */
 function readStation(file: string): StationFacts {
   try {
-    const value = parse(Deno.readTextFileSync(file)) as StationFacts & { gateways?: string[] };
+    const value = parse(Deno.readTextFileSync(file)) as Omit<StationFacts, "eventLog"> & {
+      eventLog?: Record<"folder" | "sequenceFile" | "keyFile" | "pseudonymKeyFile", string>;
+    };
     const folder = file.replace(/\/[^/]*$/, "");
     const at = (path: string) => path.startsWith("/") ? path : `${folder}/${path}`;
     return {
       gateways: (value.gateways ?? []).map((url) => new URL(url).host),
       tls: Object.fromEntries(Object.entries(value.tls ?? {}).map(([key, path]) => [key, at(path)])),
       ...(value.stateFolder ? { stateFolder: at(value.stateFolder) } : {}),
+      ...(value.eventLog
+        ? {
+          eventLog: [
+            at(value.eventLog.folder),
+            at(value.eventLog.sequenceFile).replace(/\/[^/]*$/, ""),
+            at(value.eventLog.keyFile),
+            at(value.eventLog.pseudonymKeyFile),
+          ],
+        }
+        : {}),
     };
   } catch {
     return {};

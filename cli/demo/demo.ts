@@ -14,6 +14,7 @@ import { createBatch } from "../spine/batch.ts";
 import { blankCards } from "../spine/card_maker.ts";
 import { type Spine, startSpine } from "../spine/spine.ts";
 import { startFeeder } from "./feeder.ts";
+import { type DemoLog, verifyLogs } from "./logs.ts";
 import { type LineCard, runLine } from "./line.ts";
 import { demoProfile } from "./profile.ts";
 import { pcscReaders, type Readers, virtualReaders } from "./readers.ts";
@@ -53,6 +54,7 @@ export interface DemoResult {
   readonly attested: number;
   readonly failed: number;
   readonly gatewayFailovers: number;
+  readonly logs: readonly DemoLog[];
 }
 
 /** Runs the demo. Whatever it started is stopped, unless it is kept. */
@@ -107,6 +109,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
+    const logs = await verifyLogs(folder);
     if (options.keep) await spine.publish();
     await options.inspect?.(spine, line.cards, readers);
     if (options.keep && !options.real) {
@@ -119,6 +122,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       attested,
       failed: table.length - attested,
       gatewayFailovers: line.failovers,
+      logs,
     };
   } finally {
     await readers?.stop();

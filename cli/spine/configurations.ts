@@ -1,6 +1,7 @@
 /** The configuration files of a spine's processes, written from one description of the spine. */
 
 import { stringify } from "yaml";
+import type { EventLogSections } from "./event_logs.ts";
 import { portOf, type SpineAddresses } from "./layout.ts";
 import type { SenderPublicKeys } from "./sender_keys.ts";
 
@@ -35,14 +36,25 @@ export async function writeConfigurations(
   addresses: SpineAddresses,
   backends: Backends,
   senders: Senders,
+  logs: EventLogSections,
 ): Promise<void> {
+  const logged = (value: object, eventLog: unknown) => ({ ...value, eventLog });
   const write = (file: string, value: unknown) =>
     Deno.writeTextFile(`${folder}/${file}`, HEADER + stringify(value, { lineWidth: 0 }), { mode: 0o600 });
-  await write("gateway-a/config.yaml", gateway("a", addresses));
-  await write("gateway-b/config.yaml", gateway("b", addresses));
-  await write("attestation-a/config.yaml", attestation("a", addresses, backends, senders));
-  await write("attestation-b/config.yaml", attestation("b", addresses, backends, senders));
-  await write("station/station.yaml", client(folder, addresses, "station", LOCAL_STATION));
+  await write("gateway-a/config.yaml", logged(gateway("a", addresses), logs["gateway-a"]));
+  await write("gateway-b/config.yaml", logged(gateway("b", addresses), logs["gateway-b"]));
+  await write(
+    "attestation-a/config.yaml",
+    logged(attestation("a", addresses, backends, senders), logs.attestation),
+  );
+  await write(
+    "attestation-b/config.yaml",
+    logged(attestation("b", addresses, backends, senders), logs.attestation),
+  );
+  await write(
+    "station/station.yaml",
+    logged(client(folder, addresses, "station", LOCAL_STATION), logs.station),
+  );
   await write("batch-manager/client.yaml", client(folder, addresses, "batch-manager", LOCAL_BATCH_MANAGER));
 }
 
@@ -60,7 +72,7 @@ const STATIONS = "urn:recovery-key:station:*";
 const WALLETS = "urn:recovery-key:wallet:*";
 const BATCH_MANAGERS = "urn:recovery-key:batch-manager:*";
 
-function gateway(instance: "a" | "b", addresses: SpineAddresses): unknown {
+function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
   const own = instance === "a" ? addresses.gatewayA : addresses.gatewayB;
   const at = (address: string) => ({ address: address.split(":")[0]!, port: portOf(address) });
   const canary = (kind: string) => ({ certificate: `canary-${kind}.crt`, key: `canary-${kind}.key` });
@@ -136,7 +148,7 @@ function attestation(
   addresses: SpineAddresses,
   backends: Backends,
   senders: Senders,
-): unknown {
+): object {
   const own = instance === "a" ? addresses.attestationA : addresses.attestationB;
   const authority = (name: string) => ({
     authority: `../pki/${name}.crt`,
@@ -172,7 +184,7 @@ function attestation(
 }
 
 /** Configuration of a sender: a station, or whoever manages batches. */
-function client(folder: string, addresses: SpineAddresses, own: string, name: string): unknown {
+function client(folder: string, addresses: SpineAddresses, own: string, name: string): object {
   return {
     name,
     gateways: [addresses.gatewayA, addresses.gatewayB].map(({ listen }) => `https://${listen}`),

@@ -52,6 +52,7 @@ export const SPINE_FOLDERS = [
   "station",
   "batch-manager",
   "cards",
+  "event-logs",
   "logs",
 ] as const;
 

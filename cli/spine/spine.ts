@@ -10,6 +10,7 @@ import type { Substitution } from "../process/permissions.ts";
 import { writePrivate } from "../paths.ts";
 import { openToken, type OwnPostgres, ownPostgres, type Token } from "./backends.ts";
 import { writeConfigurations } from "./configurations.ts";
+import { provisionEventLogs } from "./event_logs.ts";
 import {
   type Endpoint,
   freeAddresses,
@@ -107,11 +108,19 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       ? postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`
       : `postgres://${new URL(postgres!.url).username}@${proxy}${new URL(postgres!.url).pathname}`;
     const tls = proxy === undefined ? postgres?.tls : undefined;
-    await writeConfigurations(folder, addresses, {
-      databaseUrl,
-      ...(tls ? { databaseTls: { authority: tls.caFile, certificate: tls.certFile, key: tls.keyFile } } : {}),
-      hsm: token.configuration,
-    }, senders);
+    await writeConfigurations(
+      folder,
+      addresses,
+      {
+        databaseUrl,
+        ...(tls
+          ? { databaseTls: { authority: tls.caFile, certificate: tls.certFile, key: tls.keyFile } }
+          : {}),
+        hsm: token.configuration,
+      },
+      senders,
+      await provisionEventLogs(folder, token.hsm),
+    );
     const specs = serviceSpecs(options, addresses, token, databaseUrl, tls);
     // The first service brings the schema up to date; the others find it done.
     tell("attestation services");
@@ -195,6 +204,7 @@ function instanceSubstitution(
   return {
     [STANDARD_FOLDER]: folder,
     [`${STANDARD_FOLDER}/${kind}-a`]: `${folder}/${kind}-${instance}`,
+    [`${STANDARD_FOLDER}/event-logs/gateway-a`]: `${folder}/event-logs/gateway-${instance}`,
     [standard.listen]: own.listen,
     [standard.admin]: own.admin,
   };

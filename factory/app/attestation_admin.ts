@@ -1,4 +1,4 @@
-/** Health and metrics, on loopback and without TLS: nothing here is secret, nothing here changes anything. */
+/** Health, metrics and the newest entries of the log, on loopback and without TLS: nothing here is secret, nothing here changes anything. */
 
 import { Hono } from "hono";
 import { CodedError } from "shared/base/errors.ts";
@@ -18,6 +18,7 @@ export function openAdmin(
   address: { hostname: string; port: number },
   metrics: AttestationMetrics,
   ready: () => Promise<Readiness>,
+  log?: Hono,
 ): AdminListener {
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ alive: true }));
@@ -29,6 +30,7 @@ export function openAdmin(
     c.header("content-type", metrics.registry.contentType);
     return c.body(await metrics.registry.metrics());
   });
+  if (log !== undefined) app.route("/log", log);
   try {
     const server = Deno.serve({ ...address, onListen: () => {} }, app.fetch);
     return { address: `${address.hostname}:${server.addr.port}`, close: () => server.shutdown() };

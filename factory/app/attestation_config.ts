@@ -5,6 +5,7 @@ import { isCollection, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { CodedError } from "shared/base/errors.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
+import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import { FACTORY_HOST_PREFIX } from "../domain/issuance/host_certificate.ts";
 import "./attestation_errors.ts";
 
@@ -93,6 +94,8 @@ export const AttestationConfigFile = z.strictObject({
     /** Signs the records of cards and batches. */
     record: z.string().min(1).default("record"),
   }).prefault({}),
+  /** The tamper-evident log of this service: the same section in every instance. Without it a warning at each start. */
+  eventLog: ServiceEventLogConfig.optional(),
   senders: z.array(Sender).min(1),
   /** Card serials of this factory, both included; another factory has other ones. */
   serials: z.strictObject({ first: hexBytes(4), last: hexBytes(4) }),
@@ -202,9 +205,10 @@ function withAbsolutePaths(file: string, config: AttestationConfig): Attestation
     authority: at(entry.authority),
     revocationList: at(entry.revocationList),
   });
-  const { tls, database, hsm } = config;
+  const { tls, database, hsm, eventLog } = config;
   return {
     ...config,
+    ...(eventLog === undefined ? {} : { eventLog: resolveEventLog(eventLog, at) }),
     tls: {
       certificate: at(tls.certificate),
       key: at(tls.key),

@@ -70,7 +70,8 @@ export function watchTlsFiles(
   tls: AttestationConfig["tls"],
   first: TlsFiles,
   log: Logger,
-  changed: (files: TlsFiles) => void,
+  changed: (files: TlsFiles) => Promise<void>,
+  failed: (error: unknown) => void = () => {},
 ): { stop(): void } {
   let { version } = first;
   let busy = false;
@@ -80,11 +81,12 @@ export function watchTlsFiles(
     try {
       const files = await readTlsFiles(tls);
       if (files.version === version) return;
+      await changed(files);
       version = files.version;
-      changed(files);
       log.info("tls.reloaded");
     } catch (error) {
       log.warning("tls.reload-failed", { error });
+      failed(error);
     } finally {
       busy = false;
     }

@@ -10,13 +10,18 @@ import { bodyLimit } from "hono/body-limit";
 import { routePath } from "hono/route";
 import type { TLSSocket } from "node:tls";
 import type { Context, MiddlewareHandler } from "hono";
+import { errorTable } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
+import { SENDER_REASONS } from "shared/log/reasons.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
+import type { Identified } from "shared/log/recorder.ts";
 import { verifyRequest } from "shared/protocol/wire/http_signature.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { AttestationService } from "../service/attestation/attestation_service.ts";
 import { type ConfiguredSender, isRefusal } from "../service/attestation/context.ts";
+import { ISSUANCE_REFUSALS } from "../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../transport/issuance_store/transaction.ts";
 import {
   ANSWER_KEPT_SECONDS,
@@ -57,6 +62,8 @@ export interface AttestationFront {
   readonly senders: ReadonlyMap<string, ConfiguredSender>;
   readonly metrics: AttestationMetrics;
   readonly log: Logger;
+  /** The tamper-evident log: refusals are counted there. */
+  readonly events: EventLog;
   readonly clock?: Clock;
   readonly limits: { readonly inFlight: number; readonly deadlineMs: number };
   /** True once this instance stops. */
@@ -67,7 +74,14 @@ export interface AttestationFront {
 
 interface Env {
   Bindings: HttpBindings;
-  Variables: { identity: SenderIdentity; stamp: RequestStamp; code: string };
+  Variables: {
+    identity: SenderIdentity;
+    gateway: string;
+    stamp: RequestStamp;
+    code: string;
+    /** An entry tells of the outcome already. */
+    entered: boolean;
+  };
 }
 
 /** Makes the application. */
@@ -88,6 +102,7 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
     const code = codeOfFailure(error);
     const level = code === "ATTEST_MALFORMED" ? "info" : "error";
     front.log[level]("request.failed", { path: c.req.path, code, requestId: requestId(c), error });
+    if (level === "error") requestFailed(front, c, code);
     return problemResponse(code);
   });
   app.notFound(() => problemResponse("ATTEST_ROUTE_UNKNOWN"));
@@ -213,6 +228,18 @@ function observed(front: AttestationFront): MiddlewareHandler<Env> {
       front.metrics.observe(route, status, code, (clock.monotonic() - begun) / 1000);
       if (status >= 400) {
         front.log.info("request.refused", { route, status, code, requestId: requestId(c) });
+        const actor = actorOf(c);
+        // A refused decision about a signed request was entered with the request itself.
+        const decided = c.get("stamp") !== undefined && code in ISSUANCE_REFUSALS;
+        if (actor !== undefined && !c.get("entered") && !decided && errorTable().has(code)) {
+          const subject = { kind: "route", identifier: route } as const;
+          front.events.tell("attestation.request-refused", {
+            actor,
+            subject,
+            outcome: "refused",
+            reason: code,
+          });
+        }
       }
     }
   };
@@ -224,6 +251,23 @@ async function problemCode(response: Response): Promise<string> {
   return body.code ?? "other";
 }
 
+/** Who is behind a request, as far as it is known. */
+function actorOf(c: Context<Env>): Identified | undefined {
+  const sender = c.get("identity")?.name;
+  if (sender !== undefined) return { kind: "sender", identifier: sender };
+  const gateway = c.get("gateway");
+  return gateway === undefined ? undefined : { kind: "gateway", identifier: gateway };
+}
+
+function requestFailed(front: AttestationFront, c: Context<Env>, code: string): void {
+  front.events.tell("attestation.request-failed", {
+    actor: actorOf(c) ?? front.events.self,
+    outcome: "failed",
+    reason: code,
+  });
+  c.set("entered", true);
+}
+
 /** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */
 function gatewayOnly(front: AttestationFront): MiddlewareHandler<Env> {
   return async (c, next) => {
@@ -232,8 +276,15 @@ function gatewayOnly(front: AttestationFront): MiddlewareHandler<Env> {
     const verdict = await front.identities.gateway(raw && new Uint8Array(raw));
     if (verdict.kind === "refuse") {
       front.log.warning("gateway.refused", { reason: verdict.reason, address: socket.remoteAddress });
+      front.events.tell("attestation.gateway-refused", {
+        actor: { kind: "address", identifier: socket.remoteAddress ?? "unknown" },
+        outcome: "refused",
+        reason: verdict.reason,
+      });
+      c.set("entered", true);
       return problemResponse("ATTEST_GATEWAY_REFUSED");
     }
+    c.set("gateway", verdict.identity);
     await next();
   };
 }
@@ -255,7 +306,10 @@ function bounded(front: AttestationFront): MiddlewareHandler<Env> {
     });
     try {
       if (await Promise.race([done, deadline]) === "late") {
-        done.catch((error) => front.log.error("request.failed-late", { path: c.req.path, error }));
+        done.catch((error) => {
+          front.log.error("request.failed-late", { path: c.req.path, error });
+          requestFailed(front, c, codeOfFailure(error));
+        });
         return problemResponse("ATTEST_DEADLINE");
       }
     } finally {
@@ -273,6 +327,15 @@ function authenticated(front: AttestationFront): MiddlewareHandler<Env> {
     const verdict = await front.identities.sender(c.req.header(CLIENT_CERT_HEADER));
     const refused = (code: string, reason: string, who?: string) => {
       front.log.warning("sender.refused", { code, reason, sender: who, requestId: requestId(c) });
+      const listed = (SENDER_REASONS as readonly string[]).includes(reason);
+      front.events.tell("attestation.sender-refused", {
+        actor: who === undefined
+          ? { kind: "gateway", identifier: c.var.gateway }
+          : { kind: "sender", identifier: who },
+        outcome: "refused",
+        reason: listed ? reason : code,
+      });
+      c.set("entered", true);
       return problemResponse(code);
     };
     if (verdict.kind === "refuse") return refused("ATTEST_IDENTITY", verdict.reason);

@@ -284,7 +284,7 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
   await t.step("it warns at start of what is not for production", () => {
     const warned = lines.map((line) => JSON.parse(line)).filter((line) => line.event === "not-for-production")
       .map((line) => line.what);
-    assert.deepEqual(warned, ["host-certificates", "senders-from-file"]);
+    assert.deepEqual(warned, ["host-certificates", "senders-from-file", "no-event-log"]);
   });
 
   await t.step("two instances know each other's nonces", async () => {

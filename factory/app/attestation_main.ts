@@ -25,9 +25,10 @@ async function main(args: string[]): Promise<void> {
   Deno.addSignalListener("SIGINT", stop);
   // A file that cannot be used changes nothing: the senders stay as they are.
   Deno.addSignalListener("SIGHUP", () => {
-    readConfig(file).then((text) => running.reload(parseAttestationConfig(file, text))).catch((error) =>
-      log.error("senders.not-reloaded", { error })
-    );
+    readConfig(file).then((text) => running.reload(parseAttestationConfig(file, text))).catch((error) => {
+      log.error("senders.not-reloaded", { error });
+      running.notReloaded(error);
+    });
   });
   console.log(JSON.stringify({ ready: true, listen: running.listen, admin: running.admin }));
 }

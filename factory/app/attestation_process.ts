@@ -1,6 +1,13 @@
 /** One instance of the attestation service, from a checked configuration to a listener that serves. */
 
+import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import type { EventName } from "shared/log/events.ts";
+import { logPage } from "shared/log/page.ts";
+import { DEMONSTRATION_REASONS } from "shared/log/reasons.ts";
+import type { EventFacts } from "shared/log/recorder.ts";
+import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
+import { openServiceEventLog } from "shared/log/writer/service_event_log.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
@@ -12,7 +19,7 @@ import { attestationService } from "../service/attestation/attestation_service.t
 import { certificateSigner } from "../service/attestation/certificate_signer.ts";
 import { recordSigner } from "../service/attestation/record_signer.ts";
 import type { ConfiguredSender } from "../service/attestation/context.ts";
-import { ISSUANCE_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
+import { ATTESTATION_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
 import { IssuanceStore } from "../transport/issuance_store/store.ts";
 import { openAdmin } from "./attestation_admin.ts";
 import { type AttestationConfig, splitAddress } from "./attestation_config.ts";
@@ -41,6 +48,8 @@ export interface RunningAttestation {
    * names it. Requests in work end as they began.
    */
   reload(config: AttestationConfig): Promise<void>;
+  /** Enters that a changed configuration was not taken. */
+  notReloaded(error: unknown): void;
   /** Answers 503 to new work, ends what is in work, closes everything. */
   stop(): Promise<void>;
 }
@@ -51,11 +60,22 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
   const files = await readTlsFiles(config.tls);
   const hsm = await openHsm(config.hsm, log);
   let database: Database | undefined;
+  let events: ServiceEventLog = NO_EVENT_LOG;
   try {
     database = await openIssuanceDatabase(config, log);
+    if (config.eventLog !== undefined) {
+      const surroundings = { process: config.name, clock, logger: log };
+      events = await openServiceEventLog(config.eventLog, database, hsm, surroundings);
+    }
+    const enter = (event: EventName, facts: Omit<EventFacts, "actor"> = {}) =>
+      events.record(event, { actor: events.self, ...facts });
+    await enter("attestation.opened");
     const store = new IssuanceStore(database);
     await store.enterSenders(config.senders);
-    await warnOfDemonstration(config, hsm, database.sql, log);
+    for (const reason of await warnOfDemonstration(config, hsm, database.sql, log)) {
+      const listed = (DEMONSTRATION_REASONS as readonly string[]).includes(reason);
+      if (listed) await enter("attestation.for-demonstration", { reason });
+    }
 
     const senders = new Map<string, ConfiguredSender>(config.senders.map((sender) => [sender.name, sender]));
     const { issuer, transportMaster, record } = config.labels;
@@ -74,6 +94,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
       clock,
       random: SYSTEM_RANDOM,
       log,
+      events,
     });
     let draining = false;
     const metrics = attestationMetrics();
@@ -83,6 +104,7 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
         { name: "database", probe: () => store.ping() },
         { name: "hsm", probe: () => hsm.cmac(transportMaster, PROBE_INPUT) },
         { name: "issuer-key", probe: () => hsm.publicKey(issuer) },
+        { name: "event-log", probe: () => events.writable ? Promise.resolve() : Promise.reject() },
       ],
       () => draining,
       clock,
@@ -94,26 +116,35 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
       senders,
       metrics,
       log,
+      events,
       clock,
       limits: config.limits,
       draining: () => draining,
       ready,
     });
-    const admin = openAdmin(splitAddress(config.admin), metrics, ready);
+    const page = events.page &&
+      logPage({ process: config.name, ...events.page, now: () => clock.now() });
+    const admin = openAdmin(splitAddress(config.admin), metrics, ready, page);
     const listener = await openListener(splitAddress(config.listen), files.keys, app.fetch).catch(
       async (error) => {
         await admin.close();
         throw error;
       },
     );
-    const watch = watchTlsFiles(config.tls, files, log, (changed) => {
+    const watch = watchTlsFiles(config.tls, files, log, async (changed) => {
+      await enter("attestation.tls-reloaded");
       identities.trust(changed.trust);
       listener.renew(changed.keys);
-    });
+    }, (error) => tellFailed("attestation.tls-reloaded", error));
+    const tellFailed = (event: EventName, error: unknown) =>
+      events.tell(event, { actor: events.self, outcome: "failed", reason: codeOf(error) });
     const forget = setInterval(() => {
       const now = Math.floor(clock.now() / 1000);
-      Promise.all([store.forgetNonces(now - NONCE_MARGIN_SECONDS), store.forgetAnswers(now)]).catch((error) =>
-        log.warning("nonces.not-forgotten", { error })
+      Promise.all([store.forgetNonces(now - NONCE_MARGIN_SECONDS), store.forgetAnswers(now)]).catch(
+        (error) => {
+          log.warning("nonces.not-forgotten", { error });
+          tellFailed("attestation.nonces-kept", error);
+        },
       );
     }, FORGET_MS);
     const opened = database;
@@ -121,24 +152,39 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     const stop = async () => {
       draining = true;
       log.info("draining");
+      // An end is no effect that could be refused: it is told.
+      events.tell("attestation.draining", { actor: events.self });
       clearInterval(forget);
       watch.stop();
       await listener.drain(config.limits.drainMs);
       await admin.close();
+      events.tell("attestation.stopped", { actor: events.self });
+      await events.stop();
       await opened.close();
       await hsm.close();
       log.info("stopped");
     };
     const reload = async (next: AttestationConfig) => {
       const others = sectionsThatDiffer(config, next);
-      if (others.length > 0) log.warning("reload.needs-restart", { sections: others });
+      await enter("attestation.senders-reloaded");
+      if (others.length > 0) {
+        await enter("attestation.reload-partial");
+        log.warning("reload.needs-restart", { sections: others });
+      }
       await store.enterSenders(next.senders);
       senders.clear();
       for (const sender of next.senders) senders.set(sender.name, sender);
       log.info("senders.reloaded", { senders: next.senders.length });
     };
-    return { listen: listener.address, admin: admin.address, reload, stop: () => stopping ??= stop() };
+    return {
+      listen: listener.address,
+      admin: admin.address,
+      reload,
+      notReloaded: (error) => tellFailed("attestation.senders-reloaded", error),
+      stop: () => stopping ??= stop(),
+    };
   } catch (error) {
+    await events.stop();
     await database?.close();
     await hsm.close();
     throw error;
@@ -178,7 +224,7 @@ async function openIssuanceDatabase(config: AttestationConfig, log: Logger): Pro
       },
     }),
   });
-  if (config.database.migrate) await migrate(database, ISSUANCE_MIGRATIONS);
+  if (config.database.migrate) await migrate(database, ATTESTATION_MIGRATIONS);
   log.info("database.open", { migrated: config.database.migrate });
   return database;
 }

@@ -36,6 +36,9 @@ export async function warnOfDemonstration(
     "senders-from-file",
     "Senders and their keys come from the configuration file: protect it like a key.",
   );
+  if (config.eventLog === undefined) {
+    warn("no-event-log", "Nothing is entered in a tamper-evident log: give `eventLog`.");
+  }
   if (config.tls.gateways.revocationList === undefined || config.tls.senders.revocationList === undefined) {
     warn("no-revocation-list", "An authority has no revocation list.");
   }

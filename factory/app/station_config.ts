@@ -7,6 +7,7 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { fromUtf8 } from "shared/base/bytes.ts";
 import { JUDGED_CARDS_MAX, type JudgementLimits } from "../domain/judgement/judgement.ts";
 import { DEFAULT_LINE_LIMITS } from "../domain/judgement/line.ts";
+import { FileEventLogConfig, resolveEventLog } from "shared/log/writer/config.ts";
 import { StationName } from "shared/protocol/wire/attestation.ts";
 import { readSecretFile } from "shared/transport/secret_file.ts";
 
@@ -30,6 +31,8 @@ const StationConfigFile = z.strictObject({
   operator: z.string().min(1).max(64),
   /** How long a card waits on its reader for a service that is gone or busy. */
   waitForServiceSeconds: z.int().min(0).max(3600).default(30),
+  /** The tamper-evident log of this station, best in its state folder. Without it a warning at each start. */
+  eventLog: FileEventLogConfig.optional(),
   limits: z.strictObject({
     reader: Limits(DEFAULT_LINE_LIMITS.reader),
     station: Limits(DEFAULT_LINE_LIMITS.station),
@@ -88,13 +91,14 @@ export async function readStationConfig(path: string): Promise<StationConfig> {
     throw new CodedError("STATION_CONFIG", `Cannot use ${path}: ${faults.join("; ")}`, { path });
   }
   const at = (relative: string) => isAbsolute(relative) ? relative : join(dirname(path), relative);
-  const { tls, signingKeyFile, sealingKeyFile, stateFolder, ...rest } = parsed.data;
+  const { tls, signingKeyFile, sealingKeyFile, stateFolder, eventLog, ...rest } = parsed.data;
   return {
     ...rest,
     tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },
     signingKeyFile: at(signingKeyFile),
     sealingKeyFile: at(sealingKeyFile),
     stateFolder: at(stateFolder),
+    ...(eventLog === undefined ? {} : { eventLog: resolveEventLog(eventLog, at) }),
   };
 }
 

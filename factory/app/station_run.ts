@@ -3,6 +3,9 @@
 import { dirname, isAbsolute, join } from "node:path";
 import process from "node:process";
 import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
+import { createLogger } from "shared/base/log.ts";
+import { noEventLog } from "shared/log/writer/event_log.ts";
+import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import "../domain/issuance/refusals.ts";
@@ -10,6 +13,7 @@ import { type LoadPlan, planLoad } from "../domain/package/load_plan.ts";
 import { type BatchFile, parseBatchFile } from "../domain/profile_batch.ts";
 import { ChipLocks } from "../service/station/chip_locks.ts";
 import type { EventSink } from "../service/station/events.ts";
+import { enteredSink } from "../service/station/event_entries.ts";
 import { hostIdentity, writeWalletTrust } from "../service/station/host_identity.ts";
 import { runStation, type StationSummary } from "../service/station/station.ts";
 import { AttestationClient } from "../service/station/attestation_client.ts";
@@ -71,6 +75,12 @@ export async function runStationCommand(
   const readers = await openReaders(options.virtualReaders);
   const screen = await screenOf(options, surroundings, readers.virtual);
   const keys = screen.live && process.stdin.isTTY;
+  // On a screen a line of the log would stand among the cards: it says errors only.
+  const logger = createLogger("station", { level: "error" });
+  const events = config.eventLog === undefined
+    ? noEventLog(logger)
+    : await openFileEventLog(config.eventLog, { process: config.name, clock: SYSTEM_CLOCK, logger });
+  const emit = enteredSink(events, screen.sink);
   const attestation = new AttestationClient({
     gateways: config.gateways,
     tls,
@@ -79,8 +89,8 @@ export async function runStationCommand(
     sealingKey,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
-    onFailover: (event) => screen.sink({ event: "failover", ...event }),
-    onClockDifference: (message) => screen.sink({ event: "warning", code: "STATION_CLOCK", message }),
+    onFailover: (event) => emit({ event: "failover", ...event }),
+    onClockDifference: (message) => emit({ event: "warning", code: "STATION_CLOCK", message }),
   });
   const journal = openJournal(`${config.stateFolder}/journal.sqlite`);
   try {
@@ -110,7 +120,8 @@ export async function runStationCommand(
         patienceMilliseconds: 1000 * config.waitForServiceSeconds,
         clock: SYSTEM_CLOCK,
         random: SYSTEM_RANDOM,
-        emit: screen.sink,
+        emit,
+        events,
         stop: surroundings.stop,
       },
       readers: readers.service,
@@ -128,6 +139,7 @@ export async function runStationCommand(
     if (keys) releaseKeys();
     await journal.close();
     attestation.close();
+    await events.stop();
     await readers.service.close();
   }
 }

@@ -1,4 +1,4 @@
-/** The admin listener: plain HTTP on a loopback address, for probes and Prometheus. It shows no identities. */
+/** The admin listener: plain HTTP on a loopback address, for probes and Prometheus. It shows no identities; the log's page has pseudonyms. */
 
 import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
@@ -12,6 +12,8 @@ export interface AdminView {
   readonly telemetry: Telemetry;
   readonly ready: () => boolean;
   readonly upstreams: () => Readonly<Record<string, readonly { instance: string; state: string }[]>>;
+  /** Page of the newest entries of the log. */
+  readonly log?: Hono | undefined;
 }
 
 /** Makes the application. */
@@ -26,6 +28,7 @@ export function adminApp(view: AdminView): Hono {
     const { registry } = view.telemetry;
     return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
   });
+  if (view.log !== undefined) app.route("/log", view.log);
   return app;
 }
 

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { isClientPattern } from "../domain/client_names.ts";
+import { FileEventLogConfig } from "shared/log/writer/config.ts";
 import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
@@ -232,6 +233,8 @@ export const GatewayConfig = z.strictObject({
     /** Longest wait for what is in flight. */
     timeoutMs: Milliseconds.default(20_000),
   }).prefault({}),
+  /** The tamper-evident log of this gateway. Without it a warning at each start. */
+  eventLog: FileEventLogConfig.optional(),
   log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).default("info") }).prefault({}),
 }).superRefine((config, context) => {
   const names = new Set<string>();

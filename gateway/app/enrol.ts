@@ -5,6 +5,9 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
+import { resolveEventLog } from "shared/log/writer/config.ts";
+import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
+import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { parseRevocationList } from "shared/protocol/x509/revocation_list.ts";
 import { readTrust, type Trust } from "shared/protocol/x509/trust.ts";
 import {
@@ -72,7 +75,11 @@ export async function startEnrolment(
 ): Promise<RunningEnrolment> {
   const config = await readConfig(configPath, EnrolConfig);
   const parts = await openEnrolParts(configPath, config, logger, clock);
-  const process = new EnrolmentProcess(configPath, config, parts, logger, clock);
+  const events = await openEvents(configPath, config, logger, clock).catch(async (error) => {
+    await parts[Symbol.asyncDispose]();
+    throw error;
+  });
+  const process = new EnrolmentProcess(configPath, config, parts, events, logger, clock);
   try {
     await process.start();
     return process;
@@ -80,6 +87,18 @@ export async function startEnrolment(
     await process.stop();
     throw error;
   }
+}
+
+async function openEvents(
+  configPath: string,
+  { eventLog, listen }: EnrolConfig,
+  logger: Logger,
+  clock: Clock,
+): Promise<EventLog> {
+  if (eventLog === undefined) return noEventLog(logger);
+  const config = resolveEventLog(eventLog, (path) => besideConfig(configPath, path));
+  const process = `enrolment ${authorityOf(listen.address, listen.port)}`;
+  return await openFileEventLog(config, { process, clock, logger });
 }
 
 class EnrolmentProcess implements RunningEnrolment {
@@ -102,6 +121,7 @@ class EnrolmentProcess implements RunningEnrolment {
     readonly configPath: string,
     readonly config: EnrolConfig,
     readonly parts: EnrolParts,
+    readonly events: EventLog,
     readonly logger: Logger,
     readonly clock: Clock,
   ) {
@@ -167,12 +187,15 @@ class EnrolmentProcess implements RunningEnrolment {
       now: this.clock.now(),
     });
     const fresh = await proveFreshness(trust, verifyCertificate, this.clock.now());
+    const { events } = this;
+    await events.record("gateway.canaries-proven", { actor: events.self });
     this.logger.info("canaries-proven", { proven: [...proven, ...fresh] });
     this.#publication = await openPublication({ host: publication.address, port: publication.port }, {
       list: () => new Uint8Array(this.#list!.list),
       authority: this.#authority,
-      ready: () => this.#phase === "serving",
+      ready: () => this.#phase === "serving" && events.writable,
     });
+    await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
     this.#refreshLater();
     this.logger.info("serving", { listen: this.listen, publication: this.publication });
@@ -273,6 +296,7 @@ class EnrolmentProcess implements RunningEnrolment {
         authority: this.#authority,
         bounds: this.config.limits,
         logger: this.logger,
+        events: this.events,
         closing: () => this.#phase !== "serving",
         limited: (identity) => {
           const decision = this.#limits.take(rule, identity);
@@ -289,8 +313,10 @@ class EnrolmentProcess implements RunningEnrolment {
 
   #refreshLater(): void {
     this.#timer = setTimeout(() => {
-      void this.refresh().catch((error) => this.logger.error("list-refresh", { error }))
-        .finally(() => this.#phase === "serving" && this.#refreshLater());
+      void this.refresh().catch((error) => {
+        this.logger.error("list-refresh", { error });
+        this.events.tell("gateway.revocation-source-failed", { actor: this.events.self, outcome: "failed" });
+      }).finally(() => this.#phase === "serving" && this.#refreshLater());
     }, this.config.lists.refreshSeconds * 1000);
   }
 
@@ -302,7 +328,13 @@ class EnrolmentProcess implements RunningEnrolment {
       let changed = false;
       if (now >= this.#collectAt) {
         const clients = await readClientTrust(this.configPath, config.clients.authorities, this.#lists);
-        for (const fault of clients.lists.faults) this.logger.warning("revocation-source", { ...fault });
+        for (const fault of clients.lists.faults) {
+          this.logger.warning("revocation-source", { ...fault });
+          this.events.tell("gateway.revocation-source-failed", {
+            actor: this.events.self,
+            outcome: "failed",
+          });
+        }
         this.#collectAt = now +
           1000 * Math.min(...config.clients.authorities.map((each) => each.refreshSeconds));
         if (clients.lists.changed) {
@@ -314,6 +346,7 @@ class EnrolmentProcess implements RunningEnrolment {
       }
       const list = await this.parts.issuer.currentList();
       if (list.number !== this.#list!.number) {
+        await this.events.record("gateway.list-published", { actor: this.events.self });
         this.#list = list;
         changed = true;
         this.logger.info("list-published", { number: String(list.number) });
@@ -363,6 +396,7 @@ class EnrolmentProcess implements RunningEnrolment {
       clearTimeout(late);
     }
     await this.#publication?.close();
+    await this.events.stop();
     await this.parts[Symbol.asyncDispose]();
   }
 }

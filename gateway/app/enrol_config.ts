@@ -1,6 +1,7 @@
 /** The one configuration file of the enrolment process, as strict as the gateway's. */
 
 import { z } from "zod";
+import { FileEventLogConfig } from "shared/log/writer/config.ts";
 import {
   Authority,
   File,
@@ -50,6 +51,8 @@ export const EnrolConfig = z.strictObject({
     expired: KeyFiles,
     revoked: KeyFiles,
   }),
+  /** The process's own tamper-evident log; without one it warns at every start. */
+  eventLog: FileEventLogConfig.optional(),
   issuer: z.strictObject({
     /** PEM of the issuing authority; `enrol-init` makes it. */
     certificate: File,

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import { enrolmentProblem, type EnrolmentRefusal } from "../domain/enrolment.ts";
 import { readStrictly, type RequestBounds, type StrictRequest } from "../domain/request_rules.ts";
@@ -24,6 +25,8 @@ export interface EstContext {
   readonly authority: Uint8Array;
   readonly bounds: RequestBounds;
   readonly logger: Logger;
+  /** The process's tamper-evident log. */
+  readonly events: EventLog;
   /** Whole seconds to wait; undefined lets the request through. */
   readonly limited: (identity: string) => number | undefined;
   /** Whether connections are to be closed. */
@@ -73,7 +76,13 @@ const enrolling = (
     const outcome = await how(context.enrolment(), asked, request);
     if (outcome.kind === "refuse") return { refuse: outcome.reason };
     const { identity, repeated } = outcome;
-    context.logger.info("certificate-issued", { identity, repeated, by: asked.client.verdict.identity });
+    const by = asked.client.verdict.identity;
+    // Without the entry nobody sees the certificate; the same request asks for it again.
+    await context.events.record("gateway.certificate-issued", {
+      actor: { kind: "client", identifier: by },
+      subject: { kind: "client", identifier: identity },
+    });
+    context.logger.info("certificate-issued", { identity, repeated, by });
     return base64(EST_MEDIA.certificates, certificatesOnly([outcome.certificate]));
   },
 });
@@ -135,7 +144,12 @@ export async function serveEst(
   const outcome = await answer(context, client, incoming, outgoing, wantsContinue).catch((error): Outcome => {
     const code = codeOf(error);
     context.logger.error("enrolment-fault", { requestId, code, error });
-    const reason = code.startsWith("DATABASE_")
+    context.events.tell("gateway.enrolment-fault", {
+      actor: context.events.self,
+      outcome: "failed",
+      reason: code,
+    });
+    const reason = /^(DATABASE|LOG|EVENT_LOG)_/.test(code)
       ? "store-unavailable"
       : code.startsWith("HSM_")
       ? "token-unavailable"
@@ -143,6 +157,10 @@ export async function serveEst(
     return { refuse: reason, headers: { "retry-after": "5" } };
   });
   const reason = "refuse" in outcome ? outcome.refuse : undefined;
+  if (reason !== undefined) {
+    const actor = { kind: "client", identifier: client.verdict.identity } as const;
+    context.events.tell("gateway.enrolment-refused", { actor, outcome: "refused", reason });
+  }
   const { status, type, body } = reason === undefined ? outcome as Answer : problemAnswer(reason, requestId);
   context.logger.info("enrolment-request", {
     requestId,

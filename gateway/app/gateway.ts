@@ -2,7 +2,12 @@
 
 import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import { logPage } from "shared/log/page.ts";
+import { resolveEventLog } from "shared/log/writer/config.ts";
+import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
+import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import {
   certificateFingerprint,
@@ -24,18 +29,20 @@ import { type Listener, openListener, type PeerFacts } from "../transport/listen
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
-import { readConfig } from "./config_file.ts";
+import { besideConfig, readConfig } from "./config_file.ts";
 import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
 
-/** What a gateway is given; tests replace the clock, and the verifier by a broken one. */
+/** What a gateway is given; tests replace the clock, the verifier by a broken one, and the log by a full one. */
 export interface GatewayDependencies {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly verifier?: Verifier;
+  /** Instead of the log that the configuration names. */
+  readonly events?: EventLog;
 }
 
 /** A gateway that serves. */
@@ -69,7 +76,8 @@ export async function startGateway(configPath: string, dependencies: GatewayDepe
   const config = await readConfig(configPath, GatewayConfig);
   const lists = new RevocationLists(dependencies.clock ?? SYSTEM_CLOCK);
   const material = await readMaterial(configPath, config, lists);
-  const gateway = new RunningGateway(configPath, config, material, dependencies, lists);
+  const events = dependencies.events ?? await openEvents(configPath, config, dependencies);
+  const gateway = new RunningGateway(configPath, config, material, dependencies, lists, events);
   try {
     await gateway.start();
   } catch (error) {
@@ -85,6 +93,17 @@ export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLO
   const material = await readMaterial(configPath, config, new RevocationLists(clock));
   await checkCanaries(material, clock, verifyCertificate);
   await proveFreshness(material.trust, verifyCertificate, clock.now());
+}
+
+async function openEvents(
+  configPath: string,
+  { eventLog, listen }: GatewayConfig,
+  { logger, clock = SYSTEM_CLOCK }: GatewayDependencies,
+): Promise<EventLog> {
+  if (eventLog === undefined) return noEventLog(logger);
+  const config = resolveEventLog(eventLog, (path) => besideConfig(configPath, path));
+  const process = `gateway ${authorityOf(listen.address, listen.port)}`;
+  return await openFileEventLog(config, { process, clock, logger });
 }
 
 class RunningGateway implements Gateway {
@@ -111,9 +130,10 @@ class RunningGateway implements Gateway {
     readonly material: Material,
     readonly dependencies: GatewayDependencies,
     readonly lists: RevocationLists,
+    readonly events: EventLog,
   ) {
     this.#clock = dependencies.clock ?? SYSTEM_CLOCK;
-    this.#telemetry = new Telemetry(dependencies.logger, this.#clock);
+    this.#telemetry = new Telemetry(dependencies.logger, this.#clock, events);
     this.#peers = new Peers(material.trust, this.#clock, dependencies.verifier);
     this.#trust = new LiveTrust(
       {
@@ -122,6 +142,7 @@ class RunningGateway implements Gateway {
         peers: this.#peers,
         clock: this.#clock,
         telemetry: this.#telemetry,
+        events,
         recheck: async (keep) => await this.#listener?.recheck(({ chain }) => keep(chain)),
         verdict: (chain) => this.#verdict(chain),
       },
@@ -191,17 +212,22 @@ class RunningGateway implements Gateway {
       record: this.#record,
       now: this.#clock.now(),
     });
+    const { events } = this;
+    await events.record("gateway.canaries-proven", { actor: events.self });
     this.#telemetry.logger.info("canaries-proven", { proven });
     const fresh = await proveFreshness(this.material.trust, this.#peers.verifier, this.#clock.now());
+    await events.record("gateway.freshness-proven", { actor: events.self });
     this.#telemetry.logger.info("freshness-proven", { proven: fresh });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
     this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
       telemetry: this.#telemetry,
-      ready: () => this.#phase === "serving",
+      ready: () => this.#phase === "serving" && events.writable,
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
+      log: events.page && logPage({ process: "the gateway", ...events.page, now: () => this.#clock.now() }),
     });
     this.#trust.report();
     this.#trust.start();
+    await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -250,7 +276,7 @@ class RunningGateway implements Gateway {
     try {
       return await this.#peers.verify(chain);
     } catch (error) {
-      this.#telemetry.logger.error("verification-fault", { error });
+      this.#telemetry.fault("verification-fault", { error });
       return { kind: "refuse", reason: "verification-fault", validUntil: this.#clock.now() };
     }
   }
@@ -305,6 +331,8 @@ class RunningGateway implements Gateway {
       }
       return void outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
     }
+    // What it refuses could not be entered: it refuses everything until it can.
+    if (!this.events.writable) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
     const read = readStrictly({
       httpVersion: incoming.httpVersion,
       method: incoming.method ?? "",
@@ -325,8 +353,18 @@ class RunningGateway implements Gateway {
     this.#telemetry.inFlight(--this.#inFlight);
   }
 
-  reload(): Promise<void> {
-    return this.#trust.inTurn(() => this.#reload());
+  async reload(): Promise<void> {
+    try {
+      await this.#trust.inTurn(() => this.#reload());
+    } catch (error) {
+      const { events } = this;
+      events.tell("gateway.reload-refused", {
+        actor: events.self,
+        outcome: "refused",
+        reason: codeOf(error),
+      });
+      throw error;
+    }
   }
 
   async #reload(): Promise<void> {
@@ -339,16 +377,20 @@ class RunningGateway implements Gateway {
       // Pools are made at start; a route to a new one waits for the restart.
       if (!this.#pools.has(route.upstream)) {
         this.#telemetry.logger.warning("reload-needs-restart", { changed: ["upstreams"] });
-        return;
+        return await this.events.record("gateway.reload-partial", { actor: this.events.self });
       }
     }
+    await this.events.record("gateway.reloaded", { actor: this.events.self });
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
     await this.#trust.take(config.clients.authorities, material);
-    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
+    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "eventLog", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
-    if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
+    if (changed.length > 0) {
+      this.events.tell("gateway.reload-partial", { actor: this.events.self });
+      this.#telemetry.logger.warning("reload-needs-restart", { changed });
+    }
     this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
   }
 
@@ -360,6 +402,8 @@ class RunningGateway implements Gateway {
     this.#phase = "draining";
     this.#trust.stop();
     this.#telemetry.ready(false);
+    // An end is no effect that could be refused: it is told.
+    this.events.tell("gateway.draining", { actor: this.events.self });
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
     const listener = this.#listener;
     let clean = true;
@@ -377,6 +421,8 @@ class RunningGateway implements Gateway {
       listener.destroyAll();
     }
     await this.#closeRest();
+    this.events.tell("gateway.drained", { actor: this.events.self, outcome: clean ? "done" : "failed" });
+    await this.events.stop();
     this.#telemetry.logger.info("drained", { clean, inFlight: this.#inFlight });
     return clean;
   }
@@ -388,6 +434,7 @@ class RunningGateway implements Gateway {
     this.#listener?.destroyAll();
     await this.#listener?.ended;
     await this.#closeRest();
+    await this.events.stop();
   }
 
   async #closeRest(): Promise<void> {

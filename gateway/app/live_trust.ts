@@ -3,6 +3,7 @@
  * Changes, reloads among them, come one after the other.
  */
 
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
 import type { Peers } from "../service/peers.ts";
@@ -20,6 +21,7 @@ export interface LiveTrustParts {
   readonly peers: Peers;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
+  readonly events: EventLog;
   /** Asks about every open connection again, by its presented chain (DER). */
   readonly recheck: (keep: (chain: readonly Uint8Array[]) => Promise<boolean>) => Promise<void>;
   /** The verdict of now on a chain. */
@@ -43,9 +45,10 @@ export class LiveTrust {
   start(): void {
     const seconds = Math.min(...this.#authorities.map(({ refreshSeconds }) => refreshSeconds));
     this.#timer = setTimeout(() => {
-      void this.inTurn(() => this.#refresh()).catch((error) =>
-        this.parts.telemetry.logger.error("revocation-refresh", { error })
-      ).finally(() => this.#stopped || this.start());
+      void this.inTurn(() => this.#refresh()).catch((error) => {
+        this.parts.telemetry.logger.error("revocation-refresh", { error });
+        this.#tell("gateway.revocation-source-failed", "failed");
+      }).finally(() => this.#stopped || this.start());
     }, seconds * 1000);
   }
 
@@ -71,11 +74,20 @@ export class LiveTrust {
     this.report();
   }
 
+  #tell(
+    event: "gateway.revocation-source-failed" | "gateway.revocation-not-fresh",
+    outcome: "done" | "failed",
+  ): void {
+    const { events } = this.parts;
+    events.tell(event, { actor: events.self, outcome });
+  }
+
   /** Keeps what was collected and tells of sources that gave nothing good. */
   keep(collected: Collected): void {
     collected.commit();
     for (const { source, fault, detail, held } of collected.faults) {
       this.parts.telemetry.logger.warning("revocation-source", { source, fault, detail, held });
+      this.#tell("gateway.revocation-source-failed", "failed");
     }
   }
 
@@ -91,18 +103,20 @@ export class LiveTrust {
       if (until >= now) continue;
       const held = list === undefined ? "none" : "stale";
       telemetry.logger.warning("revocation-not-fresh", { authority: group ?? name, list: held, whenStale });
+      this.#tell("gateway.revocation-not-fresh", "done");
     }
   }
 
   /** Looks at every source again; a change is taken only when the canaries still fare as they have to. */
   async #refresh(): Promise<void> {
-    const { configPath, lists, peers, clock, telemetry } = this.parts;
+    const { configPath, lists, peers, clock, telemetry, events } = this.parts;
     const found = await readClientTrust(configPath, this.#authorities, lists);
     const serials = (trust: Trust) =>
       trust.authorities.map(({ certificate }) => certificate.serialNumber).join();
     // An authority's certificate is not renewed by a refresh: the listener and the rest come with a reload.
     if (found.lists.changed && serials(found.trust) === serials(peers.trust)) {
       await checkCanaries({ ...this.#canaries, trust: found.trust }, clock, peers.verifier);
+      await events.record("gateway.revocation-refreshed", { actor: events.self });
       await this.#take(found.trust);
       telemetry.logger.info("revocation-refreshed", {});
     }

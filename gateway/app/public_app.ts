@@ -107,7 +107,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
 
   app.onError((error, c) => {
     const exchange = exchangeOf(c.env.incoming);
-    context.telemetry.logger.error("request-fault", { requestId: exchange.report.requestId, error });
+    context.telemetry.fault("request-fault", { requestId: exchange.report.requestId, error });
     exchange.refuse(refuse("internal"));
     return RESPONSE_ALREADY_SENT;
   });

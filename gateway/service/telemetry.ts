@@ -5,7 +5,9 @@
  */
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { codeOf } from "shared/base/errors.ts";
 import type { LogFields, Logger } from "shared/base/log.ts";
+import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import { decideLimit, type LimitRule } from "../domain/limit.ts";
 
@@ -81,7 +83,8 @@ export class Telemetry {
   #lines: number | undefined;
   #suppressed = 0;
 
-  constructor(readonly logger: Logger, readonly clock: Clock) {}
+  /** @param events the tamper-evident log: what is refused is counted there. */
+  constructor(readonly logger: Logger, readonly clock: Clock, readonly events: EventLog = NO_EVENT_LOG) {}
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
@@ -96,12 +99,29 @@ export class Telemetry {
     this.#requests.inc({ route: report.route, status: String(report.status) });
     this.#seconds.observe({ route: report.route }, report.ms / 1000);
     if (report.reason !== undefined) this.#refusals.inc({ route: report.route, reason: report.reason });
+    if (report.reason !== undefined) {
+      const { identity, address, route, reason } = report;
+      this.events.tell("gateway.request-refused", {
+        actor: identity === undefined
+          ? { kind: "address", identifier: address }
+          : { kind: "client", identifier: identity },
+        subject: { kind: "route", identifier: route },
+        outcome: "refused",
+        reason,
+      });
+    }
     this.logger.info("request", { ...report });
   }
 
   /** A connection was refused before any request. */
   connectionRefused(reason: string, fields: LogFields): void {
     this.#connectionsRefused.inc({ reason });
+    const { address } = fields;
+    this.events.tell("gateway.connection-refused", {
+      actor: { kind: "address", identifier: typeof address === "string" && address ? address : "unknown" },
+      outcome: "refused",
+      reason,
+    });
     const decision = decideLimit(CONNECTION_LINES, this.#lines, this.clock.monotonic());
     this.#lines = decision.arrival;
     if (!decision.allowed) return void this.#suppressed++;
@@ -111,6 +131,19 @@ export class Telemetry {
       reason,
       ...fields,
       ...(suppressed > 0 ? { suppressed } : {}),
+    });
+  }
+
+  /** The gateway itself failed at something. */
+  fault(
+    event: "verification-fault" | "request-fault",
+    fields: LogFields & { readonly error: unknown },
+  ): void {
+    this.logger.error(event === "request-fault" ? "request-fault" : "verification-fault", fields);
+    this.events.tell(`gateway.${event}`, {
+      actor: this.events.self,
+      outcome: "failed",
+      reason: codeOf(fields.error),
     });
   }
 
@@ -134,6 +167,11 @@ export class Telemetry {
   }
   health(pool: string, instance: string, state: string, cause: string): void {
     this.#health.set({ pool, instance }, state === "up" ? 1 : 0);
+    this.events.tell(state === "up" ? "gateway.upstream-up" : "gateway.upstream-down", {
+      actor: this.events.self,
+      subject: { kind: "instance", identifier: instance },
+      outcome: state === "up" ? "done" : "failed",
+    });
     this.logger.info("upstream-health", { pool, instance, state, cause });
   }
 }

@@ -1,13 +1,20 @@
 /** The table of events as Markdown: docs/log.md shows it, and a test compares. */
 
 import { EVENT_NAMES, eventRow } from "./events.ts";
-import { CONNECTION_REASONS, DEMONSTRATION_REASONS, REQUEST_REASONS, SENDER_REASONS } from "./reasons.ts";
+import {
+  CONNECTION_REASONS,
+  DEMONSTRATION_REASONS,
+  ENROLMENT_REASONS,
+  REQUEST_REASONS,
+  SENDER_REASONS,
+} from "./reasons.ts";
 
 const LISTS: readonly (readonly [name: string, reasons: readonly string[]])[] = [
   ["connection", CONNECTION_REASONS],
   ["request", REQUEST_REASONS],
   ["sender", SENDER_REASONS],
   ["demonstration", DEMONSTRATION_REASONS],
+  ["enrolment", ENROLMENT_REASONS],
 ];
 
 /** Lists that a row's reasons contain whole, and `error code`; longest lists first, so that none is named twice. */

@@ -4,7 +4,13 @@
  * line or screen event of the process tells of the same, so that a test sees when a process learns to say something new.
  */
 
-import { CONNECTION_REASONS, DEMONSTRATION_REASONS, REQUEST_REASONS, SENDER_REASONS } from "./reasons.ts";
+import {
+  CONNECTION_REASONS,
+  DEMONSTRATION_REASONS,
+  ENROLMENT_REASONS,
+  REQUEST_REASONS,
+  SENDER_REASONS,
+} from "./reasons.ts";
 
 /** Who writes entries. */
 export type EventWriter = "gateway" | "attestation" | "station" | "log" | "witness";
@@ -87,6 +93,55 @@ export const EVENTS = {
     ["canaries-proven"],
     "Before serving, the gateway proved that it refuses certificates that it must refuse.",
   ),
+  "gateway.freshness-proven": row(
+    "gateway",
+    ["freshness-proven"],
+    "Before serving, the gateway proved of each authority what its rule of freshness says.",
+  ),
+  "gateway.revocation-refreshed": row(
+    "gateway",
+    ["revocation-refreshed"],
+    "Newer revocation lists count, also for connections that are open.",
+  ),
+  "gateway.revocation-not-fresh": row(
+    "gateway",
+    ["revocation-not-fresh"],
+    "An authority has no fresh revocation list; its rule says whether its clients are refused.",
+    { severity: "warning" },
+  ),
+  "gateway.revocation-source-failed": row(
+    "gateway",
+    ["revocation-source", "revocation-refresh", "list-refresh"],
+    "A source of revocation lists gave nothing good; what was held stays.",
+    { severity: "warning", outcomes: ["failed"] },
+  ),
+  "gateway.list-published": row(
+    "gateway",
+    ["list-published"],
+    "The enrolment publishes a new revocation list of what it issued.",
+  ),
+  "gateway.certificate-issued": row(
+    "gateway",
+    ["certificate-issued"],
+    "The enrolment issued a client's certificate, or gave it again.",
+    { actor: ["client"], subject: ["client"] },
+  ),
+  "gateway.enrolment-refused": row(
+    "gateway",
+    ["enrolment-request"],
+    "The enrolment refused a certificate.",
+    { severity: "warning", actor: ["client"], outcomes: ["refused"], reasons: ENROLMENT_REASONS },
+  ),
+  "gateway.enrolment-fault": row(
+    "gateway",
+    ["enrolment-fault"],
+    "The enrolment itself failed at a request.",
+    {
+      severity: "alarm",
+      outcomes: ["failed"],
+      reasons: ["error-code"],
+    },
+  ),
   "gateway.serving": row("gateway", ["serving"], "The gateway accepts connections."),
   "gateway.reloaded": row(
     "gateway",
@@ -121,7 +176,7 @@ export const EVENTS = {
     actor: ["client", "address"],
     subject: ["route"],
     outcomes: ["refused"],
-    reasons: [...REQUEST_REASONS, ...SENDER_REASONS, "verification-fault"],
+    reasons: [...REQUEST_REASONS, ...SENDER_REASONS],
   }),
   "gateway.verification-fault": row(
     "gateway",
@@ -172,6 +227,29 @@ export const EVENTS = {
     "Old nonces could not be deleted; replays stay refused.",
     { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
   ),
+  "attestation.senders-reloaded": row(
+    "attestation",
+    ["senders.reloaded", "senders.not-reloaded"],
+    "Senders and their keys were exchanged; failed: the old ones stay.",
+    { outcomes: ["done", "failed"], reasons: ["error-code"] },
+  ),
+  "attestation.reload-partial": row(
+    "attestation",
+    ["reload.needs-restart"],
+    "A part of the new configuration waits for a restart.",
+    { severity: "warning" },
+  ),
+  "attestation.revocations-published": row(
+    "attestation",
+    ["revocations.published"],
+    "A new list of revoked card certificates was signed.",
+  ),
+  "attestation.revocations-kept": row(
+    "attestation",
+    ["revocations.not-renewed"],
+    "The list of revoked card certificates could not be renewed; the last one serves as long as it holds.",
+    { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
+  ),
   "attestation.gateway-refused": row(
     "attestation",
     ["gateway.refused"],
@@ -213,10 +291,50 @@ export const EVENTS = {
       reasons: ["error-code"],
     },
   ),
+  "attestation.request-repeated": row(
+    "attestation",
+    ["request.repeated"],
+    "A request that was answered before got the same answer again.",
+    { actor: ["sender"] },
+  ),
   "attestation.batch-created": row("attestation", ["batch.created"], "A batch with its serials was made.", {
     ...EFFECT,
     subject: ["batch"],
   }),
+  "attestation.batch-opened": row("attestation", ["batch.opened"], "A batch that was held goes on.", {
+    ...EFFECT,
+    subject: ["batch"],
+  }),
+  "attestation.batch-stopped": row(
+    "attestation",
+    ["batch.stopped"],
+    "A batch is held, because too many of its cards failed.",
+    { severity: "warning", actor: ["sender"], subject: ["batch"], reasons: ["error-code"] },
+  ),
+  "attestation.batch-not-judged": row(
+    "attestation",
+    ["batch.not-judged"],
+    "A batch could not be judged after a card of it failed; the next one makes up for it.",
+    {
+      severity: "warning",
+      actor: ["sender"],
+      subject: ["batch"],
+      outcomes: ["failed"],
+      reasons: ["error-code"],
+    },
+  ),
+  "attestation.cards-missing": row(
+    "attestation",
+    ["batch.cards-missing"],
+    "Cards of a batch that is being closed were declared missing; `count` says how many.",
+    { ...EFFECT, subject: ["batch"] },
+  ),
+  "attestation.batch-closed": row(
+    "attestation",
+    ["batch.closed"],
+    "A batch is closed, and its records are signed.",
+    { ...EFFECT, subject: ["batch"] },
+  ),
   "attestation.keys-released": row(
     "attestation",
     ["card.keys-released"],
@@ -231,14 +349,20 @@ export const EVENTS = {
   ),
   "attestation.card-attested": row(
     "attestation",
-    ["card.attested"],
-    "The issuer's key has signed a card's certificate.",
+    ["card.key-seen", "card.attested"],
+    "The issuer's key has signed a card's certificate; intended: a card's key is checked, and will be signed.",
     { ...EFFECT, subject: ["card"] },
   ),
   "attestation.card-attested-again": row(
     "attestation",
     ["card.attestation-repeated"],
     "A certificate that exists was given out again; nothing was signed.",
+    { ...EFFECT, subject: ["card"] },
+  ),
+  "attestation.card-installed": row(
+    "attestation",
+    ["card.installed"],
+    "A card holds its certificate.",
     { ...EFFECT, subject: ["card"] },
   ),
   "attestation.card-closed": row(
@@ -270,11 +394,25 @@ export const EVENTS = {
   "station.package": row("station", ["package"], "The package that the station loads on cards.", {
     subject: ["package"],
   }),
-  "station.card": row("station", ["card"], "A card was presented: done when it is attested.", {
-    actor: ["operator", "process"],
-    subject: ["card"],
-    outcomes: ["done", "refused", "failed"],
+  "station.card": row(
+    "station",
+    ["card"],
+    "A card was presented: intended before it is changed, done when it is attested.",
+    {
+      actor: ["operator", "process"],
+      subject: ["card", "chip"],
+      outcomes: ["intended", "done", "refused", "failed"],
+      reasons: ["error-code"],
+    },
+  ),
+  "station.stopped": row("station", ["stopped"], "No card is begun until a person says so.", {
+    severity: "warning",
+    actor: ["process"],
     reasons: ["error-code"],
+  }),
+  "station.resumed": row("station", ["resumed"], "A person said that stopped work goes on.", {
+    severity: "warning",
+    actor: ["operator"],
   }),
   "station.service-lost": row(
     "station",
@@ -336,4 +474,5 @@ export const LINES_WITHOUT_EVENT: Readonly<Record<string, string>> = {
   "card-inserted": "the card's outcome is the event",
   "card-removed": "the card's outcome is the event",
   "step": "the card's outcome is the event",
+  "waiting": "the card's outcome is the event",
 };

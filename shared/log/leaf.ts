@@ -14,6 +14,8 @@ import { exactText } from "./text.ts";
 
 /** Longest entry in bytes. Bundles allow 65,535; ours have some 300. */
 export const LEAF_LENGTH_MAX = 1024;
+/** Largest `count` of an entry. */
+export const LEAF_COUNT_MAX = 999_999_999;
 /** Length of the commitment to an attachment in bytes. */
 export const COMMITMENT_LENGTH = 32;
 
@@ -40,6 +42,7 @@ const SCHEMA = z.strictObject({
   ticket: z.string().regex(TICKET).optional(),
   outcome: z.enum(OUTCOMES),
   reason: z.string().regex(REASON).optional(),
+  count: z.int().min(2).max(LEAF_COUNT_MAX).optional(),
   software: z.string().regex(SOFTWARE),
   attachment: z.string().refine((text) => fromStrictBase64(text)?.length === COMMITMENT_LENGTH).optional(),
 });
@@ -58,6 +61,8 @@ export interface Leaf {
   readonly outcome: Outcome;
   /** Why: a code that the event allows. */
   readonly reason?: string;
+  /** Entries that this one stands for, 2 or more; absent: one. Refusals that repeat are counted. */
+  readonly count?: number;
   /** Version of the program that wrote it: `1.2.3` or `1.2.3+<commit>`. */
   readonly software: string;
   /** Commitment to an attachment: Base64 of 32 bytes. */

@@ -205,7 +205,9 @@ function tableRow({ index, leaf, fault }: Row) {
       <td class="number">${index}</td>
       <td>${leaf.time.slice(0, 10)} ${leaf.time.slice(11, 23)}</td>
       <td class="${severity}" title="${meaning}">${leaf.event}</td>
-      <td>${leaf.outcome}${leaf.reason === undefined ? "" : `: ${leaf.reason}`}</td>
+      <td>${leaf.outcome}${leaf.reason === undefined ? "" : `: ${leaf.reason}`}${leaf.count === undefined
+        ? ""
+        : ` (${leaf.count} times)`}</td>
       <td><code>${leaf.actor}</code></td>
       <td><code>${leaf.subject ?? ""}</code></td>
       <td>${leaf.ticket ?? ""}</td>

@@ -36,6 +36,8 @@ export const REQUEST_REASONS = [
   "media-type",
   "network-not-allowed",
   "identity-not-allowed",
+  "authority-not-allowed",
+  "role-authority-not-allowed",
   "rate-limited",
   "rate-store-full",
   "body-too-large",
@@ -44,6 +46,35 @@ export const REQUEST_REASONS = [
   "upstream-deadline",
   "internal",
   "client-gone",
+] as const;
+
+/** Why an enrolment refuses a certificate: the keys of its table of refusals. */
+export const ENROLMENT_REASONS = [
+  "request-malformed",
+  "request-incomplete",
+  "request-key",
+  "request-proof",
+  "request-extension",
+  "request-too-large",
+  "request-media-type",
+  "message-malformed",
+  "names-not-granted",
+  "names-changed",
+  "path-unknown",
+  "method-not-allowed",
+  "bootstrap-not-granted",
+  "certificate-not-issued-here",
+  "device-proof-missing",
+  "device-proof-wrong",
+  "challenge-unknown",
+  "bootstrap-used",
+  "key-used",
+  "request-replayed",
+  "rate-limited",
+  "not-ready",
+  "store-unavailable",
+  "token-unavailable",
+  "internal",
 ] as const;
 
 /** Why a certificate is refused. */
@@ -64,6 +95,7 @@ export const CERTIFICATE_REASONS = [
   "revocation-stale",
   "identity-missing",
   "identity-ambiguous",
+  "verification-fault",
 ] as const;
 
 /** Why a gateway closes a connection before any request: the address, the handshake, the certificate. */
@@ -74,7 +106,6 @@ export const CONNECTION_REASONS = [
   "address-connections-full",
   "handshake-failed",
   "tls-unauthorized",
-  "verification-fault",
   "malformed-message",
   "headers-too-large",
   "request-timeout",

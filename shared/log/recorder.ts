@@ -5,7 +5,7 @@
 
 import type { Clock } from "../transport/clock.ts";
 import type { EventName, Outcome, PseudonymKind } from "./events.ts";
-import { encodeLeaf, type Leaf, leafTime } from "./leaf.ts";
+import { encodeLeaf, type Leaf, LEAF_COUNT_MAX, leafTime } from "./leaf.ts";
 import type { Pseudonyms } from "./pseudonym.ts";
 
 /** A person, a thing or a process by the name that it has outside of the log. */
@@ -24,6 +24,8 @@ export interface EventFacts {
   readonly reason?: string;
   /** `OPS-1234`. */
   readonly ticket?: string;
+  /** How many of the same it stands for; without it, and for 1, one. */
+  readonly count?: number;
   /** Commitment of an attachment (32 bytes), see attachment.ts. */
   readonly attachment?: Uint8Array;
 }
@@ -52,7 +54,7 @@ export class EventRecorder<Receipt> {
    */
   async entry(event: EventName, facts: EventFacts): Promise<Uint8Array> {
     const { pseudonyms, software, clock } = this.#options;
-    const { actor, subject, outcome, reason, ticket, attachment } = facts;
+    const { actor, subject, outcome, reason, ticket, count = 1, attachment } = facts;
     const leaf: Leaf = {
       time: leafTime(clock.now()),
       event,
@@ -61,6 +63,7 @@ export class EventRecorder<Receipt> {
       ...(ticket === undefined ? {} : { ticket }),
       outcome: outcome ?? "done",
       ...(reason === undefined ? {} : { reason }),
+      ...(count > 1 ? { count: Math.min(count, LEAF_COUNT_MAX) } : {}),
       software,
       ...(attachment === undefined ? {} : { attachment: attachment.toBase64() }),
     };

@@ -6,6 +6,12 @@ import { runDemo } from "cli/demo/demo.ts";
 import { startFeeder } from "cli/demo/feeder.ts";
 import type { LineCard } from "cli/demo/line.ts";
 import type { Spine } from "cli/spine/spine.ts";
+import { LOCAL_STATION } from "cli/spine/configurations.ts";
+import { EVENT_LOGS, eventLogPaths } from "cli/spine/event_logs.ts";
+import { parseLeaf } from "shared/log/leaf.ts";
+import { LogReader } from "shared/log/reader.ts";
+import { parseTrust, trustPolicy } from "shared/log/trust.ts";
+import { directorySource } from "shared/transport/log_source/directory.ts";
 import { TRANSPORT_MASTER_LABEL } from "cli/spine/card_maker.ts";
 import { readTrustFile, type WalletTrust } from "device/wallet/trust.ts";
 import { fromHex } from "shared/base/bytes.ts";
@@ -62,6 +68,10 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
         artifacts.push({ name: "event", content: new TextEncoder().encode(JSON.stringify(event)) }),
       onLineEnd: () => {},
       inspect: async (spine, cards) => {
+        await t.step(
+          "no entry of a log names anybody or anything",
+          () => assertPseudonymous(folder, spine, cards),
+        );
         await useCard(folder, cards[0]!);
         secrets.push(...await secretsOf(folder, spine, cards));
         artifacts.push(...await publicFaces(spine));
@@ -78,7 +88,16 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
     clearInterval(watching);
   }
   for (
-    const place of ["logs", "database", "gateway-a", "gateway-b", "attestation-a", "attestation-b", "pki"]
+    const place of [
+      "logs",
+      "event-logs",
+      "database",
+      "gateway-a",
+      "gateway-b",
+      "attestation-a",
+      "attestation-b",
+      "pki",
+    ]
   ) {
     const ofPlace = await filesOf(`${folder}/${place}`);
     // Each private key stands in its own file, and nowhere else.
@@ -94,6 +113,57 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
   });
   await Deno.remove(folder, { recursive: true });
 });
+
+/**
+ * Reads every entry as a stranger does and looks for what a person, a card or an address is called. Each member must also have its
+ * one form, or the log would not parse.
+ */
+async function assertPseudonymous(folder: string, spine: Spine, cards: readonly LineCard[]): Promise<void> {
+  const { addresses } = spine.descriptor;
+  const serials = cards.flatMap(({ report }) => [report.serial!, report.cplc!, report.certificateSha256!]);
+  const batch = JSON.parse(await Deno.readTextFile(`${folder}/batch.json`)) as { batch: string };
+  const endpoints = [addresses.gatewayA, addresses.gatewayB, addresses.attestationA, addresses.attestationB];
+  const names = [
+    ...serials,
+    batch.batch,
+    LOCAL_STATION,
+    "127.0.0.1",
+    "urn:",
+    "/v1/",
+    ...endpoints.map(({ listen }) => listen),
+  ].map((name) => name.toLowerCase());
+  const seen = new Set<string>();
+  for (const name of EVENT_LOGS) {
+    const { log, trust } = eventLogPaths(folder, name);
+    const policy = trustPolicy(parseTrust(await Deno.readTextFile(trust)));
+    const reader = await LogReader.open(directorySource(log), policy);
+    for await (const { bytes } of reader.entries(0, reader.checkpoint.size)) {
+      const { event, actor, subject } = parseLeaf(bytes);
+      seen.add(event);
+      const text = new TextDecoder().decode(bytes).toLowerCase();
+      assert.deepEqual(names.filter((each) => text.includes(each)), [], `${event} in ${name}`);
+      for (const each of [actor, subject ?? "none:AAAAAAAAAAAAAAAAAAAAAA"]) {
+        assert.match(each, /^[a-z]+:[A-Za-z0-9_-]{22}$/);
+      }
+    }
+  }
+  for (
+    const event of [
+      "gateway.canaries-proven",
+      "gateway.serving",
+      "gateway.draining",
+      "attestation.opened",
+      "attestation.batch-created",
+      "attestation.keys-released",
+      "attestation.card-reserved",
+      "attestation.card-attested",
+      "attestation.card-installed",
+      "attestation.card-closed",
+      "station.ready",
+      "station.card",
+    ]
+  ) assert.ok(seen.has(event), `${event} was entered`);
+}
 
 /** What a wallet does with a card, with a marked PIN and seed, over a virtual reader and the card's own process. */
 async function useCard(folder: string, card: LineCard): Promise<void> {

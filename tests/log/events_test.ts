@@ -2,10 +2,16 @@
 
 import assert from "node:assert/strict";
 import { REPOSITORY } from "cli/home.ts";
+import { ENROLMENT_REFUSALS } from "gateway/domain/enrolment.ts";
 import { REFUSALS } from "gateway/domain/refusals.ts";
 import { EVENT_NAMES, eventRow, EVENTS, LINES_WITHOUT_EVENT } from "shared/log/events.ts";
 import { eventTable } from "shared/log/event_table.ts";
-import { CERTIFICATE_REASONS, CONNECTION_REASONS, REQUEST_REASONS } from "shared/log/reasons.ts";
+import {
+  CERTIFICATE_REASONS,
+  CONNECTION_REASONS,
+  ENROLMENT_REASONS,
+  REQUEST_REASONS,
+} from "shared/log/reasons.ts";
 
 async function* sources(folder: string): AsyncGenerator<{ path: string; text: string }> {
   for await (const entry of Deno.readDir(`${REPOSITORY}/${folder}`)) {
@@ -63,6 +69,7 @@ Deno.test("the reasons of the gateway are those of its own tables", async () => 
   // A client that went away is no refusal, and is told apart in the log.
   assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), ["client-gone"]);
   assert.deepEqual([...own].filter((reason) => !(REQUEST_REASONS as readonly string[]).includes(reason)), []);
+  assert.deepEqual([...ENROLMENT_REASONS], Object.keys(ENROLMENT_REFUSALS));
   const verification = await Deno.readTextFile(`${REPOSITORY}/shared/protocol/x509/verification.ts`);
   const declared = /type CertificateRefusal =([^;]+);/.exec(verification)![1]!;
   assert.deepEqual([...declared.matchAll(/"([^"]+)"/g)].map(([, name]) => name), [...CERTIFICATE_REASONS]);

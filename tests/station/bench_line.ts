@@ -1,5 +1,6 @@
 /** A station in this process: batch, journal, double, virtual cards. For tests. */
 
+import { NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { readCap } from "shared/protocol/cap/reader.ts";
 import { writeTestCap } from "shared/protocol/cap/writer.ts";
@@ -120,6 +121,7 @@ export async function makeLine(
     retryAuthentication: more.retryAuthentication ?? false,
     limits: more.limits ?? DEFAULT_LINE_LIMITS,
     patienceMilliseconds: more.patienceMilliseconds ?? 0,
+    events: NO_EVENT_LOG,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     emit: (event) => events.push(event),

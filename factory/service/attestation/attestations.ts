@@ -13,9 +13,12 @@ import type { CertificateRecord } from "../../transport/issuance_store/records.t
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
 import {
+  type About,
   type AttestationContext,
+  cardOf,
   type Done,
   done,
+  entryOf,
   furtherPart,
   isRefusal,
   signedRequest,
@@ -23,6 +26,14 @@ import {
 
 /** What the first part came to: an answer, or a key to sign. */
 type FirstPart = AttestationAnswer | { readonly sign: CheckedKey };
+
+/** What entries say of it. */
+function aboutOf({ serial }: AttestationRequest, again = false): About {
+  return {
+    event: again ? "attestation.card-attested-again" : "attestation.card-attested",
+    subject: cardOf(serial),
+  };
+}
 
 /** Checks a card's public key and answers its certificate. */
 export async function attest(
@@ -71,6 +82,7 @@ export async function attest(
       }, stamp);
       return answered(context, stamp, request, certificate, true, writes);
     },
+    aboutOf(request),
   );
 }
 
@@ -122,8 +134,10 @@ function seeKey(
           revoked: revoke,
           sender: stamp.sender,
         });
-      return { answer: { sign: decision }, final: false, log };
+      const entries = [entryOf(stamp, aboutOf(request), "intended")];
+      return { answer: { sign: decision }, final: false, log, entries };
     },
+    aboutOf(request),
   );
 }
 
@@ -149,6 +163,7 @@ function answered(
         superseded: certificate.supersedes,
         sender: stamp.sender,
       }),
+    [entryOf(stamp, aboutOf(request, !isNew))],
     writes,
   );
 }

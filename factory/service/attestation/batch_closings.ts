@@ -17,7 +17,15 @@ import type { BatchStatements, StoredRecord } from "../../transport/issuance_sto
 import type { BatchRecord } from "../../transport/issuance_store/records.ts";
 import type { IssuanceTransaction, RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, type Done, isRefusal, signedRequest } from "./context.ts";
+import {
+  type About,
+  type AttestationContext,
+  batchOf,
+  type Done,
+  entryOf,
+  isRefusal,
+  signedRequest,
+} from "./context.ts";
 
 /** Records that are read, signed and stored together: a token that makes twenty signatures a second takes five seconds. */
 const SIGN_TOGETHER = 100;
@@ -47,6 +55,7 @@ export async function closeBatch(
   const missing = typeof request.missing === "string"
     ? request.missing
     : request.missing.map((serial) => parseInt(serial, 16));
+  const about: About = { event: "attestation.batch-closed", subject: batchOf(name) };
   const order: ClosingOrder = { missing, giveUpUnused: request.giveUpUnused ?? false, reason };
   const first = await signedRequest(
     context,
@@ -57,12 +66,16 @@ export async function closeBatch(
       const decision = await decide(transaction, batch, order);
       if (decision.kind === "refuse") return decision;
       if (decision.kind === "declare") await hold(transaction, decision.batch, sender, reason);
-      return { answer: decision, final: false };
+      const entries = decision.kind === "accept" || decision.kind === "declare"
+        ? [entryOf(stamp, about, "intended")]
+        : [];
+      return { answer: decision, final: false, entries };
     },
+    about,
   );
   if (first.kind === "refuse") return first;
   if (first.kind === "declare") {
-    await declareInSteps(context, name, order, sender);
+    await declareInSteps(context, stamp, name, order);
     return await progress(context, name, order);
   }
   if (first.kind !== "accept") return await answer(context, first);
@@ -74,9 +87,11 @@ export async function closeBatch(
     const decision = await decide(transaction, batch, order);
     if (decision.kind === "accept") {
       await finish(context, transaction, decision.batch, order, { sender, issuerPublicKey });
+      await transaction.enter(context.events, [entryOf(stamp, about)]);
     }
     return decision;
   });
+  context.events.committed();
   if (isRefusal(last)) return last;
   if (last.kind === "declare") return await progress(context, name, order);
   if (last.kind === "accept") context.log.info("batch.closed", { batch: name, reason, sender });
@@ -130,18 +145,32 @@ async function hold(
  * request has done its share. Whoever opens the batch meanwhile ends it.
  */
 async function declareInSteps(
-  { store, log }: AttestationContext,
+  { store, events, log }: AttestationContext,
+  stamp: RequestStamp,
   name: string,
   { missing, reason }: ClosingOrder,
-  sender: string,
 ): Promise<void> {
   if (missing === "none") return;
+  const { sender } = stamp;
+  const about: About = { event: "attestation.cards-missing", subject: batchOf(name) };
   for (let declared = 0; declared < DECLARE_PER_REQUEST;) {
     const count = await store.transaction(async (transaction) => {
       const batch = await transaction.batch(name, true);
       if (batch?.state !== "held") return 0;
-      return await transaction.batches.declareMissing(name, missing, sender, reason ?? "", DECLARE_TOGETHER);
+      const declared = await transaction.batches.declareMissing(
+        name,
+        missing,
+        sender,
+        reason ?? "",
+        DECLARE_TOGETHER,
+      );
+      if (declared > 0) {
+        const entry = entryOf(stamp, about);
+        await transaction.enter(events, [{ ...entry, facts: { ...entry.facts, count: declared } }]);
+      }
+      return declared;
     });
+    events.committed();
     if (count > 0) log.info("batch.cards-missing", { batch: name, cards: count, reason, sender });
     if (count < DECLARE_TOGETHER) return;
     declared += count;

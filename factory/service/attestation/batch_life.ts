@@ -7,7 +7,15 @@ import { judgedCard } from "../../domain/judgement/judged_row.ts";
 import { cardsToKeep, judge } from "../../domain/judgement/judgement.ts";
 import { describeShared, sharedTraits } from "../../domain/judgement/shared_traits.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
-import { type AttestationContext, type Done, done, signedRequest } from "./context.ts";
+import {
+  type About,
+  type AttestationContext,
+  batchOf,
+  type Done,
+  done,
+  entryOf,
+  signedRequest,
+} from "./context.ts";
 
 /** Lets a held batch go on; judgement begins anew. */
 export function openBatch(
@@ -15,6 +23,7 @@ export function openBatch(
   stamp: RequestStamp,
   { batch: name, reason }: OpenBatchRequest,
 ): Promise<OpenBatchAnswer | Refusal> {
+  const about: About = { event: "attestation.batch-opened", subject: batchOf(name) };
   return signedRequest(
     context,
     stamp,
@@ -37,8 +46,10 @@ export function openBatch(
       return done(
         { batch: name, state: "open" },
         () => context.log.info("batch.opened", { batch: name, reason, sender }),
+        [entryOf(stamp, about)],
       );
     },
+    about,
   );
 }
 
@@ -64,7 +75,12 @@ export async function judgeBatch(context: AttestationContext, name: string, send
       reason,
       shared,
     });
+    await transaction.enter(context.events, [{
+      event: "attestation.batch-stopped",
+      facts: { actor: { kind: "sender", identifier: sender }, subject: batchOf(name), reason: verdict.code },
+    }]);
     return { code: verdict.code, reason, shared };
   });
+  context.events.committed();
   if (stopped) context.log.warning("batch.stopped", { batch: name, ...stopped });
 }

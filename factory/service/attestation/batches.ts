@@ -11,7 +11,7 @@ import { countsOf } from "../../transport/issuance_store/rows.ts";
 import type { BatchReport } from "../../transport/issuance_store/store.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, done, signedRequest } from "./context.ts";
+import { type About, type AttestationContext, batchOf, done, entryOf, signedRequest } from "./context.ts";
 
 /** A request without limits switches both rules off. */
 const NO_LIMITS = {
@@ -43,6 +43,7 @@ export async function createBatch(
     station: name,
     quota: quota ?? null,
   }));
+  const about: About = { event: "attestation.batch-created", subject: batchOf(facts.name) };
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   return await signedRequest(
     context,
@@ -84,8 +85,10 @@ export async function createBatch(
             stations: stations.length,
             sender: stamp.sender,
           }),
+        [entryOf(stamp, about)],
       );
     },
+    about,
   );
 }
 

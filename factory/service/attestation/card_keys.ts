@@ -7,7 +7,15 @@ import { batchIsOpen } from "../../domain/issuance/batch.ts";
 import { chipIdentity } from "../../domain/issuance/chip.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
-import { type AttestationContext, type Done, done, furtherPart, signedRequest } from "./context.ts";
+import {
+  type About,
+  type AttestationContext,
+  type Done,
+  done,
+  entryOf,
+  furtherPart,
+  signedRequest,
+} from "./context.ts";
 import { sealForStation } from "./station_seal.ts";
 
 /** Gives a station the static keys of a card. Who asked for which chip is on record before they are told. */
@@ -17,6 +25,10 @@ export async function cardKeys(
   request: CardKeysRequest,
 ): Promise<CardKeysAnswer | Refusal> {
   const { key } = chipIdentity(request.chip, false);
+  const about: About = {
+    event: "attestation.keys-released",
+    subject: { kind: "chip", identifier: request.chip.cplc ?? request.chip.keyDiversificationData },
+  };
   const allowed = await signedRequest(
     context,
     stamp,
@@ -26,8 +38,9 @@ export async function cardKeys(
       const open = batchIsOpen(found);
       if (open.kind === "refuse") return open;
       await transaction.noteCardKeys(request.batch, key, stamp.sender);
-      return { answer: undefined, final: false };
+      return { answer: undefined, final: false, entries: [entryOf(stamp, about, "intended")] };
     },
+    about,
   );
   if (allowed !== undefined) return allowed;
   const keys = await diversifyKdf3(
@@ -51,7 +64,8 @@ export async function cardKeys(
             batch: request.batch,
             keyDiversificationData: request.chip.keyDiversificationData,
             sender: stamp.sender,
-          }))),
+          }), [entryOf(stamp, about)])),
+      about,
     );
   } finally {
     for (const secret of [keys.enc, keys.mac, keys.dek]) secret.wipe();

@@ -1,5 +1,6 @@
 /** What a station reports of a card: its certificate is installed; its record is closed. */
 
+import { codeOf } from "shared/base/errors.ts";
 import type {
   ClosureAnswer,
   ClosureRequest,
@@ -11,7 +12,25 @@ import { mayInstall } from "../../domain/issuance/installation.ts";
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { judgeBatch } from "./batch_life.ts";
-import { type AttestationContext, type Done, done, signedRequest } from "./context.ts";
+import { serialHex } from "../../domain/issuance/serial.ts";
+import {
+  type About,
+  type AttestationContext,
+  batchOf,
+  cardOf,
+  type Done,
+  done,
+  entryOf,
+  signedRequest,
+} from "./context.ts";
+
+/** What entries say of a card's installation or closing. */
+function aboutOf(
+  event: "attestation.card-installed" | "attestation.card-closed",
+  reservation: { readonly serial: number } | undefined,
+): About {
+  return reservation === undefined ? { event } : { event, subject: cardOf(serialHex(reservation.serial)) };
+}
 
 /** Enters that a card holds its certificate. */
 export function install(
@@ -50,8 +69,10 @@ export function install(
             lifeCycle,
             sender: stamp.sender,
           }),
+        [entryOf(stamp, aboutOf("attestation.card-installed", decision.reservation))],
       );
     },
+    aboutOf("attestation.card-installed", undefined),
   );
 }
 
@@ -91,21 +112,34 @@ export async function close(
         decision.revoke?.sha256 ?? null,
       );
       scrappedOf = outcome === "scrapped" ? decision.reservation.batch : undefined;
-      return done({ reservation, outcome }, () =>
-        context.log.info("card.closed", {
-          reservation,
-          outcome,
-          reason: request.reason,
-          operator: request.operator,
-          sender: stamp.sender,
-        }), writes);
+      return done(
+        { reservation, outcome },
+        () =>
+          context.log.info("card.closed", {
+            reservation,
+            outcome,
+            reason: request.reason,
+            operator: request.operator,
+            sender: stamp.sender,
+          }),
+        [entryOf(stamp, aboutOf("attestation.card-closed", decision.reservation))],
+        writes,
+      );
     },
+    aboutOf("attestation.card-closed", undefined),
   );
   if (scrappedOf !== undefined) {
     // The card's record is closed: judgement that fails is made up by the next scrapped card.
-    await judgeBatch(context, scrappedOf, stamp.sender).catch((error) =>
-      context.log.warning("batch.not-judged", { batch: scrappedOf, error })
-    );
+    const batch = scrappedOf;
+    await judgeBatch(context, batch, stamp.sender).catch((error) => {
+      context.log.warning("batch.not-judged", { batch, error });
+      context.events.tell("attestation.batch-not-judged", {
+        actor: { kind: "sender", identifier: stamp.sender },
+        subject: batchOf(batch),
+        outcome: "failed",
+        reason: codeOf(error),
+      });
+    });
   }
   return made;
 }

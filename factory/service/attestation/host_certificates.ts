@@ -6,7 +6,7 @@ import { mayIssueHostCertificate } from "../../domain/issuance/host_certificate.
 import type { Refusal } from "../../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, done, signedRequest } from "./context.ts";
+import { type About, type AttestationContext, done, entryOf, signedRequest } from "./context.ts";
 
 /** Signs, or answers again, the certificate of a test wallet's static key. */
 export async function hostCertificate(
@@ -16,8 +16,16 @@ export async function hostCertificate(
 ): Promise<HostCertificateAnswer | Refusal> {
   const issuerPublicKey = await issuerPublicKeyHex(context.signer);
   const { hostSerial, publicKey } = request;
+  const about: About = {
+    event: "attestation.host-certified",
+    subject: { kind: "host", identifier: hostSerial },
+  };
   const answered = (signature: string, log?: () => void) =>
-    done<HostCertificateAnswer>({ hostSerial, publicKey, signature, issuerPublicKey }, log);
+    done<HostCertificateAnswer>(
+      { hostSerial, publicKey, signature, issuerPublicKey },
+      log,
+      [entryOf(stamp, about)],
+    );
   return await signedRequest(
     context,
     stamp,
@@ -35,5 +43,6 @@ export async function hostCertificate(
         () => context.log.info("host.certified", { hostSerial, sender: stamp.sender }),
       );
     },
+    about,
   );
 }

@@ -13,7 +13,7 @@ import type { Refusal } from "../../domain/issuance/refusals.ts";
 import { mayReserve } from "../../domain/issuance/reservation.ts";
 import type { RequestStamp } from "../../transport/issuance_store/transaction.ts";
 import { issuerPublicKeyHex } from "./certificate_signer.ts";
-import { type AttestationContext, done, signedRequest } from "./context.ts";
+import { type AttestationContext, cardOf, done, entryOf, signedRequest } from "./context.ts";
 import { sealForStation } from "./station_seal.ts";
 
 /**
@@ -46,14 +46,19 @@ export async function reserve(
     ) => {
       const serial = serialHex(number);
       const answer = { reservation: id, serial, issuerPublicKey, sealed, again };
-      return done<ReservationAnswer>(answer, () =>
-        context.log.info("card.reserved", {
-          batch: request.batch,
-          reservation: id,
-          serial,
-          again,
-          sender: stamp.sender,
-        }), writes);
+      return done<ReservationAnswer>(
+        answer,
+        () =>
+          context.log.info("card.reserved", {
+            batch: request.batch,
+            reservation: id,
+            serial,
+            again,
+            sender: stamp.sender,
+          }),
+        [entryOf(stamp, { event: "attestation.card-reserved", subject: cardOf(serial) })],
+        writes,
+      );
     };
     return await signedRequest(
       context,
@@ -97,6 +102,7 @@ export async function reserve(
         }, stamp.requestSha256);
         return answered(sealed, id, decision.serial, false, writes);
       },
+      { event: "attestation.card-reserved" },
     );
   } finally {
     privateKey.wipe();

@@ -1,6 +1,7 @@
 /** What the work on every card of a station shares. */
 
 import type { HostIdentity } from "shared/protocol/recovery_key/mutual_authentication.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import type { LineLimits } from "../../domain/judgement/line.ts";
@@ -33,6 +34,8 @@ export interface StationContext {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly emit: EventSink;
+  /** The tamper-evident log: no card is changed without its entry. */
+  readonly events: EventLog;
   /** Aborted when the station is asked to stop at once. */
   readonly stop: AbortSignal;
 }

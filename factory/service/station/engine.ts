@@ -25,6 +25,7 @@ import { arrive, issuerChannel } from "./arrival.ts";
 import { APPLET_LEVEL, CardLink } from "./card_link.ts";
 import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
+import { operatorOf } from "./event_entries.ts";
 import type { CardReport } from "./events.ts";
 import { patient } from "./patience.ts";
 import { explainFailure, openSame } from "./same_card.ts";
@@ -68,6 +69,8 @@ class CardRun {
     | { readonly step: Step; readonly result: Promise<JournalCard>; failed: boolean }
     | undefined;
   #step: StepName = "look";
+  /** The entry that says that this card is worked on. */
+  #entered: Promise<void> | undefined;
 
   constructor({ context, reader, channel, gone }: CardRunOptions) {
     const { clock, random, stop, batch, loadPlan } = context;
@@ -145,8 +148,27 @@ class CardRun {
     const { journal } = this.#context;
     this.#note("authenticate", "begun");
     this.#card = journal.change(this.#card!.id, { attempts: this.#card!.attempts + 1 });
-    await journal.flush();
+    await Promise.all([journal.flush(), this.#enter()]);
     return keys;
+  }
+
+  /** Enters that the card is about to be changed, once: without the entry it is not. */
+  #enter(): Promise<void> {
+    const { events, operator } = this.#context;
+    const serial = this.#serial();
+    return this.#entered ??= events.record("station.card", {
+      actor: operatorOf(operator),
+      subject: serial === null
+        ? { kind: "chip", identifier: this.#chipName() }
+        : { kind: "card", identifier: serial },
+      outcome: "intended",
+    });
+  }
+
+  /** The CPLC, by which people know a chip; where there is none what its keys are made from. */
+  #chipName(): string {
+    const { cplc, keyDiversificationData } = chipOf(this.#facts);
+    return cplc ?? keyDiversificationData;
   }
 
   /** The card answered: the try did not stay without an outcome. */
@@ -170,6 +192,7 @@ class CardRun {
   async #run(step: Step): Promise<void> {
     const { context } = this;
     if (step.needsSerial) await this.#settle();
+    await this.#enter();
     await this.#openFor(step);
     const { durable } = RESUMPTION[step.name];
     if (durable === "before") {

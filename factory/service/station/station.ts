@@ -8,6 +8,7 @@ import type { ReaderService } from "shared/transport/card_channel.ts";
 import { closeRecord } from "./close_record.ts";
 import type { StationContext } from "./context.ts";
 import { personalizeCard } from "./engine.ts";
+import { cardEntry, operatorOf } from "./event_entries.ts";
 import { LineJudge } from "./line_judge.ts";
 import { announcePackage } from "./package_announcement.ts";
 import type { CardReport } from "./events.ts";
@@ -66,8 +67,8 @@ interface Slot {
 /**
  * Runs until the signal aborts, or what was asked for is done.
  * @throws {CodedError} `READER_UNKNOWN` when a named reader is not connected at the start, `PCSC_UNAVAILABLE`,
- * `LINE_STOPPED` when an earlier stop stands and nobody is there to lift it, `JOURNAL_UNUSABLE` when the journal fails:
- * no card is begun then, and those in work are left to be presented again.
+ * `LINE_STOPPED` when an earlier stop stands and nobody is there to lift it, `JOURNAL_UNUSABLE` when the journal fails, or
+ * an error of the log's when that does: no card is begun then, and those in work are left to be presented again.
  */
 export async function runStation(options: StationRunOptions): Promise<StationSummary> {
   return await new Station(options).run();
@@ -139,6 +140,10 @@ class Station {
       throw new CodedError("READER_UNKNOWN", "Cannot run once: no reader is connected");
     }
     for (const reader of used) this.#slot(reader);
+    await context.events.record("station.ready", {
+      actor: operatorOf(context.operator),
+      subject: { kind: "batch", identifier: context.batch.batch },
+    });
     context.emit({ event: "ready", batch: context.batch.batch, readers: used });
     if (context.loadPlan !== undefined) announcePackage(context.loadPlan, context.emit);
     forgetUnproven(context.journal);
@@ -147,7 +152,7 @@ class Station {
       context.emit({ event: "unfinished", cards: open.map(({ serial, step }) => ({ serial, step })) });
     }
     await reportFinished(context);
-    if (this.#options.goOnAtStart) await this.#judge.goOn();
+    if (this.#options.goOnAtStart) await this.#goOn();
     this.#judge.tellStops();
     if (this.#nothingMayBegin(used)) {
       throw new CodedError(
@@ -190,18 +195,26 @@ class Station {
     return readers.every((reader) => this.#judge.stopOf(reader) !== undefined);
   }
 
+  /** A person's act: entered before it counts. */
+  async #goOn(): Promise<void> {
+    const { events, operator } = this.#options.context;
+    if (this.#judge.stops().length === 0) return;
+    await events.record("station.resumed", { actor: operatorOf(operator) });
+    await this.#judge.goOn();
+  }
+
   /** Waits for a person who lets stopped work go on; cards that lie there are begun then. */
   async #listen(): Promise<void> {
     const { goOn } = this.#options;
     if (goOn === undefined) return;
     for await (const _ of goOn) {
       if (this.#ended.signal.aborted) return;
-      await this.#judge.goOn().catch((error) => this.#break(error));
+      await this.#goOn().catch((error) => this.#break(error));
       for (const [name, slot] of this.#slots) this.#start(name, slot);
     }
   }
 
-  /** The journal failed: what it cannot remember must not be done. */
+  /** The journal or the log failed: what it cannot remember must not be done. */
   #break(error: unknown): void {
     if (this.#broken === undefined) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -257,6 +270,8 @@ class Station {
     const report = await this.#work(reader, slot.away.signal);
     slot.done = true;
     if (report.outcome === "failed") this.#started--;
+    const { event, facts } = cardEntry(report, context.operator);
+    await context.events.record(event, facts);
     this.#cards.push(report);
     context.emit({ event: "card", card: report });
     if (once && [...this.#slots.values()].every(({ done }) => done)) this.#ended.abort();

@@ -5,7 +5,9 @@
  * here does.
  */
 
+import { LOG_MIGRATION_STEPS, logMigrations } from "shared/log/store/migrations.ts";
 import type { Migration } from "shared/transport/postgres/migrate.ts";
+import { leastRightsOfLog } from "./migrations/log_least_rights.ts";
 import { ISSUANCE_SCHEMA } from "./migrations/0001_issuance_schema.ts";
 import { LEAST_RIGHTS } from "./migrations/0002_least_rights.ts";
 import { CARD_FLOW_STATES } from "./migrations/0003_card_flow.ts";
@@ -19,7 +21,7 @@ import { BATCH_STATES } from "./migrations/0010_batch_states.ts";
 import { BATCH_RECORDS } from "./migrations/0011_batch_records.ts";
 import { LEAST_RIGHTS_BATCHES } from "./migrations/0012_least_rights.ts";
 
-/** Every migration, in order. */
+/** The service's own steps, in order. */
 export const ISSUANCE_MIGRATIONS: readonly Migration[] = [
   ISSUANCE_SCHEMA,
   LEAST_RIGHTS,
@@ -33,4 +35,14 @@ export const ISSUANCE_MIGRATIONS: readonly Migration[] = [
   BATCH_STATES,
   BATCH_RECORDS,
   LEAST_RIGHTS_BATCHES,
+];
+
+/**
+ * The attestation service's whole list: its own steps, then those of its log. A step that is made later goes behind these,
+ * not into {@link ISSUANCE_MIGRATIONS}.
+ */
+export const ATTESTATION_MIGRATIONS: readonly Migration[] = [
+  ...ISSUANCE_MIGRATIONS,
+  ...logMigrations(ISSUANCE_MIGRATIONS.length + 1),
+  leastRightsOfLog(ISSUANCE_MIGRATIONS.length + LOG_MIGRATION_STEPS + 1),
 ];

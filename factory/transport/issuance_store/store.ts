@@ -53,12 +53,13 @@ export class IssuanceStore {
     work: (
       published: PublishedList | undefined,
       revoked: RevokedCertificate[],
+      transaction: IssuanceTransaction,
     ) => Promise<PublishedList>,
   ): Promise<PublishedList> {
     return this.#database.transaction(async (sql) => {
       await lockRevocations(sql);
       const [published, revoked] = [await readPublished(sql), await readRevoked(sql)];
-      const next = await work(published, revoked);
+      const next = await work(published, revoked, new IssuanceTransaction(sql));
       if (next !== published) await writePublished(sql, next, revoked.length);
       return next;
     }, { isolation: "read committed" });

@@ -4,6 +4,7 @@
  * the connection executes them in order.
  */
 
+import type { EventEntry, ServiceEventLog } from "shared/log/writer/event_log.ts";
 import type { TransactionSql } from "shared/transport/postgres/database.ts";
 import { BatchStatements } from "./batch_statements.ts";
 import type {
@@ -93,6 +94,11 @@ export class IssuanceTransaction {
       UPDATE idempotent_requests SET answer = ${answer} WHERE sender = ${sender} AND key = ${key} AND answer IS NULL`;
     if (count === 1) return answer;
     return (await this.#earlier(sender, key))?.answer ?? answer;
+  }
+
+  /** Enters what is done here in the tamper-evident log: committed together, or not at all. */
+  enter(events: Pick<ServiceEventLog, "inTransaction">, entries: readonly EventEntry[]): Promise<void> {
+    return events.inTransaction(this.#sql, entries);
   }
 
   /** A batch; locked when its serials are about to move. */

@@ -5,7 +5,7 @@ import type { LogFinding, LogVerification } from "../verify.ts";
 
 /** One entry as one line. */
 export function entryLine(index: number, leaf: Leaf): string {
-  const { time, event, outcome, reason, actor, subject, ticket, attachment } = leaf;
+  const { time, event, outcome, reason, actor, subject, ticket, count, attachment } = leaf;
   return [
     String(index).padStart(7),
     time,
@@ -14,6 +14,7 @@ export function entryLine(index: number, leaf: Leaf): string {
     `by ${actor}`,
     ...(subject === undefined ? [] : [`on ${subject}`]),
     ...(ticket === undefined ? [] : [`ticket ${ticket}`]),
+    ...(count === undefined ? [] : [`${count} times`]),
     ...(attachment === undefined ? [] : ["with attachment"]),
   ].join("  ").trimEnd();
 }

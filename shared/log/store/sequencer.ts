@@ -40,6 +40,8 @@ export interface SequencerOptions {
   readonly witnessedSize?: () => Promise<number>;
   readonly leaseMs?: number;
   readonly idleMs?: number;
+  /** Pause behind each checkpoint in milliseconds: entries that come meanwhile share the next one. None otherwise. */
+  readonly restMs?: number;
   /** Entries of one checkpoint at most. */
   readonly batchMax?: number;
   /** Time of an entry in milliseconds since 1970, to notice a clock that was set back; undefined when it has none. */
@@ -146,6 +148,8 @@ export class Sequencer {
           await this.#step(led);
           failures = 0;
         }
+        // What was entered until the stop is published with it.
+        await this.#step(led);
       } catch (error) {
         if (!await this.#mayPass(await this.#verdict(error, fence))) return;
         failures++;
@@ -270,6 +274,7 @@ export class Sequencer {
     this.#options.onStep?.("integrated");
     this.#lookAtTimes(led, done.entries, done.size - done.entries.length);
     await this.#publish(led, edge, full);
+    await this.#rest();
   }
 
   #lookAtTimes(led: Leadership, entries: readonly Uint8Array[], start: number): void {
@@ -311,6 +316,16 @@ export class Sequencer {
 
   #tellWaiting(): void {
     for (const resolve of this.#waiting) resolve();
+  }
+
+  /** Behind a checkpoint: only a stop ends it early. */
+  async #rest(): Promise<void> {
+    const { restMs = 0 } = this.#options;
+    const limit = Math.min(restMs, this.#leaseMs / 3);
+    const until = performance.now() + limit;
+    for (let left = limit; left > 0 && !this.#stopping; left = until - performance.now()) {
+      await this.#pause(left);
+    }
   }
 
   async #pause(milliseconds: number): Promise<void> {

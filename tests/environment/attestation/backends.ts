@@ -10,7 +10,7 @@ import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { createLogger } from "shared/base/log.ts";
 import { startPostgres } from "../postgres.ts";
 import { startSoftHsm } from "../softhsm.ts";
-import { ISSUANCE_MIGRATIONS } from "factory/transport/issuance_store/migrations.ts";
+import { ATTESTATION_MIGRATIONS } from "factory/transport/issuance_store/migrations.ts";
 
 /** Labels that the tests' tokens have. */
 export const LABELS = { issuer: "issuer", transportMaster: "transport-master", record: "record" } as const;
@@ -96,7 +96,7 @@ export async function openBackends(kind: BackendKind): Promise<Backends> {
   await first.hsm.generateSigningKey(LABELS.issuer);
   await first.hsm.generateMasterKey(LABELS.transportMaster);
   await first.hsm.generateSigningKey(LABELS.record, "p256");
-  await migrate(first.database, ISSUANCE_MIGRATIONS);
+  await migrate(first.database, ATTESTATION_MIGRATIONS);
   const owned = started.move();
   return {
     ...first,

@@ -20,6 +20,7 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import type { Database } from "shared/transport/postgres/database.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
 import type { Refusal } from "factory/domain/issuance/refusals.ts";
 import { LABELS } from "./backends.ts";
 import { IssuanceStore } from "factory/transport/issuance_store/store.ts";
@@ -70,6 +71,8 @@ export interface ServiceOptions {
   readonly senders: readonly TestSender[];
   readonly hostCertificates?: { enabled: boolean; serialPrefix: string };
   readonly serials?: { first: number; last: number };
+  /** The tamper-evident log; none otherwise. */
+  readonly events?: ServiceEventLog;
   /** Lines of the log. */
   readonly write?: (line: string) => void;
 }
@@ -94,6 +97,7 @@ export async function makeService(
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     log: createLogger("test", { level: "debug", write: options.write ?? (() => {}) }),
+    events: options.events ?? NO_EVENT_LOG,
   });
 }
 

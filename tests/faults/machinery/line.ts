@@ -1,5 +1,6 @@
 /** One station of a factory, in this thread: the real engine and journal, cards presented by hand. */
 
+import { NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import { parseTrust, type WalletTrust } from "device/wallet/trust.ts";
 import { VirtualCard } from "device/card/virtual_card.ts";
 import { blankCard } from "cli/spine/card_maker.ts";
@@ -72,6 +73,7 @@ export async function openLine(options: LineOptions): Promise<Line> {
     limits: DEFAULT_LINE_LIMITS,
     retryAuthentication: false,
     patienceMilliseconds: 0,
+    events: NO_EVENT_LOG,
     clock: SYSTEM_CLOCK,
     random: SYSTEM_RANDOM,
     emit: () => {},

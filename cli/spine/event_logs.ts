@@ -1,0 +1,81 @@
+/**
+ * The tamper-evident logs of a local spine: one for each gateway, one that both attestation services share, one for the station.
+ * Keys are made once; beside the logs stands, for each, the trust file that `rk log` takes.
+ */
+
+import { toUtf8 } from "shared/base/bytes.ts";
+import { generateEd25519PrivateKey } from "shared/crypto/ed25519.ts";
+import type { FileEventLogConfig, ServiceEventLogConfig } from "shared/log/writer/config.ts";
+import { fileLogVerifierKey } from "shared/log/writer/file_event_log.ts";
+import { hsmLogSigner } from "shared/log/store/note_signers.ts";
+import { formatVerifierKey } from "shared/log/vkey.ts";
+import type { Hsm } from "shared/transport/hsm.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { ensureSecretFile } from "shared/transport/secret_file.ts";
+import { LOG_LABEL } from "factory/domain/factory_keys.ts";
+import { exists, writePrivate } from "../paths.ts";
+
+/** Processes of a spine that have a log; both attestation services write one. */
+export const EVENT_LOGS = ["gateway-a", "gateway-b", "attestation", "station"] as const;
+/** One of {@link EVENT_LOGS}. */
+export type EventLogName = (typeof EVENT_LOGS)[number];
+
+/** Where the logs of a spine are. */
+export function eventLogPaths(folder: string, name: EventLogName): { log: string; trust: string } {
+  return {
+    log: name === "station" ? `${folder}/station/event-log/log` : `${folder}/event-logs/${name}/log`,
+    trust: `${folder}/event-logs/${name}.trust.json`,
+  };
+}
+
+/** Sections `eventLog` of the configurations. */
+export type EventLogSections =
+  & Readonly<Record<Exclude<EventLogName, "attestation">, FileEventLogConfig>>
+  & { readonly attestation: ServiceEventLogConfig };
+
+/** Makes or keeps keys, folders and trust files. @param folder the spine's. */
+export async function provisionEventLogs(folder: string, hsm: Hsm): Promise<EventLogSections> {
+  const origin = (name: EventLogName) => `local.invalid/${name}`;
+  const trust = (name: EventLogName, vkey: string) =>
+    Deno.writeTextFile(
+      eventLogPaths(folder, name).trust,
+      JSON.stringify({ origin: origin(name), log: [vkey] }, null, 2) + "\n",
+    );
+  /** @param keys folder of the keys, which the process only reads; the station's state is one folder. */
+  const file = async (name: EventLogName, keys: string): Promise<FileEventLogConfig> => {
+    const own = eventLogPaths(folder, name).log.replace(/\/log$/, "");
+    await Deno.mkdir(own, { recursive: true, mode: 0o700 });
+    const keyFile = `${keys}/event-log.key`;
+    if (!await exists(keyFile)) {
+      using seed = generateEd25519PrivateKey(SYSTEM_RANDOM);
+      const line = toUtf8(`${seed.reveal().toBase64()}\n`);
+      await writePrivate(keyFile, line);
+      line.fill(0);
+    }
+    ensureSecretFile(`${keys}/pseudonym.key`);
+    await trust(name, fileLogVerifierKey(origin(name), keyFile));
+    return {
+      origin: origin(name),
+      folder: `${own}/log`,
+      sequenceFile: `${own}/sequence.sqlite`,
+      keyFile,
+      pseudonymKeyFile: `${keys}/pseudonym.key`,
+    };
+  };
+  const shared = eventLogPaths(folder, "attestation").log;
+  await Deno.mkdir(shared.replace(/\/log$/, ""), { recursive: true, mode: 0o700 });
+  ensureSecretFile(`${folder}/hsm/pseudonym.key`);
+  const { verifierKey } = await hsmLogSigner(hsm, LOG_LABEL, origin("attestation"));
+  await trust("attestation", formatVerifierKey(verifierKey));
+  return {
+    "gateway-a": await file("gateway-a", `${folder}/gateway-a`),
+    "gateway-b": await file("gateway-b", `${folder}/gateway-b`),
+    station: await file("station", `${folder}/station`),
+    attestation: {
+      origin: origin("attestation"),
+      folder: shared,
+      pseudonymKeyFile: `${folder}/hsm/pseudonym.key`,
+      keyLabel: LOG_LABEL,
+    },
+  };
+}
