@@ -9,6 +9,8 @@ import "./errors.ts";
 /** Length of encrypted entropy in bytes, whatever the number of words. */
 export const ENCRYPTED_ENTROPY_LENGTH = 32;
 const ENTROPY_LENGTHS: readonly number[] = [...WORDS.values()];
+/** Bytes by which the entropies of 12, 18 and 24 words differ in length. */
+const WORDS_STEP = 8;
 // Each entropy is encrypted under one key only once, so the vector carries nothing.
 const ZERO_VECTOR = new Uint8Array(AES_BLOCK);
 
@@ -19,12 +21,27 @@ export function wordsOf(entropyLength: number): number {
 }
 
 /**
+ * Whether an entropy could be the padded one of fewer words. The number of words crosses under no provider's seal: a hostile
+ * orchestrator that says 24 for 12 would have a device restore a wrong seed. An honest draw ends so once in 2^64.
+ */
+function isAmbiguous(entropy: Uint8Array): boolean {
+  const shortest = Math.min(...ENTROPY_LENGTHS);
+  return entropy.length > shortest && entropy.subarray(-WORDS_STEP).every((byte) => byte === 0);
+}
+
+/**
  * Encrypts entropy (16, 24 or 32 bytes), right-padded with zeros to 32.
  * @param key 32 bytes. @throws {CodedError} `RECOVER_ENTROPY`.
  */
 export function encryptEntropy(key: Secret, entropy: Secret): Secret {
   if (!ENTROPY_LENGTHS.includes(entropy.length)) {
     throw new CodedError("RECOVER_ENTROPY", `Cannot share entropy: ${entropy.length} bytes`);
+  }
+  if (isAmbiguous(entropy.reveal())) {
+    throw new CodedError(
+      "RECOVER_ENTROPY",
+      "Cannot share entropy: it ends like the padded one of fewer words",
+    );
   }
   const padded = new Uint8Array(ENCRYPTED_ENTROPY_LENGTH);
   padded.set(entropy.reveal());
@@ -47,6 +64,9 @@ export function decryptEntropy(key: Secret, encrypted: Secret, words: number): S
   }
   const plain = aesCbcDecrypt(key.reveal(), ZERO_VECTOR, encrypted.reveal());
   try {
+    if (isAmbiguous(plain.subarray(0, length))) {
+      throw new CodedError("RECOVER_ENTROPY", `Cannot restore entropy: it is not one of ${words} words`);
+    }
     if (plain.subarray(length).some((byte) => byte !== 0)) {
       throw new CodedError("RECOVER_ENTROPY", "Cannot restore entropy: it was encrypted under another key");
     }

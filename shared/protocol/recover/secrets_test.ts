@@ -50,6 +50,20 @@ Deno.test("entropy of another length, another number of words and another key ar
   assert.throws(() => decryptEntropy(other, encrypted, 18), { code: "RECOVER_ENTROPY" });
 });
 
+Deno.test("a number of words that a liar raised is refused, and no backup is made that could not be told from it", () => {
+  const key = new Secret(SYSTEM_RANDOM(32));
+  for (const [length, lies] of [[16, [18, 24]], [24, [24]]] as const) {
+    const encrypted = encryptEntropy(key, new Secret(new Uint8Array(length).fill(9)));
+    for (const words of lies) {
+      assert.throws(() => decryptEntropy(key, encrypted, words), { code: "RECOVER_ENTROPY" });
+    }
+  }
+  for (const length of [24, 32]) {
+    const ambiguous = new Secret(new Uint8Array(length).fill(9, 0, length - 8));
+    assert.throws(() => encryptEntropy(key, ambiguous), { code: "RECOVER_ENTROPY" });
+  }
+});
+
 Deno.test("identity data of any texts comes back, within 195 bytes; cut or followed by anything it is refused", () => {
   const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 });
   fc.assert(fc.property(
