@@ -11,8 +11,9 @@ import {
 } from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
 import { refuse } from "../domain/refusals.ts";
-import { readStrictly } from "../domain/request_rules.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
+import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
@@ -25,7 +26,8 @@ import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
-import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
+import { type AdmittedExchange, Exchange, NOBODY } from "./exchange.ts";
+import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
@@ -155,7 +157,7 @@ class RunningGateway implements Gateway {
     this.#telemetry.ready(false);
     // Before the proof: when that fails for want of a list, the log says why there is none.
     this.#trust.keep(this.material.lists);
-    this.#listener = await openListener<Peer>(
+    this.#listener = await openListener<Peer, StrictRequest>(
       { host: listen.address, port: listen.port },
       this.material.listener,
       limits,
@@ -163,14 +165,13 @@ class RunningGateway implements Gateway {
         admitAddress: (address) => this.#admitAddress(address),
         connectionEnded: (address) => this.#connectionEnded(address),
         admitPeer: (facts) => this.#admitPeer(facts),
-        request: (incoming, outgoing, peer, wantsContinue) =>
-          void this.#request(incoming, outgoing, peer, wantsContinue),
-        malformed: (socket, cause, address) => {
-          const [reason, text] = MALFORMED[cause];
-          const requestId = crypto.randomUUID();
-          socket.end(rawProblem(reason, requestId, text));
-          this.#telemetry.connectionRefused(reason, { requestId, address: normalAddress(address) });
-        },
+        request: (...all) => void this.#request(...all),
+        reader: () => new ConnectionReader(limits),
+        malformed: (socket, cause, address, peer) =>
+          void answerMalformed(socket, cause, address, {
+            telemetry: this.#telemetry,
+            verdict: () => this.#verdict(peer.chain),
+          }),
         handshakeFailed: (code, address) =>
           this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) }),
       },
@@ -260,6 +261,7 @@ class RunningGateway implements Gateway {
     outgoing: ServerResponse,
     peer: Peer,
     wantsContinue: boolean,
+    head: StrictRequest,
   ): Promise<void> {
     const began = this.#clock.monotonic();
     const address = normalAddress(incoming.socket.remoteAddress ?? "");
@@ -268,8 +270,8 @@ class RunningGateway implements Gateway {
       requestId: crypto.randomUUID(),
       address,
       route: "none",
-      method: incoming.method ?? "",
-      path: (incoming.url ?? "").split("?", 1)[0]!.slice(0, this.config.limits.maxTargetLength),
+      method: head.method,
+      path: head.path,
       status: 0,
       ms: 0,
     };
@@ -305,14 +307,7 @@ class RunningGateway implements Gateway {
       }
       return void outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
     }
-    const read = readStrictly({
-      httpVersion: incoming.httpVersion,
-      method: incoming.method ?? "",
-      target: incoming.url ?? "",
-      rawHeaders: incoming.rawHeaders,
-    }, this.config.limits);
-    if (read.kind === "refuse") return exchange.refuse(read);
-    exchange.request = read;
+    exchange.request = head;
     this.#exchanges.set(incoming, exchange);
     await this.#toApp(incoming, outgoing);
   }

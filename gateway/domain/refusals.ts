@@ -87,6 +87,17 @@ const malformed: ReasonRow = { problem: "GATEWAY_BAD_REQUEST", close: true };
 /** Reason -> what the client sees. A reason is stable: dashboards and alerts are built on it. */
 export const REFUSALS = {
   "malformed-message": malformed,
+  "leading-line": malformed,
+  "request-line": malformed,
+  "line-ending": malformed,
+  "header-folding": malformed,
+  "chunk-size": malformed,
+  "chunk-extension": malformed,
+  "chunk-ending": malformed,
+  "trailers": malformed,
+  "pipelining-too-deep": malformed,
+  "upgrade": malformed,
+  "connection-option": malformed,
   "http-version": malformed,
   "method-unknown": malformed,
   "target-form": malformed,
