@@ -51,9 +51,16 @@ export class Exchange {
     };
   }
 
+  /** Notes what a dry run would have refused. */
+  observe(refusal: Refusal): void {
+    this.report.wouldRefuse = refusal.reason;
+    if (refusal.detail !== undefined) this.report.detail = refusal.detail;
+  }
+
   /** Writes the problem of a refusal; the reason goes to the log only. */
   refuse(refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
     this.report.reason = refusal.reason;
+    if (refusal.detail !== undefined) this.report.detail = refusal.detail;
     if (this.isGone || this.outgoing.headersSent) return void this.outgoing.destroy();
     const body = problemBody(refusal.reason, this.report.requestId);
     const unread = !this.incoming.complete;

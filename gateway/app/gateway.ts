@@ -131,7 +131,7 @@ class RunningGateway implements Gateway {
       material,
     );
     this.#connections = new Connections(config.limits);
-    this.#policy = compilePolicy(config);
+    this.#policy = compilePolicy(config, material);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
@@ -329,7 +329,7 @@ class RunningGateway implements Gateway {
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
-    const policy = compilePolicy(config);
+    const policy = compilePolicy(config, material);
     for (const route of policy.routes) {
       // Pools are made at start; a route to a new one waits for the restart.
       if (!this.#pools.has(route.upstream)) {

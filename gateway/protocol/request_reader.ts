@@ -99,6 +99,11 @@ export class RequestReader<F extends string> {
     return this.#state === "over";
   }
 
+  /** True when every message that began has ended. */
+  get isBetween(): boolean {
+    return this.#state === "over" || this.#state === "head" && this.#keptBytes === 0;
+  }
+
   /** Reads the next bytes. Undefined: all of them may be passed on. After a fault the reader is of no use any more. */
   push(chunk: Uint8Array): ReadingFault<F> | undefined {
     let at = 0;

@@ -30,6 +30,11 @@ export class ConnectionReader implements ByteReader<StrictRequest> {
     return this.#reader.isOver;
   }
 
+  /** True when every message that began has ended. */
+  get isBetween(): boolean {
+    return this.#reader.isBetween;
+  }
+
   /** Reads the next bytes. */
   push(chunk: Uint8Array): ReadingFault<RefusalReason> | undefined {
     return this.#reader.push(chunk);
