@@ -64,6 +64,8 @@ const SPACE = 0x20;
 /** Eight hexadecimal digits: 4 GiB, more than any bound of a body. */
 const MAX_SIZE_DIGITS = 8;
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^ ]+) (HTTP\/[0-9]\.[0-9])$/;
+/** The same with something else, or nothing, where the version stands. */
+const OTHER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ ]+(?: [^ ]+)?$/;
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 type State =
@@ -91,12 +93,18 @@ export class RequestReader<F extends string> {
   #left = 0;
   #digits = 0;
   #last = false;
+  #usedBytes = 0;
 
   constructor(readonly bounds: ReaderBounds, readonly decide: (head: RawHead) => HeadDecision<F>) {}
 
   /** True when the last message said that it is the last one: what follows is not read. */
   get isOver(): boolean {
     return this.#state === "over";
+  }
+
+  /** Bytes of the last chunk that belong to messages: not what follows the last one. */
+  get usedBytes(): number {
+    return this.#usedBytes;
   }
 
   /** True when every message that began has ended. */
@@ -106,6 +114,7 @@ export class RequestReader<F extends string> {
 
   /** Reads the next bytes. Undefined: all of them may be passed on. After a fault the reader is of no use any more. */
   push(chunk: Uint8Array): ReadingFault<F> | undefined {
+    this.#usedBytes = chunk.length;
     let at = 0;
     /** Where the message begins whose head is being read. */
     let begin = 0;
@@ -127,6 +136,7 @@ export class RequestReader<F extends string> {
           break;
         }
         case "over":
+          this.#usedBytes = at;
           return undefined;
         case "body":
         case "data": {
@@ -191,7 +201,7 @@ export class RequestReader<F extends string> {
     const match = REQUEST_LINE.exec(text);
     if (match === null) {
       // HTTP/0.9, and other words where the version stands.
-      return /^[^ ]+ [^ ]+(?: [^ ]+)?$/.test(text) ? "http-version" : "request-line";
+      return OTHER_LINE.test(text) ? "http-version" : "request-line";
     }
     this.#line = [match[1]!, match[2]!, match[3]!];
     return match[3] === "HTTP/1.1" || match[3] === "HTTP/1.0" ? undefined : "http-version";

@@ -30,6 +30,11 @@ export class ConnectionReader implements ByteReader<StrictRequest> {
     return this.#reader.isOver;
   }
 
+  /** Bytes of the last chunk that belong to messages. */
+  get usedBytes(): number {
+    return this.#reader.usedBytes;
+  }
+
   /** True when every message that began has ended. */
   get isBetween(): boolean {
     return this.#reader.isBetween;

@@ -31,6 +31,8 @@ export interface ByteReader<H> {
   push(chunk: Uint8Array): ByteFault | undefined;
   /** What follows belongs to no message and is dropped. */
   readonly isOver: boolean;
+  /** Bytes of the last chunk before that. */
+  readonly usedBytes: number;
   /** Heads that were read, of which the parser has not told yet. */
   readonly heads: H[];
 }
@@ -70,7 +72,10 @@ export class StrictTap<H extends ReadHead> {
       (this.reader.heads.length + this.#open.size > MAX_PIPELINED
         ? { reason: "pipelining-too-deep", goodBytes: 0, inBody: false }
         : undefined);
-    if (fault === undefined) return parse.call(this.socket, chunk);
+    if (fault === undefined) {
+      const { usedBytes } = this.reader;
+      return parse.call(this.socket, usedBytes === chunk.length ? chunk : chunk.subarray(0, usedBytes));
+    }
     this.#fault = fault;
     if (fault.goodBytes > 0) parse.call(this.socket, chunk.subarray(0, fault.goodBytes));
     this.#settle();
