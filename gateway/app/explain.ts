@@ -137,7 +137,9 @@ export async function explainRequest(
       ? refuse("body-too-large")
       : firewallBody(found.firewall, request, body, admission.observe);
     const judged = found.firewall?.judgesBody === true;
-    add("body", refusal, judged ? "it fits the description" : "its content is not judged", observed);
+    if (judged && refusal === undefined && steps.some(({ rule }) => rule?.startsWith("api-"))) {
+      unknown("body", "the description has no such operation whose schema it could be compared with");
+    } else add("body", refusal, judged ? "it fits the description" : "its content is not judged", observed);
   }
   return conclude();
 }

@@ -73,7 +73,9 @@ function inWords({ verdict, rule, status, upstream, steps }: Explanation): strin
     `${stage.padEnd(width)}  ${verdict.padEnd(7)}  ${rule === undefined ? "" : `${rule}: `}${why}`
   );
   const end = verdict === "forward"
-    ? `The request would be forwarded to ${upstream}.`
+    ? `The request would be forwarded to ${upstream}${
+      steps.some(({ verdict }) => verdict === "unknown") ? ", as far as is known here" : ""
+    }.`
     : `The request would be refused by ${rule}: ${
       status === null ? "the connection is closed" : `the client sees ${status}`
     }.`;

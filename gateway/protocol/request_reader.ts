@@ -94,6 +94,7 @@ export class RequestReader<F extends string> {
   #digits = 0;
   #last = false;
   #usedBytes = 0;
+  #fault: SyntaxFault | undefined;
 
   constructor(readonly bounds: ReaderBounds, readonly decide: (head: RawHead) => HeadDecision<F>) {}
 
@@ -122,7 +123,12 @@ export class RequestReader<F extends string> {
       switch (this.#state) {
         case "head": {
           const end = this.#scanHead(chunk, at, begin);
-          if (typeof end !== "number") return { ...end, goodBytes: begin, inBody: false, ...this.#who() };
+          // What the request line is wrong in comes first, and need not wait for the rest of the head.
+          if (end <= 0 && this.#line === undefined && this.#lineEnd > 0) {
+            const reason = this.#requestLine(this.#text(chunk.subarray(begin)));
+            if (reason !== undefined) return { reason, goodBytes: begin, inBody: false, ...this.#who() };
+          }
+          if (end < 0) return { reason: this.#fault!, goodBytes: begin, inBody: false, ...this.#who() };
           if (end === 0) {
             this.#keep(chunk.subarray(begin));
             return undefined;
@@ -158,8 +164,8 @@ export class RequestReader<F extends string> {
     return undefined;
   }
 
-  /** @returns the end of the head, 0 when it has not ended, or a fault. Local variables: this loop sees every byte of every head. */
-  #scanHead(chunk: Uint8Array, from: number, begin: number): number | { readonly reason: SyntaxFault } {
+  /** @returns the end of the head, 0 when it has not ended, -1 with a `#fault`. Local variables: this loop sees every byte of every head. */
+  #scanHead(chunk: Uint8Array, from: number, begin: number): number {
     const limit = Math.min(chunk.length, this.bounds.maxHeadBytes - this.#keptBytes + begin);
     const { maxLineBytes } = this.bounds;
     let first = this.#lineEnd === 0;
@@ -168,9 +174,9 @@ export class RequestReader<F extends string> {
     for (let i = from; i < limit; i++) {
       const byte = chunk[i]!;
       if (afterCr) {
-        if (byte !== LF) return { reason: "line-ending" };
+        if (byte !== LF) return this.#fail("line-ending");
         afterCr = false;
-        if (lineBytes === 0) return first ? { reason: "leading-line" } : i + 1;
+        if (lineBytes === 0) return first ? this.#fail("leading-line") : i + 1;
         if (first) this.#lineEnd = this.#keptBytes + i + 1 - begin;
         first = false;
         lineBytes = 0;
@@ -179,21 +185,21 @@ export class RequestReader<F extends string> {
       } else {
         lineBytes++;
         if (byte < SPACE || byte > 0x7e) {
-          if (byte === LF) return { reason: "line-ending" };
-          if (first) return { reason: byte === TAB ? "request-line" : "target-characters" };
-          if (byte !== TAB) return { reason: "header-value" };
-        } else if (first && lineBytes > maxLineBytes) return { reason: "target-too-long" };
+          if (byte === LF) return this.#fail("line-ending");
+          if (first) return this.#fail(byte === TAB ? "request-line" : "target-characters");
+          if (byte !== TAB) return this.#fail("header-value");
+        } else if (first && lineBytes > maxLineBytes) return this.#fail("target-too-long");
       }
     }
-    if (limit < chunk.length) return { reason: "headers-too-large" };
+    if (limit < chunk.length) return this.#fail("headers-too-large");
     this.#lineBytes = lineBytes;
     this.#afterCr = afterCr;
-    // The head goes on later, but what the request line is wrong in need not wait.
-    if (!first && this.#line === undefined) {
-      const reason = this.#requestLine(this.#text(chunk.subarray(begin)));
-      if (reason !== undefined) return { reason };
-    }
     return 0;
+  }
+
+  #fail(reason: SyntaxFault): -1 {
+    this.#fault = reason;
+    return -1;
   }
 
   #requestLine(head: string): SyntaxFault | undefined {
