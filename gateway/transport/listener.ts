@@ -122,7 +122,8 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     ...tlsOptions(secrets),
     requestCert: true,
     rejectUnauthorized: false, // see the top of this file
-    ALPNProtocols: ["http/1.1"],
+    // curl --http1.0 offers nothing but the second, and would fail its handshake.
+    ALPNProtocols: ["http/1.1", "http/1.0"],
     handshakeTimeout: bounds.handshakeTimeoutMs,
     headersTimeout: bounds.headersTimeoutMs,
     requestTimeout: bounds.requestTimeoutMs,
