@@ -154,9 +154,12 @@ Deno.test("gateway lets Deno's fetch and node's https pass", later, async () => 
       ["/things/1", { method: "POST", headers, body: stream }],
     ] as const
   ) {
-    const answer = await fetch(`${origin}${path}`, { ...init, client, signal: AbortSignal.timeout(20_000) } as RequestInit & { client: Deno.HttpClient });
-    assert.equal(answer.status, 200, `${path}: ${await answer.clone().text()}`);
-    await answer.body?.cancel();
+    const answer = await fetch(
+      `${origin}${path}`,
+      { ...init, client, signal: AbortSignal.timeout(20_000) } as RequestInit & { client: Deno.HttpClient },
+    );
+    const text = await answer.text();
+    assert.equal(answer.status, 200, `${path}: ${text}`);
   }
   client.close();
   const status = await new Promise<number>((resolve, reject) => {
