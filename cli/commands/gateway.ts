@@ -8,6 +8,7 @@ import "gateway/transport/errors.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
+import { registerExplanation } from "./gateway_explain.ts";
 import { registerEnrolment } from "./gateway_enrol.ts";
 import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
 
@@ -37,6 +38,7 @@ export function registerGateway(program: Command): void {
   // Else the --config of a subcommand would be taken for this command's.
   gateway.enablePositionalOptions();
   registerEnrolment(gateway);
+  registerExplanation(gateway);
 }
 
 /** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
@@ -57,6 +59,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
       each.certificate,
       ...listSources(each).filter(({ isUrl }) => !isUrl).map(({ name }) => name),
     ]),
+    ...Object.values(config.apis).map(({ document }) => document),
     config.canaries.serverAuthority,
     ...[config.canaries.valid, config.canaries.expired, config.canaries.revoked]
       .flatMap(({ certificate, key }) => [certificate, key]),

@@ -1,6 +1,7 @@
 /** The configuration files of a spine's processes, written from one description of the spine. */
 
 import { stringify } from "yaml";
+import { attestationDocument } from "factory/app/attestation_document.ts";
 import type { EventLogSections } from "./event_logs.ts";
 import { portOf, type SpineAddresses } from "./layout.ts";
 import type { SenderPublicKeys } from "./sender_keys.ts";
@@ -28,6 +29,9 @@ export const LOCAL_STATION = "line-1";
 /** Name of the batch manager of a local spine. */
 export const LOCAL_BATCH_MANAGER = "local";
 
+/** The description of the attestation service beside a gateway's configuration. */
+const DESCRIPTION = "attestation.openapi.json";
+
 const HEADER = "# Written by `rk` for a local spine; a restart writes it again.\n";
 
 /** Writes gateway-*, attestation-*, station and batch-manager configurations below `folder`. */
@@ -41,6 +45,10 @@ export async function writeConfigurations(
   const logged = (value: object, eventLog: unknown) => ({ ...value, eventLog });
   const write = (file: string, value: unknown) =>
     Deno.writeTextFile(`${folder}/${file}`, HEADER + stringify(value, { lineWidth: 0 }), { mode: 0o600 });
+  const description = JSON.stringify(attestationDocument(), null, 2) + "\n";
+  for (const instance of ["a", "b"]) {
+    await Deno.writeTextFile(`${folder}/gateway-${instance}/${DESCRIPTION}`, description, { mode: 0o600 });
+  }
   await write("gateway-a/config.yaml", logged(gateway("a", addresses), logs["gateway-a"]));
   await write("gateway-b/config.yaml", logged(gateway("b", addresses), logs["gateway-b"]));
   await write(
@@ -65,6 +73,7 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
   contentTypes: ["application/json"],
   identities,
   rateLimit,
+  firewall: { api: "attestation" },
   upstream: "attestation",
 });
 
@@ -88,6 +97,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
       expired: canary("expired"),
       revoked: canary("revoked"),
     },
+    apis: { attestation: { document: DESCRIPTION } },
     rateLimits: {
       // A station with four readers makes about five requests a card.
       line: { quota: 6000, windowSeconds: 60, burst: 600 },
@@ -119,6 +129,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
         methods: ["GET"],
         identities: [BATCH_MANAGERS, STATIONS],
         rateLimit: "line",
+        firewall: { api: "attestation" },
         upstream: "attestation",
       },
       ...["card-keys", "reservations", "attestations", "installations", "closures", "host-certificates"].map((
@@ -130,6 +141,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
         methods: ["GET"],
         identities: [BATCH_MANAGERS, STATIONS, WALLETS],
         rateLimit: "line",
+        firewall: { api: "attestation" },
         upstream: "attestation",
       },
       {
@@ -137,6 +149,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
         path: "/openapi.json",
         methods: ["GET"],
         identities: [BATCH_MANAGERS, STATIONS],
+        firewall: { api: "attestation" },
         upstream: "attestation",
       },
     ],

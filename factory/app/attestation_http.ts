@@ -32,6 +32,7 @@ import {
 import { CLIENT_CERT_HEADER, type IdentityChecker, type SenderIdentity } from "./attestation_identity.ts";
 import type { AttestationMetrics } from "./attestation_metrics.ts";
 import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
+import { describeSecurity, DOCUMENT_HEAD } from "./attestation_document.ts";
 import {
   ATTEST,
   BATCH_CARDS,
@@ -179,22 +180,8 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
     return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
   });
 
-  app.openAPIRegistry.registerComponent("securitySchemes", "clientCertificate", { type: "mutualTLS" });
-  app.openAPIRegistry.registerComponent("securitySchemes", "signature", {
-    type: "apiKey",
-    in: "header",
-    name: "Signature",
-    description:
-      "RFC 9421, Ed25519, tag recovery-key, over @method, @path, content-digest (RFC 9530) and content-type",
-  });
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Recovery Key attestation service",
-      version: "1",
-      description: "Serials, DGI 8137 keys and card certificates. Byte strings are upper-case hex.",
-    },
-  });
+  describeSecurity(app);
+  app.doc31("/openapi.json", DOCUMENT_HEAD);
   return app;
 }
 

@@ -20,6 +20,7 @@ import {
   startInstance,
   TestGateway,
 } from "tests/environment/attestation/instance.ts";
+import { attestationDocument } from "./attestation_document.ts";
 import { readTlsFiles } from "./attestation_files.ts";
 import { IdentityChecker } from "./attestation_identity.ts";
 
@@ -211,7 +212,10 @@ Deno.test("attestationApp() over mTLS, with a real database and token", async (t
   await t.step("the API describes itself in OpenAPI 3.1", async () => {
     const document = await (await gateway.get("/openapi.json")).json();
     assert.equal(document.openapi, "3.1.0");
+    // What `rk gateway describe` writes without the service is what the service says of itself.
+    assert.deepEqual(document, JSON.parse(JSON.stringify(attestationDocument())));
     assert.deepEqual(Object.keys(document.paths).sort(), [
+      "/openapi.json",
       "/v1/attestations",
       "/v1/batch-cards",
       "/v1/batch-closings",

@@ -6,6 +6,7 @@ import { FileEventLogConfig } from "shared/log/writer/config.ts";
 import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
+import { Api, RouteFirewall } from "./api_config.ts";
 
 /** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
 export const Name = z.string().regex(
@@ -167,6 +168,8 @@ const Route = z.strictObject({
   /** Name of one of `rateLimits`. */
   rateLimit: Name.optional(),
   maxBodyBytes: z.int().min(0).max(16 * 1024 * 1024).default(65_536),
+  /** What requests are compared with; absent: with nothing. */
+  firewall: RouteFirewall.optional(),
   /** Name of one of `upstreams`. */
   upstream: Name,
   deadlineMs: Milliseconds.default(10_000),
@@ -228,6 +231,8 @@ export const GatewayConfig = z.strictObject({
   roles: z.record(Name, Role).default({}),
   rateLimits: z.record(Name, RateLimit).default({}),
   upstreams: z.record(Name, Upstream),
+  /** Descriptions of services. */
+  apis: z.record(Name, Api).default({}),
   routes: z.array(Route).min(1),
   drain: z.strictObject({
     /** Longest wait for what is in flight. */
@@ -247,6 +252,10 @@ export const GatewayConfig = z.strictObject({
     };
     dangling("upstream", config.upstreams);
     dangling("rateLimit", config.rateLimits);
+    if (route.firewall !== undefined && !Object.hasOwn(config.apis, route.firewall.api)) {
+      const message = `expected a name of apis: ${Object.keys(config.apis).join(", ") || "there is none"}`;
+      context.addIssue({ code: "custom", path: ["routes", i, "firewall", "api"], message });
+    }
     for (const fault of accessFaults(config, route)) {
       context.addIssue({ code: "custom", path: ["routes", i, ...fault.path], message: fault.message });
     }

@@ -24,6 +24,7 @@ import {
   DecisionRecord,
   proveRefusals,
 } from "../service/canaries.ts";
+import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
 import { type EnrollingClient, Enrolment, ISSUED_GROUP } from "../service/enrolment.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
@@ -161,6 +162,7 @@ class EnrolmentProcess implements RunningEnrolment {
         admitPeer: (facts) => this.#admitPeer(facts),
         request: (incoming, outgoing, peer, wantsContinue) =>
           void this.#request(incoming, outgoing, peer, wantsContinue),
+        reader: () => new ConnectionReader(limits),
         malformed: (socket) =>
           void socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
         handshakeFailed: (code, address) =>

@@ -1,6 +1,6 @@
 /** One request and its answer: identifiers, the log line, and every way in which an answer is written. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
 import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import type { Client } from "../domain/access.ts";
@@ -51,9 +51,16 @@ export class Exchange {
     };
   }
 
+  /** Notes what a dry run would have refused. */
+  observe(refusal: Refusal): void {
+    this.report.wouldRefuse = refusal.reason;
+    if (refusal.detail !== undefined) this.report.detail = refusal.detail;
+  }
+
   /** Writes the problem of a refusal; the reason goes to the log only. */
   refuse(refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
     this.report.reason = refusal.reason;
+    if (refusal.detail !== undefined) this.report.detail = refusal.detail;
     if (this.isGone || this.outgoing.headersSent) return void this.outgoing.destroy();
     const body = problemBody(refusal.reason, this.report.requestId);
     const unread = !this.incoming.complete;
@@ -125,10 +132,10 @@ export function problemBody(reason: RefusalReason, requestId: string): { status:
 }
 
 /** A whole HTTP answer for a message that never became a request. */
-export function rawProblem(reason: RefusalReason, requestId: string, statusText: string): Uint8Array {
+export function rawProblem(reason: RefusalReason, requestId: string): Uint8Array {
   const { status, bytes } = problemBody(reason, requestId);
   const head = [
-    `HTTP/1.1 ${status} ${statusText}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
     `content-type: ${PROBLEM_MEDIA_TYPE}`,
     `content-length: ${bytes.length}`,
     `x-request-id: ${requestId}`,
@@ -142,12 +149,3 @@ export function rawProblem(reason: RefusalReason, requestId: string, statusText:
 
 /** Stands in an exchange until its client's verdict is there. */
 export const NOBODY: Client = { names: { uris: [], dns: [], subject: [] }, group: undefined };
-
-/** Status texts of answers to messages that never became requests. */
-export const MALFORMED: Readonly<
-  Record<"overflow" | "timeout" | "malformed", readonly [RefusalReason, string]>
-> = {
-  overflow: ["headers-too-large", "Request Header Fields Too Large"],
-  timeout: ["request-timeout", "Request Timeout"],
-  malformed: ["malformed-message", "Bad Request"],
-};

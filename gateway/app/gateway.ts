@@ -16,8 +16,9 @@ import {
 } from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
 import { refuse } from "../domain/refusals.ts";
-import { readStrictly } from "../domain/request_rules.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
+import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
@@ -30,7 +31,8 @@ import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { GatewayConfig } from "./config.ts";
 import { besideConfig, readConfig } from "./config_file.ts";
-import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
+import { type AdmittedExchange, Exchange, NOBODY } from "./exchange.ts";
+import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
@@ -150,7 +152,7 @@ class RunningGateway implements Gateway {
       material,
     );
     this.#connections = new Connections(config.limits);
-    this.#policy = compilePolicy(config);
+    this.#policy = compilePolicy(config, material);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
@@ -176,7 +178,7 @@ class RunningGateway implements Gateway {
     this.#telemetry.ready(false);
     // Before the proof: when that fails for want of a list, the log says why there is none.
     this.#trust.keep(this.material.lists);
-    this.#listener = await openListener<Peer>(
+    this.#listener = await openListener<Peer, StrictRequest>(
       { host: listen.address, port: listen.port },
       this.material.listener,
       limits,
@@ -184,14 +186,13 @@ class RunningGateway implements Gateway {
         admitAddress: (address) => this.#admitAddress(address),
         connectionEnded: (address) => this.#connectionEnded(address),
         admitPeer: (facts) => this.#admitPeer(facts),
-        request: (incoming, outgoing, peer, wantsContinue) =>
-          void this.#request(incoming, outgoing, peer, wantsContinue),
-        malformed: (socket, cause, address) => {
-          const [reason, text] = MALFORMED[cause];
-          const requestId = crypto.randomUUID();
-          socket.end(rawProblem(reason, requestId, text));
-          this.#telemetry.connectionRefused(reason, { requestId, address: normalAddress(address) });
-        },
+        request: (...all) => void this.#request(...all),
+        reader: () => new ConnectionReader(limits),
+        malformed: (socket, cause, address, peer) =>
+          void answerMalformed(socket, cause, address, {
+            telemetry: this.#telemetry,
+            verdict: () => this.#verdict(peer.chain),
+          }),
         handshakeFailed: (code, address) =>
           this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) }),
       },
@@ -286,6 +287,7 @@ class RunningGateway implements Gateway {
     outgoing: ServerResponse,
     peer: Peer,
     wantsContinue: boolean,
+    head: StrictRequest,
   ): Promise<void> {
     const began = this.#clock.monotonic();
     const address = normalAddress(incoming.socket.remoteAddress ?? "");
@@ -294,8 +296,8 @@ class RunningGateway implements Gateway {
       requestId: crypto.randomUUID(),
       address,
       route: "none",
-      method: incoming.method ?? "",
-      path: (incoming.url ?? "").split("?", 1)[0]!.slice(0, this.config.limits.maxTargetLength),
+      method: head.method,
+      path: head.path,
       status: 0,
       ms: 0,
     };
@@ -333,14 +335,7 @@ class RunningGateway implements Gateway {
     }
     // What it refuses could not be entered: it refuses everything until it can.
     if (!this.events.writable) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
-    const read = readStrictly({
-      httpVersion: incoming.httpVersion,
-      method: incoming.method ?? "",
-      target: incoming.url ?? "",
-      rawHeaders: incoming.rawHeaders,
-    }, this.config.limits);
-    if (read.kind === "refuse") return exchange.refuse(read);
-    exchange.request = read;
+    exchange.request = head;
     this.#exchanges.set(incoming, exchange);
     await this.#toApp(incoming, outgoing);
   }
@@ -372,7 +367,7 @@ class RunningGateway implements Gateway {
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
-    const policy = compilePolicy(config);
+    const policy = compilePolicy(config, material);
     for (const route of policy.routes) {
       // Pools are made at start; a route to a new one waits for the restart.
       if (!this.#pools.has(route.upstream)) {

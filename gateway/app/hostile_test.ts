@@ -21,32 +21,32 @@ const SMUGGLED = "GET /things/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
 const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>> = {
   "CL.TE": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG${SMUGGLED}`,
-    "malformed-message",
+    "framing-conflict",
   ],
   "two lengths": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Content-Length: 0\r\nContent-Length: 44\r\n\r\n${SMUGGLED}`,
-    "malformed-message",
+    "framing-conflict",
   ],
   "length with sign": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Content-Length: +2\r\n\r\n{}`,
-    "malformed-message",
+    "framing-malformed",
   ],
-  "length list": [`POST /things/1 HTTP/1.1\r\n${H}${T}Content-Length: 2, 2\r\n\r\n{}`, "malformed-message"],
+  "length list": [`POST /things/1 HTTP/1.1\r\n${H}${T}Content-Length: 2, 2\r\n\r\n{}`, "framing-malformed"],
   "TE on HTTP/1.0": [
     `POST /things/1 HTTP/1.0\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     "framing-http-1.0",
   ],
   "TE on HTTP/1.0 with a second request": [
     `POST /things/1 HTTP/1.0\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`,
-    "malformed-message",
+    "framing-http-1.0",
   ],
   "TE unknown coding": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n`,
-    "malformed-message",
+    "framing-malformed",
   ],
   "TE twice": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
-    "malformed-message",
+    "framing-conflict",
   ],
   "TE look-alike": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer_Encoding: chunked\r\n\r\n`,
@@ -55,24 +55,32 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>
   "Client-Cert look-alike": [`GET /things/1 HTTP/1.1\r\n${H}Client_Cert: :AA==:\r\n\r\n`, "header-lookalike"],
   "name before colon": [
     `GET /things/1 HTTP/1.1\r\n${H}Transfer-Encoding : chunked\r\n\r\n`,
-    "malformed-message",
+    "header-name",
   ],
-  "folded header": [`GET /things/1 HTTP/1.1\r\n${H}A: b\r\n c: d\r\n\r\n`, "malformed-message"],
-  "bare line feed": [`GET /things/1 HTTP/1.1\nHost: x\n\n`, "malformed-message"],
+  "folded header": [`GET /things/1 HTTP/1.1\r\n${H}A: b\r\n c: d\r\n\r\n`, "header-folding"],
+  "bare line feed": [`GET /things/1 HTTP/1.1\nHost: x\n\n`, "line-ending"],
   "bare line feed in chunks": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n`,
-    "malformed-message",
+    "line-ending",
   ],
   "chunk size of another kind": [
     `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n`,
-    "malformed-message",
+    "chunk-size",
   ],
-  "NUL in a value": [`GET /things/1 HTTP/1.1\r\n${H}A: b\0c\r\n\r\n`, "malformed-message"],
+  "trailers": [
+    `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nA: b\r\n\r\n`,
+    "trailers",
+  ],
+  "chunk extension": [
+    `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n2;a=b\r\n{}\r\n0\r\n\r\n`,
+    "chunk-extension",
+  ],
+  "NUL in a value": [`GET /things/1 HTTP/1.1\r\n${H}A: b\0c\r\n\r\n`, "header-value"],
   "two hosts": [`GET /things/1 HTTP/1.1\r\n${H}Host: other\r\n\r\n`, "host-duplicate"],
   "no host": [`GET /things/1 HTTP/1.1\r\n\r\n`, "host-missing"],
   "strange host": [`GET /things/1 HTTP/1.1\r\nHost: a/b\r\n\r\n`, "host-malformed"],
   "HTTP/0.9": ["GET /things/1\r\n\r\n", "http-version"],
-  "HTTP/2 preface": ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "malformed-message"],
+  "HTTP/2 preface": ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http-version"],
   "absolute target": [`GET http://other/things/1 HTTP/1.1\r\n${H}\r\n`, "target-form"],
   "asterisk target": [`OPTIONS * HTTP/1.1\r\n${H}\r\n`, "target-form"],
   "dot segments": [`GET /things/../things/1 HTTP/1.1\r\n${H}\r\n`, "target-dot-segment"],
@@ -83,7 +91,7 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>
   "half an encoding": [`GET /things/%1 HTTP/1.1\r\n${H}\r\n`, "target-encoding"],
   "backslash": [`GET /things\\1 HTTP/1.1\r\n${H}\r\n`, "target-characters"],
   "double slash": [`GET //things/1 HTTP/1.1\r\n${H}\r\n`, "target-empty-segment"],
-  "unknown method": [`FROB /things/1 HTTP/1.1\r\n${H}\r\n`, "malformed-message"],
+  "unknown method": [`FROB /things/1 HTTP/1.1\r\n${H}\r\n`, "method-unknown"],
   "method of others": [`PURGE /things/1 HTTP/1.1\r\n${H}\r\n`, "method-unknown"],
   "body on GET": [`GET /things/1 HTTP/1.1\r\n${H}${T}Content-Length: 2\r\n\r\n{}`, "body-unexpected"],
   "expectation": [
@@ -123,14 +131,13 @@ const later = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test("gateway has no tunnel and no upgrade", later, async () => {
   const connect = await exchangeRaw(test.port, `CONNECT other:1 HTTP/1.1\r\n${H}\r\n`);
-  assert.deepEqual(connect, { received: "", closed: true });
+  assert.match(connect.received, /^HTTP\/1\.1 400/);
   const upgrade = await exchangeRaw(
     test.port,
     `GET /things/1 HTTP/1.1\r\n${H}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`,
-    (text) => text.includes('"method"'),
   );
-  assert.match(upgrade.received, /^HTTP\/1\.1 200/);
-  assert.doesNotMatch(upgrade.received, /websocket/, "an ordinary request without its hop-by-hop fields");
+  assert.match(upgrade.received, /^HTTP\/1\.1 400/);
+  assert.ok(connect.closed && upgrade.closed);
 });
 
 Deno.test("gateway reads chunked bodies up to the bound and sends them on with a length", later, async () => {
@@ -138,12 +145,11 @@ Deno.test("gateway reads chunked bodies up to the bound and sends them on with a
   const head = `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n`;
   const good = await exchangeRaw(
     test.port,
-    `${head}${chunk('{"a":')}${chunk("1}")}0\r\nTrailer: x\r\n\r\n`,
+    `${head}${chunk('{"a":')}${chunk("1}")}0\r\n\r\n`,
     (t) => t.includes('"body"'),
   );
   assert.match(good.received, /^HTTP\/1\.1 200/);
   assert.match(good.received, /"content-length":"7"/);
-  assert.doesNotMatch(good.received, /trailer/i);
   const large = await exchangeRaw(test.port, `${head}${chunk("x".repeat(2_000))}0\r\n\r\n`);
   assert.match(large.received, /^HTTP\/1\.1 413/);
   assert.ok(large.closed);

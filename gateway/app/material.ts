@@ -16,6 +16,7 @@ import type { AuthorityLists, Collected, RevocationLists } from "../service/revo
 import type { KeyPair } from "../transport/canary_client.ts";
 import type { ListenerSecrets } from "../transport/listener.ts";
 import type { UpstreamTls } from "../transport/upstream_client.ts";
+import { type Apis, descriptionRule, readApis } from "./api_config.ts";
 import { type GatewayConfig, listSources } from "./config.ts";
 import { besideConfig, readTextFile } from "./config_file.ts";
 
@@ -26,6 +27,7 @@ export interface Material {
   readonly serverAuthority: string;
   readonly canaries: CanaryFiles;
   readonly upstreamTls: ReadonlyMap<string, UpstreamTls>;
+  readonly apis: Apis;
   /** Lists as they were collected for `trust`; committed when it is taken. */
   readonly lists: Collected;
 }
@@ -126,11 +128,12 @@ export async function readMaterial(
       revoked: await pair(config.canaries.revoked, "revoked canary"),
     },
     upstreamTls,
+    apis: await readApis(config.apis, read),
   };
 }
 
 /** Compiles the rules. */
-export function compilePolicy(config: GatewayConfig): Policy {
+export function compilePolicy(config: GatewayConfig, { apis }: Pick<Material, "apis">): Policy {
   const accepted = (
     { identities, authorities }: {
       readonly identities: readonly string[];
@@ -159,6 +162,7 @@ export function compilePolicy(config: GatewayConfig): Policy {
       networks: route.networks === undefined ? undefined : compileNetworks(route.networks),
       limit: route.rateLimit === undefined ? undefined : limits.get(route.rateLimit),
       maxBodyBytes: route.maxBodyBytes,
+      firewall: descriptionRule(route.firewall, config, apis),
       upstream: route.upstream,
       deadlineMs: route.deadlineMs,
     })),

@@ -8,6 +8,7 @@ import { refuse } from "../domain/refusals.ts";
 import { type Route } from "../domain/routes.ts";
 import { admit, type Policy } from "../service/admit.ts";
 import { forward } from "../service/forward.ts";
+import { firewallBody } from "../service/firewall.ts";
 import type { LimitStore } from "../service/limit_store.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
@@ -51,6 +52,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
       limits: context.limits,
       headers,
       found: (route) => report.route = route.name,
+      observe: (refusal) => exchange.observe(refusal),
     });
     if (decision.kind === "refuse") {
       exchange.refuse(decision);
@@ -74,6 +76,11 @@ export function publicApp(context: PublicContext): Hono<Env> {
         return RESPONSE_ALREADY_SENT;
       }
       body = read.bytes;
+      const undescribed = firewallBody(route.firewall, request, body, (refusal) => exchange.observe(refusal));
+      if (undescribed !== undefined) {
+        exchange.refuse(undescribed, headers);
+        return RESPONSE_ALREADY_SENT;
+      }
     }
     const pool = context.pools.get(route.upstream)!;
     // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.

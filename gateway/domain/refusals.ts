@@ -14,6 +14,13 @@ export const GATEWAY_PROBLEMS = defineErrors({
     http: 400,
     next: "Send a plain HTTP/1.1 request: one Host, one kind of framing, a normal path.",
   },
+  GATEWAY_UNDESCRIBED: {
+    fault: "peer",
+    retry: false,
+    http: 400,
+    next:
+      "Compare the request with the description of the interface; give the operator the request identifier.",
+  },
   GATEWAY_FORBIDDEN: {
     fault: "peer",
     retry: false,
@@ -60,6 +67,7 @@ export type ProblemCode = keyof typeof GATEWAY_PROBLEMS;
 
 const TITLES: Readonly<Record<ProblemCode, string>> = {
   GATEWAY_BAD_REQUEST: "The request is not well formed",
+  GATEWAY_UNDESCRIBED: "The interface has no such request",
   GATEWAY_FORBIDDEN: "This is not allowed",
   GATEWAY_NOT_FOUND: "There is nothing here",
   GATEWAY_METHOD: "This method is not allowed here",
@@ -84,9 +92,23 @@ interface ReasonRow {
 
 const malformed: ReasonRow = { problem: "GATEWAY_BAD_REQUEST", close: true };
 
+/** The head was sound, so the connection is; which rule it was is for the operator alone. */
+const undescribed: ReasonRow = { problem: "GATEWAY_UNDESCRIBED", close: false };
+
 /** Reason -> what the client sees. A reason is stable: dashboards and alerts are built on it. */
 export const REFUSALS = {
   "malformed-message": malformed,
+  "leading-line": malformed,
+  "request-line": malformed,
+  "line-ending": malformed,
+  "header-folding": malformed,
+  "chunk-size": malformed,
+  "chunk-extension": malformed,
+  "chunk-ending": malformed,
+  "trailers": malformed,
+  "pipelining-too-deep": malformed,
+  "upgrade": malformed,
+  "connection-option": malformed,
   "http-version": malformed,
   "method-unknown": malformed,
   "target-form": malformed,
@@ -122,6 +144,27 @@ export const REFUSALS = {
   "rate-limited": { problem: "GATEWAY_LIMITED", close: false },
   "rate-store-full": { problem: "GATEWAY_UNAVAILABLE", close: false },
   "body-too-large": { problem: "GATEWAY_TOO_LARGE", close: true },
+  "api-path": { problem: "GATEWAY_NOT_FOUND", close: false },
+  "api-method": { problem: "GATEWAY_METHOD", close: false },
+  "api-media-type": { problem: "GATEWAY_MEDIA_TYPE", close: false },
+  "api-charset": { problem: "GATEWAY_MEDIA_TYPE", close: false },
+  "api-content-encoding": { problem: "GATEWAY_MEDIA_TYPE", close: false },
+  "api-path-parameter": undescribed,
+  "api-query": undescribed,
+  "api-query-unknown": undescribed,
+  "api-query-duplicate": undescribed,
+  "api-query-missing": undescribed,
+  "api-header": undescribed,
+  "api-body-missing": undescribed,
+  "api-body-unexpected": undescribed,
+  "api-schema": undescribed,
+  "json-encoding": undescribed,
+  "json-syntax": undescribed,
+  "json-depth": undescribed,
+  "json-duplicate-key": undescribed,
+  "json-prototype-key": undescribed,
+  "json-number": undescribed,
+  "json-string": undescribed,
   "upstream-none": { problem: "GATEWAY_UNAVAILABLE", close: false },
   "upstream-lost": { problem: "GATEWAY_UPSTREAM_LOST", close: false },
   "upstream-deadline": { problem: "GATEWAY_DEADLINE", close: false },
@@ -136,6 +179,8 @@ export interface Refusal {
   readonly kind: "refuse";
   readonly reason: RefusalReason;
   readonly headers?: Readonly<Record<string, string>>;
+  /** For the operator alone: which parameter or part of the body, and how; never a value. */
+  readonly detail?: string;
 }
 
 /** Makes a refusal. */

@@ -1,12 +1,11 @@
 /**
- * One strict reading of a request, before anything decides on it. The runtime's parser lets duplicate Host,
- * Transfer-Encoding on HTTP/1.0, HTTP/0.9, absolute targets and look-alike names pass; a request that two
+ * What a head has to be, beyond its syntax (protocol/request_reader.ts), before anything decides on it. A request that two
  * programs could read in two ways is refused here and the connection closed (RFC 9112, 11.2).
  */
 
 import { type Refusal, refuse } from "./refusals.ts";
 
-/** A request as the parser gave it. `rawHeaders` alternates names and values, in order, with duplicates. */
+/** A request as it was read. `rawHeaders` alternates names and values, in order, with duplicates. */
 export interface RawRequest {
   readonly httpVersion: string;
   readonly method: string;
@@ -41,9 +40,11 @@ const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // deno-lint-ignore no-control-regex -- control characters are what is looked for (RFC 9110, 5.5)
 const VALUE_CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
+// The underscore stands in no public name, but in names of container networks.
+const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 const PATH = /^\/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*$/;
-const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*$/;
+// Square brackets are not in RFC 3986's query, but browsers, Deno and curl send `list[]=1` as it stands; nobody reads it in two ways.
+const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@%/?[\]]*$/;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 
 /** Fields that mean something to us or upstream: twice is two meanings. */
@@ -79,6 +80,11 @@ const PROTECTED = new Set([
   "x-real-ip",
   "x-request-id",
 ]);
+
+const ODD = /[^a-z0-9-]/;
+const ODD_ALL = /[^a-z0-9-]/g;
+/** What Connection may name although it is protected (RFC 9110, 7.6.1). */
+const CONNECTION_OPTIONS = new Set(["close", "keep-alive", "te", "trailer", "upgrade", "proxy-connection"]);
 
 /** Reads a request strictly. */
 export function readStrictly(raw: RawRequest, bounds: RequestBounds): StrictRequest | Refusal {
@@ -134,9 +140,22 @@ function isCanonicalEncoding(text: string, isPath: boolean): boolean {
     const byte = parseInt(digits, 16);
     const character = String.fromCharCode(byte);
     if (byte < 0x20 || byte === 0x7f) return false;
-    if (isPath && (UNRESERVED.test(character) || character === "/" || character === "\\")) return false;
+    if (!isPath) continue;
+    if (UNRESERVED.test(character) || character === "/" || character === "\\") return false;
+    // `%252e`: a program that decodes twice would read a dot.
+    if (character === "%" && /^[0-9A-Fa-f]{2}$/.test(text.slice(at + 3, at + 5))) return false;
   }
-  return true;
+  return !text.includes("%") || isUtf8(text);
+}
+
+/** Whether the decoded bytes are text: an overlong slash (`%c0%af`) is none. */
+function isUtf8(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal {
@@ -146,28 +165,45 @@ function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal
     const value = raw[i + 1]!;
     if (!TOKEN.test(raw[i]!)) return refuse("header-name");
     const name = raw[i]!.toLowerCase();
-    if (name.includes("_") && PROTECTED.has(name.replaceAll("_", "-"))) return refuse("header-lookalike");
+    if (ODD.test(name) && PROTECTED.has(name.replaceAll(ODD_ALL, "-"))) return refuse("header-lookalike");
     if (VALUE_CONTROL.test(value)) return refuse("header-value");
-    if (seen.has(name) && SINGLE.has(name)) return refuse("header-duplicate");
-    seen.add(name);
+    if (SINGLE.has(name)) {
+      if (seen.has(name)) return refuse("header-duplicate");
+      seen.add(name);
+    }
     headers.push([name, value]);
   }
   return headers;
 }
 
+/** The fields that say where a message ends and what becomes of its connection. */
+const FRAMING = new Set(
+  [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+  ] as const,
+);
+type FramingField = typeof FRAMING extends Set<infer N> ? N : never;
+
 function readFraming(
   raw: RawRequest,
   headers: StrictRequest["headers"],
 ): { readonly kind: "framing"; hasBody: boolean; declaredLength: number | undefined } | Refusal {
-  const all = (name: string) => headers.filter(([other]) => other === name).map(([, value]) => value);
-  const hosts = all("host");
-  if (hosts.length === 0) return refuse("host-missing");
-  if (hosts.length > 1) return refuse("host-duplicate");
-  if (!HOST.test(hosts[0]!)) return refuse("host-malformed");
-  const lengths = all("content-length");
-  const codings = all("transfer-encoding");
-  if (lengths.length > 0 && codings.length > 0) return refuse("framing-conflict");
-  if (lengths.length > 1 || codings.length > 1) return refuse("framing-conflict");
+  const found: Partial<Record<FramingField, string[]>> = {};
+  for (const [name, value] of headers) {
+    if (FRAMING.has(name as FramingField)) (found[name as FramingField] ??= []).push(value);
+  }
+  const { host = [], upgrade, connection = [], expect } = found;
+  const lengths = found["content-length"] ?? [];
+  const codings = found["transfer-encoding"] ?? [];
+  if (host.length === 0) return refuse("host-missing");
+  if (host.length > 1) return refuse("host-duplicate");
+  if (!HOST.test(host[0]!)) return refuse("host-malformed");
+  if (lengths.length + codings.length > 1) return refuse("framing-conflict");
   if (codings.length === 1) {
     if (raw.httpVersion === "1.0") return refuse("framing-http-1.0");
     if (codings[0]!.toLowerCase() !== "chunked") return refuse("framing-malformed");
@@ -178,8 +214,14 @@ function readFraming(
   const declaredLength = lengths.length === 1 ? Number(lengths[0]) : undefined;
   const hasBody = codings.length === 1 || (declaredLength ?? 0) > 0;
   if (hasBody && BODILESS.has(raw.method)) return refuse("body-unexpected");
-  const expectation = all("expect")[0];
-  if (expectation !== undefined && expectation.toLowerCase() !== "100-continue") {
+  // There is no protocol that a connection could change to; an upstream must not be asked either.
+  if (upgrade !== undefined) return refuse("upgrade");
+  // Else a client could have a field removed on which a decision was made.
+  for (const option of connection.flatMap((value) => value.toLowerCase().split(","))) {
+    const name = option.trim();
+    if (PROTECTED.has(name) && !CONNECTION_OPTIONS.has(name)) return refuse("connection-option");
+  }
+  if (expect !== undefined && expect[0]!.toLowerCase() !== "100-continue") {
     return refuse("expectation-unknown");
   }
   return {

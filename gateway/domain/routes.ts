@@ -1,6 +1,7 @@
 /** The route decision: path, then method, then media type, each with its own refusal. Pure over a table. */
 
 import type { AccessRule } from "./access.ts";
+import type { DescriptionRule } from "./description.ts";
 import { type LimitRule } from "./limit.ts";
 import { type NetworkSet } from "./networks.ts";
 import { type Refusal, refuse } from "./refusals.ts";
@@ -19,6 +20,8 @@ export interface Route {
   readonly networks: NetworkSet | undefined;
   readonly limit: LimitRule | undefined;
   readonly maxBodyBytes: number;
+  /** What its requests are compared with; undefined: with nothing. */
+  readonly firewall?: DescriptionRule | undefined;
   /** Name of the pool. */
   readonly upstream: string;
   /** Time for the upstream's whole answer, all attempts together. */

@@ -9,6 +9,7 @@ import { limitHeaders } from "../domain/limit.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { decideRoute, type Route } from "../domain/routes.ts";
+import { firewallHead, type Observer } from "./firewall.ts";
 import type { LimitStore } from "./limit_store.ts";
 
 /** Rules that a reload replaces as a whole. */
@@ -32,6 +33,8 @@ export interface Admission {
   readonly headers: Record<string, string>;
   /** Told of the route as soon as it is known, so that a later refusal is logged with it. */
   readonly found?: (route: Route) => void;
+  /** Told of what a dry run would have refused. */
+  readonly observe?: Observer;
 }
 
 /** One stage: undefined passes the request on. */
@@ -69,12 +72,15 @@ const limit: Stage = (admission) => {
 const size: Stage = ({ route, request }) =>
   (request.declaredLength ?? 0) > (route?.maxBodyBytes ?? 0) ? refuse("body-too-large") : undefined;
 
+const firewall: Stage = ({ route, request, observe }) => firewallHead(route?.firewall, request, observe);
+
 /** The stages in order: cheap and telling nothing first, so that a stranger's request costs little. */
 export const PIPELINE: readonly (readonly [name: string, stage: Stage])[] = [
   ["route", route],
   ["network", network],
   ["identity", identity],
   ["limit", limit],
+  ["firewall", firewall],
   ["size", size],
 ];
 

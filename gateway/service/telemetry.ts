@@ -34,6 +34,10 @@ export interface RequestReport {
   readonly status: number;
   readonly ms: number;
   readonly reason?: string;
+  /** Which part of the request the reason speaks of. */
+  readonly detail?: string;
+  /** The reason for which a rule in dry run would have refused. */
+  readonly wouldRefuse?: string;
   readonly instance?: string;
   readonly attempts?: number;
 }
@@ -49,6 +53,11 @@ export class Telemetry {
     "route",
     "reason",
   ]);
+  readonly #dryRuns = this.#counter(
+    "gateway_dry_run_refusals_total",
+    "Requests that a rule in dry run would have refused, by reason",
+    ["route", "reason"],
+  );
   readonly #seconds = new Histogram({
     name: "gateway_request_seconds",
     help: "Time from the end of the headers to the end of the answer",
@@ -109,6 +118,9 @@ export class Telemetry {
         outcome: "refused",
         reason,
       });
+    }
+    if (report.wouldRefuse !== undefined) {
+      this.#dryRuns.inc({ route: report.route, reason: report.wouldRefuse });
     }
     this.logger.info("request", { ...report });
   }

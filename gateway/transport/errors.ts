@@ -14,6 +14,12 @@ defineErrors({
     retry: false,
     next: "Check the path, which is relative to the configuration file, and the file's permissions.",
   },
+  GATEWAY_API: {
+    fault: "configuration",
+    retry: false,
+    next:
+      "Correct the description at the place named above; `rk gateway describe` writes those of our services.",
+  },
   GATEWAY_LISTEN: {
     fault: "configuration",
     retry: true,

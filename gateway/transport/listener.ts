@@ -17,6 +17,7 @@ import type { TLSSocket } from "node:tls";
 import { CodedError } from "shared/base/errors.ts";
 import "./errors.ts";
 import { presentedChain } from "./peer_certificate.ts";
+import { type ByteFault, type ByteReader, type ReadHead, StrictTap } from "./strict_tap.ts";
 
 /** What a peer showed in its handshake. */
 export interface PeerFacts {
@@ -30,18 +31,29 @@ export interface PeerFacts {
   readonly port: number;
 }
 
-/** Decisions that the listener asks for. */
-export interface ListenerCallbacks<P> {
+/** Why a message is refused that never became a request: the runtime's parser or clock, or our own reading. */
+export type MalformedCause = "overflow" | "timeout" | "malformed" | ByteFault;
+
+/** Decisions that the listener asks for. `H` is a head as the reader of the connection read it. */
+export interface ListenerCallbacks<P, H extends ReadHead = ReadHead> {
   /** Before TLS, for each TCP connection: false destroys it. */
   admitAddress(address: string): boolean;
   /** A TCP connection that was admitted is gone. */
   connectionEnded(address: string): void;
   /** After the handshake; undefined refuses. Called for refused peers too, so that they have a reason. */
   admitPeer(facts: PeerFacts): Promise<P | undefined>;
+  /** A reader for a new connection: every byte passes through it before the runtime's parser gets it. */
+  reader(): ByteReader<H>;
   /** A request on a connection whose peer was admitted. `wantsContinue`: the client waits for 100 (Continue). */
-  request(incoming: IncomingMessage, outgoing: ServerResponse, peer: P, wantsContinue: boolean): void;
-  /** A message that the parser refused, or a timeout. Answer on `socket` when it is writable, and end it. */
-  malformed(socket: Socket, cause: "overflow" | "timeout" | "malformed", address: string): void;
+  request(
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+    peer: P,
+    wantsContinue: boolean,
+    head: H,
+  ): void;
+  /** A message that was refused, or a timeout, of an admitted peer. Answer on `socket` when it is writable, and end it. */
+  malformed(socket: Socket, cause: MalformedCause, address: string, peer: P): void;
   /** A handshake that failed before any certificate. */
   handshakeFailed(code: string, address: string): void;
 }
@@ -95,21 +107,23 @@ const tlsOptions = (secrets: ListenerSecrets) => ({
 });
 
 /** Opens the listener. @throws {CodedError} `GATEWAY_LISTEN` when the address cannot be had. */
-export async function openListener<P>(
+export async function openListener<P, H extends ReadHead = ReadHead>(
   address: { readonly host: string; readonly port: number },
   secrets: ListenerSecrets,
   bounds: ListenerBounds,
-  callbacks: ListenerCallbacks<P>,
+  callbacks: ListenerCallbacks<P, H>,
 ): Promise<Listener<P>> {
   const sockets = new Set<Socket>();
   const admitted = new Map<TLSSocket, P>();
   const peers = new WeakMap<TLSSocket, Promise<P | undefined>>();
   const answering = new WeakMap<Socket, ServerResponse>();
+  const taps = new WeakMap<Socket, StrictTap<H>>();
   const server: Server = createServer({
     ...tlsOptions(secrets),
     requestCert: true,
     rejectUnauthorized: false, // see the top of this file
-    ALPNProtocols: ["http/1.1"],
+    // curl --http1.0 offers nothing but the second, and would fail its handshake.
+    ALPNProtocols: ["http/1.1", "http/1.0"],
     handshakeTimeout: bounds.handshakeTimeoutMs,
     headersTimeout: bounds.headersTimeoutMs,
     requestTimeout: bounds.requestTimeoutMs,
@@ -159,14 +173,28 @@ export async function openListener<P>(
     peers.set(socket, decision);
   });
 
+  // After the runtime's own listener, which attaches the parser.
+  const malformed = async (socket: Socket, cause: MalformedCause) => {
+    const remote = socket.remoteAddress ?? "";
+    const peer = await peers.get(socket as TLSSocket);
+    if (peer === undefined || !socket.writable) return void socket.destroy();
+    callbacks.malformed(socket, cause, remote, peer);
+  };
+  server.on("secureConnection", (socket: TLSSocket) => {
+    if (socket.destroyed) return;
+    taps.set(socket, new StrictTap(socket, callbacks.reader(), (fault) => void malformed(socket, fault)));
+  });
+
   const serve = async (incoming: IncomingMessage, outgoing: ServerResponse, wantsContinue: boolean) => {
+    const head = taps.get(incoming.socket)?.begin(incoming, outgoing);
+    if (head === undefined) return void incoming.socket.destroy();
     answering.set(incoming.socket, outgoing);
     // A connection may break at any moment; what that means is decided where the answer is written.
     outgoing.on("error", () => {});
     incoming.on("error", () => {});
     const peer = await peers.get(incoming.socket as TLSSocket);
     if (peer === undefined) return void incoming.socket.destroy();
-    callbacks.request(incoming, outgoing, peer, wantsContinue);
+    callbacks.request(incoming, outgoing, peer, wantsContinue, head);
   };
   server.on("request", (incoming, outgoing) => void serve(incoming, outgoing, false));
   // Without these two the runtime would answer on its own, before anything was decided.
@@ -175,7 +203,6 @@ export async function openListener<P>(
   server.on("connect", (_incoming, socket) => socket.destroy());
   server.on("dropRequest", (_incoming, socket) => socket.destroy());
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    const remote = socket.remoteAddress ?? "";
     if (!peers.has(socket as TLSSocket)) return void socket.destroy(); // reported by tlsClientError
     if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
     // In the middle of another answer a second one would be read as its content.
@@ -186,7 +213,7 @@ export async function openListener<P>(
       : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
       ? "timeout"
       : "malformed";
-    callbacks.malformed(socket, cause, remote);
+    void malformed(socket, cause);
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     socket.destroy();

@@ -135,9 +135,8 @@ export const echo: RequestListener = async (request, response) => {
     rawHeaders: request.rawHeaders,
     body: new TextDecoder().decode(new Uint8Array(parts.flatMap((part) => [...part]))),
   });
-  response.writeHead(200, { "content-type": "application/json", "content-length": String(body.length) }).end(
-    body,
-  );
+  const length = String(new TextEncoder().encode(body).length);
+  response.writeHead(200, { "content-type": "application/json", "content-length": length }).end(body);
 };
 
 /** A running gateway with its surroundings. */

@@ -1,0 +1,172 @@
+/** Says what a gateway with a configuration would do with a request, and which rules say so, without a gateway that runs. */
+
+import type { CertificateNames } from "shared/protocol/x509/names.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import { EXPLANATIONS } from "../domain/explanations.ts";
+import { normalAddress } from "../domain/networks.ts";
+import { problemOf, type Refusal, refuse } from "../domain/refusals.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
+import type { Route } from "../domain/routes.ts";
+import { type Admission, PIPELINE, type Policy } from "../service/admit.ts";
+import { ConnectionReader } from "../service/connection_reader.ts";
+import { firewallBody } from "../service/firewall.ts";
+import { LimitStore } from "../service/limit_store.ts";
+import { bodyOf } from "./explain_request.ts";
+import type { GatewayConfig } from "./config.ts";
+
+/** One rule's say. */
+export interface Step {
+  /** `connection`, `reading`, or the name of a stage. */
+  readonly stage: string;
+  /** `unknown`: it depends on what was not given, or on what only a running gateway knows. */
+  readonly verdict: "pass" | "refuse" | "dry-run" | "unknown";
+  /** Rule name as in log and metrics. */
+  readonly rule?: string;
+  readonly why: string;
+}
+
+/** The whole answer. */
+export interface Explanation {
+  readonly verdict: "forward" | "refuse";
+  /** The first rule that refuses: the one that log and metrics name. */
+  readonly rule: string | null;
+  /** What the client sees; null when the upstream answers. */
+  readonly status: number | null;
+  readonly route: string | null;
+  readonly upstream: string | null;
+  readonly steps: readonly Step[];
+}
+
+/** Who asks, as far as it is known. */
+export interface Asker {
+  readonly identity: string | undefined;
+  /** Name of one of `clients.authorities`. */
+  readonly authority: string | undefined;
+  readonly address: string | undefined;
+}
+
+/** Explains the bytes of one request. */
+export async function explainRequest(
+  bytes: Uint8Array,
+  asker: Asker,
+  config: GatewayConfig,
+  policy: Policy,
+): Promise<Explanation> {
+  const steps: Step[] = [];
+  let found: Route | undefined;
+  const add = (stage: string, refusal: Refusal | undefined, pass: string, dryRun?: Refusal) => {
+    const told = refusal ?? dryRun;
+    steps.push(
+      told === undefined ? { stage, verdict: "pass", why: pass } : {
+        stage,
+        verdict: refusal === undefined ? "dry-run" : "refuse",
+        rule: told.reason,
+        why: EXPLANATIONS[told.reason] + (told.detail === undefined ? "" : ` (${told.detail})`),
+      },
+    );
+  };
+  const unknown = (stage: string, why: string) => steps.push({ stage, verdict: "unknown", why });
+  const conclude = (): Explanation => {
+    const first = steps.find(({ verdict }) => verdict === "refuse")?.rule as Refusal["reason"] | undefined;
+    const closed = first !== undefined && steps[0]?.verdict === "refuse";
+    return {
+      verdict: first === undefined ? "forward" : "refuse",
+      rule: first ?? null,
+      status: first === undefined || closed ? null : problemOf(first, "").status,
+      route: found?.name ?? null,
+      upstream: found?.upstream ?? null,
+      steps,
+    };
+  };
+
+  if (asker.address === undefined) unknown("connection", "the client's address is not given: --address");
+  else {
+    const denied = policy.denied.contains(normalAddress(asker.address));
+    add("connection", denied ? refuse("network-not-allowed") : undefined, "no deny list has the address");
+  }
+
+  const reader = new ConnectionReader(config.limits);
+  const fault = reader.push(bytes);
+  const request: StrictRequest | undefined = reader.heads[0];
+  if (fault !== undefined || request === undefined) {
+    add("reading", refuse(fault?.reason ?? "body-incomplete"), "");
+    return conclude();
+  }
+  if (reader.heads.length > 1) unknown("reading", "a second request follows; only the first is explained");
+  const body = bodyOf(bytes, request);
+  add(
+    "reading",
+    reader.isBetween ? undefined : refuse("body-incomplete"),
+    "one request, which has one reading",
+  );
+
+  let observed: Refusal | undefined;
+  const admission: Admission = {
+    request,
+    identity: asker.identity ?? "",
+    client: { names: namesOf(asker.identity), group: asker.authority },
+    address: normalAddress(asker.address ?? ""),
+    policy,
+    limits: new LimitStore(SYSTEM_CLOCK),
+    headers: {},
+    found: (route) => found = route,
+    observe: (refusal) => observed = refusal,
+  };
+  for (const [stage, run] of PIPELINE) {
+    if (stage !== "route" && found === undefined) break;
+    if (stage === "identity" && asker.identity === undefined) {
+      unknown(stage, "the client's identity is not given: --identity");
+      continue;
+    }
+    if (stage === "network" && found?.networks !== undefined && asker.address === undefined) {
+      unknown(stage, "the route has networks, and the client's address is not given: --address");
+      continue;
+    }
+    observed = undefined;
+    const refusal = await run(admission);
+    if (stage === "limit" && found?.limit !== undefined && refusal === undefined) {
+      unknown(stage, `limit ${found.limit.name}: only a running gateway knows what is left of it`);
+    } else if (stage === "firewall" && found?.firewall === undefined) {
+      add(stage, undefined, "the route has no description");
+    } else add(stage, refusal, passed(stage, found), observed);
+  }
+  if (found !== undefined && body !== undefined) {
+    observed = undefined;
+    const tooLarge = body.length > found.maxBodyBytes && request.declaredLength === undefined;
+    const refusal = tooLarge
+      ? refuse("body-too-large")
+      : firewallBody(found.firewall, request, body, admission.observe);
+    const judged = found.firewall?.judgesBody === true;
+    if (judged && refusal === undefined && steps.some(({ rule }) => rule?.startsWith("api-"))) {
+      unknown("body", "the description has no such operation whose schema it could be compared with");
+    } else add("body", refusal, judged ? "it fits the description" : "its content is not judged", observed);
+  }
+  return conclude();
+}
+
+function passed(stage: string, route: Route | undefined): string {
+  const texts: Readonly<Record<string, string>> = {
+    route: `route ${route?.name}`,
+    network: route?.networks === undefined
+      ? "the route has no networks"
+      : "a network of the route has the address",
+    identity: "the route accepts the client",
+    limit: "the route has no limit",
+    firewall: "the description has this request",
+    size: `at most ${route?.maxBodyBytes} bytes`,
+  };
+  return texts[stage] ?? "passes";
+}
+
+/** A URI, `dns:NAME` or `subject:CN=NAME,...`, as in the configuration. */
+function namesOf(identity: string | undefined): CertificateNames {
+  const none: CertificateNames = { uris: [], dns: [], subject: [] };
+  if (identity === undefined) return none;
+  if (identity.startsWith("dns:")) return { ...none, dns: [identity.slice(4)] };
+  if (!identity.startsWith("subject:")) return { ...none, uris: [identity] };
+  const subject = identity.slice(8).split(",").map((part) => {
+    const equals = part.indexOf("=");
+    return { [part.slice(0, equals).trim()]: [part.slice(equals + 1).trim()] };
+  });
+  return { ...none, subject };
+}

@@ -1,0 +1,46 @@
+/** The answer to a message that never became a request, and its line in the log. */
+
+import type { Socket } from "node:net";
+import type { CertificateVerdict } from "shared/protocol/x509/verification.ts";
+import { normalAddress } from "../domain/networks.ts";
+import { problemOf, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
+import type { Telemetry } from "../service/telemetry.ts";
+import type { MalformedCause } from "../transport/listener.ts";
+import { rawProblem } from "./exchange.ts";
+
+/** What the runtime's parser and clock refuse, as reasons. */
+const CAUSES = {
+  overflow: "headers-too-large",
+  timeout: "request-timeout",
+  malformed: "malformed-message",
+} as const satisfies Record<string, RefusalReason>;
+
+/** Answers with a problem, ends the connection and writes the line: with the identity, and what came of the request line. */
+export async function answerMalformed(
+  socket: Socket,
+  cause: MalformedCause,
+  address: string,
+  context: { readonly telemetry: Telemetry; readonly verdict: () => Promise<CertificateVerdict> },
+): Promise<void> {
+  const reason = reasonOf(cause);
+  const requestId = crypto.randomUUID();
+  socket.end(rawProblem(reason, requestId));
+  const verdict = await context.verdict();
+  const seen = typeof cause === "string" ? undefined : cause;
+  context.telemetry.request({
+    requestId,
+    address: normalAddress(address),
+    route: "none",
+    ...(verdict.kind === "refuse" ? {} : { identity: verdict.identity }),
+    method: seen?.method ?? "",
+    path: (seen?.target ?? "").split("?", 1)[0]!,
+    status: problemOf(reason, requestId).status,
+    ms: 0,
+    reason,
+  });
+}
+
+function reasonOf(cause: MalformedCause): RefusalReason {
+  if (typeof cause === "string") return CAUSES[cause];
+  return Object.hasOwn(REFUSALS, cause.reason) ? cause.reason as RefusalReason : "malformed-message";
+}

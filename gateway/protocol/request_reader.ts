@@ -1,0 +1,352 @@
+/**
+ * The one reading of a connection's bytes (RFC 9112), in front of the runtime's parser, which forgives more than is safe.
+ * It accepts the strict grammar only: lines that end in CR LF, one space where one belongs, fields without folding, chunks
+ * without extensions and trailers. Of such messages there is one reading, so the parser behind it can have no other.
+ *
+ * It keeps a copy of a head that arrives in pieces, never of a body: its memory is bounded by `maxHeadBytes`.
+ */
+
+/** Bounds of the reading, in bytes. */
+export interface ReaderBounds {
+  /** Request line and fields together, with their line ends. */
+  readonly maxHeadBytes: number;
+  /** Request line. */
+  readonly maxLineBytes: number;
+}
+
+/** A head whose syntax is right. `rawHeaders` alternates names and values, in order, with duplicates. */
+export interface RawHead {
+  /** `1.1` or `1.0`. */
+  readonly httpVersion: string;
+  readonly method: string;
+  readonly target: string;
+  readonly rawHeaders: readonly string[];
+}
+
+/** Why bytes are not a message; each is a reason of its own in log and metrics. */
+export type SyntaxFault =
+  | "leading-line"
+  | "request-line"
+  | "http-version"
+  | "target-characters"
+  | "target-too-long"
+  | "line-ending"
+  | "header-folding"
+  | "header-name"
+  | "header-value"
+  | "headers-too-large"
+  | "chunk-size"
+  | "chunk-extension"
+  | "chunk-ending"
+  | "trailers";
+
+/** What a decision says about a head: how long the body is, or why the message is refused. */
+export type HeadDecision<F> =
+  | { readonly kind: "take"; readonly body: number | "chunked" }
+  | { readonly kind: "refuse"; readonly reason: F };
+
+/** The end of a reading. */
+export interface ReadingFault<F> {
+  readonly reason: F | SyntaxFault;
+  /** Bytes of the chunk that belong to whole messages before the faulty one, or to its body before the fault. */
+  readonly goodBytes: number;
+  /** True when the fault is in the body of a message whose head was taken. */
+  readonly inBody: boolean;
+  /** Of the faulty message, when it came so far. */
+  readonly method?: string;
+  readonly target?: string;
+}
+
+const CR = 0x0d;
+const LF = 0x0a;
+const TAB = 0x09;
+const SPACE = 0x20;
+/** Eight hexadecimal digits: 4 GiB, more than any bound of a body. */
+const MAX_SIZE_DIGITS = 8;
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^ ]+) (HTTP\/[0-9]\.[0-9])$/;
+/** The same with something else, or nothing, where the version stands. */
+const OTHER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ ]+(?: [^ ]+)?$/;
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+type State =
+  | "head"
+  | "body"
+  | "size"
+  | "size-end"
+  | "data"
+  | "data-cr"
+  | "data-lf"
+  | "last-cr"
+  | "last-lf"
+  | "over";
+
+/** Reads one connection. `decide` is asked with each head, before its last byte may be passed on. */
+export class RequestReader<F extends string> {
+  #state: State = "head";
+  /** Earlier pieces of a head that has not ended. */
+  #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #lineBytes = 0;
+  #afterCr = false;
+  #line: readonly [method: string, target: string, version: string] | undefined;
+  #lineEnd = 0;
+  #left = 0;
+  #digits = 0;
+  #last = false;
+  #usedBytes = 0;
+  #fault: SyntaxFault | undefined;
+
+  constructor(readonly bounds: ReaderBounds, readonly decide: (head: RawHead) => HeadDecision<F>) {}
+
+  /** True when the last message said that it is the last one: what follows is not read. */
+  get isOver(): boolean {
+    return this.#state === "over";
+  }
+
+  /** Bytes of the last chunk that belong to messages: not what follows the last one. */
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  /** True when every message that began has ended. */
+  get isBetween(): boolean {
+    return this.#state === "over" || this.#state === "head" && this.#keptBytes === 0;
+  }
+
+  /** Reads the next bytes. Undefined: all of them may be passed on. After a fault the reader is of no use any more. */
+  push(chunk: Uint8Array): ReadingFault<F> | undefined {
+    this.#usedBytes = chunk.length;
+    let at = 0;
+    /** Where the message begins whose head is being read. */
+    let begin = 0;
+    while (at < chunk.length) {
+      switch (this.#state) {
+        case "head": {
+          const end = this.#scanHead(chunk, at, begin);
+          // What the request line is wrong in comes first, and need not wait for the rest of the head.
+          if (end <= 0 && this.#line === undefined && this.#lineEnd > 0) {
+            const reason = this.#requestLine(this.#text(chunk.subarray(begin)));
+            if (reason !== undefined) return { reason, goodBytes: begin, inBody: false, ...this.#who() };
+          }
+          if (end < 0) return { reason: this.#fault!, goodBytes: begin, inBody: false, ...this.#who() };
+          if (end === 0) {
+            this.#keep(chunk.subarray(begin));
+            return undefined;
+          }
+          const refused = this.#endHead(chunk.subarray(begin, end));
+          if (refused !== undefined) {
+            return { reason: refused, goodBytes: begin, inBody: false, ...this.#who() };
+          }
+          at = end;
+          begin = end;
+          break;
+        }
+        case "over":
+          this.#usedBytes = at;
+          return undefined;
+        case "body":
+        case "data": {
+          const taken = Math.min(this.#left, chunk.length - at);
+          this.#left -= taken;
+          at += taken;
+          if (this.#left === 0) this.#state = this.#state === "data" ? "data-cr" : this.#afterBody();
+          begin = at;
+          break;
+        }
+        default: {
+          const reason = this.#chunkByte(chunk[at]!);
+          if (reason !== undefined) return { reason, goodBytes: at, inBody: true, ...this.#who() };
+          at++;
+          begin = at;
+        }
+      }
+    }
+    return undefined;
+  }
+
+  /** @returns the end of the head, 0 when it has not ended, -1 with a `#fault`. Local variables: this loop sees every byte of every head. */
+  #scanHead(chunk: Uint8Array, from: number, begin: number): number {
+    const limit = Math.min(chunk.length, this.bounds.maxHeadBytes - this.#keptBytes + begin);
+    const { maxLineBytes } = this.bounds;
+    let first = this.#lineEnd === 0;
+    let lineBytes = this.#lineBytes;
+    let afterCr = this.#afterCr;
+    for (let i = from; i < limit; i++) {
+      const byte = chunk[i]!;
+      if (afterCr) {
+        if (byte !== LF) return this.#fail("line-ending");
+        afterCr = false;
+        if (lineBytes === 0) return first ? this.#fail("leading-line") : i + 1;
+        if (first) this.#lineEnd = this.#keptBytes + i + 1 - begin;
+        first = false;
+        lineBytes = 0;
+      } else if (byte === CR) {
+        afterCr = true;
+      } else {
+        lineBytes++;
+        if (byte < SPACE || byte > 0x7e) {
+          if (byte === LF) return this.#fail("line-ending");
+          if (first) return this.#fail(byte === TAB ? "request-line" : "target-characters");
+          if (byte !== TAB) return this.#fail("header-value");
+        } else if (first && lineBytes > maxLineBytes) return this.#fail("target-too-long");
+      }
+    }
+    if (limit < chunk.length) return this.#fail("headers-too-large");
+    this.#lineBytes = lineBytes;
+    this.#afterCr = afterCr;
+    return 0;
+  }
+
+  #fail(reason: SyntaxFault): -1 {
+    this.#fault = reason;
+    return -1;
+  }
+
+  #requestLine(head: string): SyntaxFault | undefined {
+    const text = head.slice(0, this.#lineEnd - 2);
+    const match = REQUEST_LINE.exec(text);
+    if (match === null) {
+      // HTTP/0.9, and other words where the version stands.
+      return OTHER_LINE.test(text) ? "http-version" : "request-line";
+    }
+    this.#line = [match[1]!, match[2]!, match[3]!];
+    return match[3] === "HTTP/1.1" || match[3] === "HTTP/1.0" ? undefined : "http-version";
+  }
+
+  #endHead(last: Uint8Array): F | SyntaxFault | undefined {
+    const text = this.#text(last);
+    if (this.#line === undefined) {
+      const reason = this.#requestLine(text);
+      if (reason !== undefined) return reason;
+    }
+    const [method, target, version] = this.#line!;
+    const end = text.length - 2;
+    const rawHeaders: string[] = [];
+    for (let at = this.#lineEnd; at < end;) {
+      const lineEnd = text.indexOf("\r\n", at);
+      const first = text.charCodeAt(at);
+      if (first === SPACE || first === TAB) return "header-folding";
+      const colon = text.indexOf(":", at);
+      const name = colon < 0 || colon > lineEnd ? "" : text.slice(at, colon);
+      if (!NAME.test(name)) return "header-name";
+      rawHeaders.push(name, trimmed(text, colon + 1, lineEnd));
+      at = lineEnd + 2;
+    }
+    const head = { httpVersion: version.slice(5), method, target, rawHeaders };
+    const decision = this.decide(head);
+    if (decision.kind === "refuse") return decision.reason;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#line = undefined;
+    this.#lineEnd = 0;
+    this.#lineBytes = 0;
+    this.#afterCr = false;
+    this.#last = isLast(head);
+    this.#left = decision.body === "chunked" ? 0 : decision.body;
+    this.#digits = 0;
+    this.#state = decision.body === "chunked" ? "size" : this.#left > 0 ? "body" : this.#afterBody();
+    return undefined;
+  }
+
+  #afterBody(): State {
+    return this.#last ? "over" : "head";
+  }
+
+  #chunkByte(byte: number): SyntaxFault | undefined {
+    switch (this.#state) {
+      case "size": {
+        const digit = hexDigit(byte);
+        if (digit >= 0) {
+          if (++this.#digits > MAX_SIZE_DIGITS) return "chunk-size";
+          this.#left = this.#left * 16 + digit;
+          return undefined;
+        }
+        if (this.#digits === 0) return "chunk-size";
+        if (byte === CR) return this.#go("size-end");
+        return byte === 0x3b || byte === SPACE || byte === TAB
+          ? "chunk-extension"
+          : byte === LF
+          ? "line-ending"
+          : "chunk-size";
+      }
+      case "size-end":
+        if (byte !== LF) return "line-ending";
+        this.#digits = 0;
+        return this.#go(this.#left === 0 ? "last-cr" : "data");
+      case "data-cr":
+        return byte === CR ? this.#go("data-lf") : byte === LF ? "line-ending" : "chunk-ending";
+      case "data-lf":
+        return byte === LF ? this.#go("size") : "line-ending";
+      case "last-cr":
+        return byte === CR ? this.#go("last-lf") : byte === LF ? "line-ending" : "trailers";
+      default: // last-lf
+        return byte === LF ? this.#go(this.#afterBody()) : "line-ending";
+    }
+  }
+
+  #go(state: State): undefined {
+    this.#state = state;
+  }
+
+  #keep(piece: Uint8Array): void {
+    // A copy: the runtime may use its buffer again.
+    this.#kept.push(piece.slice());
+    this.#keptBytes += piece.length;
+    if (this.#kept.length < 64) return;
+    // A head that comes byte by byte must not become thousands of pieces.
+    this.#kept = [joined(this.#kept, this.#keptBytes)];
+  }
+
+  #text(last: Uint8Array): string {
+    const bytes = this.#keptBytes === 0 ? last : joined([...this.#kept, last], this.#keptBytes + last.length);
+    return TEXT.decode(bytes);
+  }
+
+  #who(): { method?: string; target?: string } {
+    return this.#line === undefined ? {} : { method: this.#line[0], target: this.#line[1] };
+  }
+}
+
+/** Bytes outside of ASCII were refused before; this decoding is the runtime's fastest. */
+const TEXT = new TextDecoder();
+
+function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/** A part of a text without spaces and tabs around it; by hand, because a regular expression would look at runs again and again. */
+function trimmed(text: string, from: number, end: number): string {
+  while (from < end && isBlank(text.charCodeAt(from))) from++;
+  while (end > from && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(from, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
+
+/** Whether the connection ends with this message (RFC 9112, 9.3). */
+function isLast({ httpVersion, rawHeaders }: RawHead): boolean {
+  let close = false;
+  let keep = false;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]!.length !== 10 || rawHeaders[i]!.toLowerCase() !== "connection") continue;
+    for (const option of rawHeaders[i + 1]!.toLowerCase().split(",")) {
+      if (option.trim() === "close") close = true;
+      if (option.trim() === "keep-alive") keep = true;
+    }
+  }
+  return close || httpVersion === "1.0" && !keep;
+}
