@@ -36,6 +36,11 @@ export interface CommitProxy extends AsyncDisposable {
 }
 
 const COMMIT_TAG = "COMMIT";
+/**
+ * What only the log's writer has in its transactions: the fence. It commits when it likes, so its commits would make those of
+ * a presentation uncountable; tests of their own kill it at each of its writes (shared/log/store).
+ */
+const LOG_WRITER = "log_head";
 const TYPE = { parse: 0x50, bind: 0x42, query: 0x51, commandComplete: 0x43 } as const;
 
 /** Starts a proxy in front of a server's Unix socket. */
@@ -74,7 +79,7 @@ async function serve(
     client.setNoDelay(true);
     server = await Deno.connect({ transport: "unix", path });
     open.add(server);
-    const session = { who: "", statements: new Map<string, string>() };
+    const session: Session = { who: "", statements: new Map(), isLogWriter: false, told: [] };
     const both = [client, server];
     // The end of either direction ends the connection, as the death of either side does.
     const end = () => both.forEach(closeQuietly);
@@ -83,14 +88,20 @@ async function serve(
         client,
         server,
         true,
-        async (message) => !commits(message, session) || await onCommit({ side: "before", who: session.who }),
+        async (message) => {
+          if (!commits(message, session)) return true;
+          const tell = !session.isLogWriter;
+          session.isLogWriter = false;
+          session.told.push(tell);
+          return !tell || await onCommit({ side: "before", who: session.who });
+        },
       ).finally(end),
       pump(
         server,
         client,
         false,
         async ({ type, body }) =>
-          type !== TYPE.commandComplete || !text(body).startsWith(COMMIT_TAG) ||
+          type !== TYPE.commandComplete || !text(body).startsWith(COMMIT_TAG) || !session.told.shift() ||
           await onCommit({ side: "after", who: session.who }),
       ).finally(end),
     ]);
@@ -109,6 +120,10 @@ interface Session {
   who: string;
   /** Text of each prepared statement, by its name. */
   readonly statements: Map<string, string>;
+  /** Whether the transaction that is open is the log writer's. */
+  isLogWriter: boolean;
+  /** Of each COMMIT that was sent and not answered: whether it was told of. */
+  readonly told: boolean[];
 }
 
 interface Message {
@@ -127,14 +142,16 @@ function commits({ type, body }: Message, session: Session): boolean {
     const [name = "", statement = ""] = strings();
     session.statements.set(name, statement);
   } else if (type === TYPE.query) {
-    return isCommit(strings()[0]!);
+    return ends(strings()[0]!, session);
   } else if (type === TYPE.bind) {
-    return isCommit(session.statements.get(strings()[1]!) ?? "");
+    return ends(session.statements.get(strings()[1]!) ?? "", session);
   }
   return false;
 }
 
-function isCommit(statement: string): boolean {
+function ends(statement: string, session: Session): boolean {
+  if (statement.includes(LOG_WRITER)) session.isLogWriter = true;
+  if (/^\s*(begin|rollback)\b/i.test(statement)) session.isLogWriter = false;
   return /^\s*commit\b/i.test(statement);
 }
 
