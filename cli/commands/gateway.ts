@@ -3,13 +3,14 @@
 import type { Command } from "commander";
 import { GatewayConfig, listSources } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
+import { protectionFiles } from "gateway/app/protection_material.ts";
 import { CodedError } from "shared/base/errors.ts";
 import "gateway/transport/errors.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
 import { registerEnrolment } from "./gateway_enrol.ts";
-import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
+import { STANDARD, STANDARD_FOLDER, STANDARD_LIMIT_STORE, STANDARD_REVOCATION } from "../spine/layout.ts";
 
 /** Registers the command. */
 export function registerGateway(program: Command): void {
@@ -62,6 +63,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     ...Object.values(config.upstreams).flatMap(({ tls }) =>
       tls ? [tls.certificate, tls.key, ...tls.authorities] : []
     ),
+    ...protectionFiles(config),
   ].map((path) => path.startsWith("/") ? path : `${folder}/${path}`);
   return {
     [STANDARD.gatewayA.listen]: [
@@ -74,6 +76,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     [STANDARD_REVOCATION]: config.clients.authorities.flatMap(({ revocationUrls }) =>
       revocationUrls.map(hostAndPort)
     ),
+    [STANDARD_LIMIT_STORE]: config.limitStore === undefined ? [] : hostAndPort(config.limitStore.url),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,

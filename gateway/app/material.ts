@@ -8,6 +8,7 @@ import { readPemCertificates, readTrust, type Trust } from "shared/protocol/x509
 import { compileClientPatterns } from "../domain/client_names.ts";
 import { compileIdentityPatterns } from "../domain/identity.ts";
 import { compileNetworks } from "../domain/networks.ts";
+import type { ConcurrencyRule, RateRule } from "../domain/rate_rule.ts";
 import { compilePathPattern, type Route } from "../domain/routes.ts";
 import type { Policy } from "../service/admit.ts";
 import { CANARY_EXPECTATIONS, type CanaryFiles } from "../service/canaries.ts";
@@ -18,6 +19,8 @@ import type { ListenerSecrets } from "../transport/listener.ts";
 import type { UpstreamTls } from "../transport/upstream_client.ts";
 import { type GatewayConfig, listSources } from "./config.ts";
 import { besideConfig, readTextFile } from "./config_file.ts";
+import { rateNames } from "./protection_config.ts";
+import { type ProtectionMaterial, readProtection } from "./protection_material.ts";
 
 /** The contents of the files. */
 export interface Material {
@@ -28,6 +31,7 @@ export interface Material {
   readonly upstreamTls: ReadonlyMap<string, UpstreamTls>;
   /** Lists as they were collected for `trust`; committed when it is taken. */
   readonly lists: Collected;
+  readonly protection: ProtectionMaterial;
 }
 
 /** Reads authorities, and asks every source of their lists. @throws {CodedError} `GATEWAY_FILE`, `X509_*`. */
@@ -126,11 +130,12 @@ export async function readMaterial(
       revoked: await pair(config.canaries.revoked, "revoked canary"),
     },
     upstreamTls,
+    protection: await readProtection(configPath, config),
   };
 }
 
 /** Compiles the rules. */
-export function compilePolicy(config: GatewayConfig): Policy {
+export function compilePolicy(config: GatewayConfig, { protection }: Pick<Material, "protection">): Policy {
   const accepted = (
     { identities, authorities }: {
       readonly identities: readonly string[];
@@ -138,15 +143,23 @@ export function compilePolicy(config: GatewayConfig): Policy {
     },
   ) => ({ identities: compileClientPatterns(identities), authorities });
   const limits = new Map(
-    Object.entries(config.rateLimits).map(([name, limit]) => [name, {
+    Object.entries(config.rateLimits).map(([name, limit]): [string, RateRule] => [
       name,
-      quota: limit.quota,
-      windowSeconds: limit.windowSeconds,
-      burst: limit.burst ?? limit.quota,
-    }]),
+      { name, ...limit, burst: limit.burst ?? limit.quota },
+    ]),
+  );
+  const concurrency = new Map(
+    Object.entries(config.concurrencyLimits).map(([name, limit]): [string, ConcurrencyRule] => [
+      name,
+      { name, ...limit },
+    ]),
   );
   return {
-    denied: compileNetworks(config.denyNetworks),
+    denied: protection.denied,
+    clientAddress: config.clientAddress && {
+      from: config.clientAddress.from,
+      trustedProxies: compileNetworks(config.clientAddress.trustedProxies),
+    },
     routes: config.routes.map((route): Route => ({
       name: route.name,
       path: compilePathPattern(route.path),
@@ -157,7 +170,10 @@ export function compilePolicy(config: GatewayConfig): Policy {
         roles: route.roles.map((name) => accepted(config.roles[name]!)),
       },
       networks: route.networks === undefined ? undefined : compileNetworks(route.networks),
-      limit: route.rateLimit === undefined ? undefined : limits.get(route.rateLimit),
+      rates: rateNames(route).map((name) => limits.get(name)!),
+      concurrency: route.concurrency.map((name) => concurrency.get(name)!),
+      backup: route.backup,
+      priority: route.priority,
       maxBodyBytes: route.maxBodyBytes,
       upstream: route.upstream,
       deadlineMs: route.deadlineMs,

@@ -32,6 +32,10 @@ export interface RequestReport {
   readonly status: number;
   readonly ms: number;
   readonly reason?: string;
+  /** Limits that refused the request, by name. */
+  readonly rules?: readonly string[];
+  /** Limits that would have refused it, were they no dry run. */
+  readonly dryRun?: readonly string[];
   readonly instance?: string;
   readonly attempts?: number;
 }
@@ -72,6 +76,11 @@ export class Telemetry {
     ["pool"],
   );
   readonly #health = this.#gauge("gateway_upstream_up", "1 when an instance is up", ["pool", "instance"]);
+  readonly #limitStore = this.#gauge("gateway_limit_store_up", "1 when the shared limit store answers", []);
+  readonly #rules = this.#counter("gateway_rules_total", "Limits that fired, by rule and outcome", [
+    "rule",
+    "outcome",
+  ]);
   readonly #ready = this.#gauge("gateway_ready", "1 when the gateway serves", []);
   readonly #revocation = this.#gauge(
     "gateway_revocation_next_update_seconds",
@@ -125,6 +134,13 @@ export class Telemetry {
   }
   attempt(pool: string, instance: string, outcome: string): void {
     this.#attempts.inc({ pool, instance, outcome });
+  }
+  limitStore(up: boolean): void {
+    this.#limitStore.set(up ? 1 : 0);
+  }
+  /** A limit refused a request, or would have, were it no dry run. */
+  rule(rule: string, outcome: "refused" | "dry-run"): void {
+    this.#rules.inc({ rule, outcome });
   }
   failover(pool: string): void {
     this.#failovers.inc({ pool });
