@@ -7,7 +7,7 @@ export function boundAnswer(outgoing: ServerResponse, milliseconds: number): voi
   let timer: ReturnType<typeof setTimeout> | undefined;
   const begin = outgoing.writeHead;
   outgoing.writeHead = function (this: ServerResponse, ...args: unknown[]): ServerResponse {
-    timer ??= setTimeout(() => outgoing.destroy(), milliseconds);
+    timer ??= setTimeout(() => (outgoing.socket ?? outgoing).destroy(), milliseconds);
     return Reflect.apply(begin, this, args);
   } as typeof begin;
   outgoing.once("close", () => clearTimeout(timer));

@@ -214,8 +214,9 @@ export async function openListener<P>(
     callbacks.malformed(socket, cause, remote);
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const remote = named.addressOf(socket); // a destroyed socket does not know it any more
     socket.destroy();
-    callbacks.handshakeFailed(error.code ?? "HANDSHAKE_TIMEOUT", named.addressOf(socket));
+    callbacks.handshakeFailed(error.code ?? "HANDSHAKE_TIMEOUT", remote);
   });
 
   await new Promise<void>((resolve, reject) => {

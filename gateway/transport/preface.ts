@@ -53,7 +53,12 @@ export function readPreface(
 }
 
 /** A TCP connection or the TLS on it, which have the same other end. */
-type Ended = Pick<Socket, "remoteAddress" | "remotePort">;
+interface Ended {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  /** The TCP socket under a TLS socket: after a failed handshake only that still knows the other end. No public name leads there. */
+  readonly _parent?: Ended | null | undefined;
+}
 
 /** Addresses that prefaces named, found again by the other end of the connection: the TLS socket does not know its TCP socket. */
 export class NamedPeers {
@@ -69,8 +74,9 @@ export class NamedPeers {
 
   /** The named address, or the connection's own. */
   addressOf(socket: Ended): string {
-    const named = this.#names.size === 0 ? undefined : this.#names.get(endOf(socket));
-    return named ?? socket.remoteAddress ?? "";
+    const ended = socket.remoteAddress ? socket : socket._parent ?? socket;
+    const named = this.#names.size === 0 ? undefined : this.#names.get(endOf(ended));
+    return named ?? ended.remoteAddress ?? "";
   }
 }
 
