@@ -342,14 +342,18 @@ Deno.test("a client that does not take its answer loses its connection", async (
     },
   });
   try {
-    const socket = await rawClient(test.port);
-    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-    socket.write("GET /things/1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    socket.pause();
+    await Deno.writeTextFile(`${test.folder}/station.crt`, test.pki.station.certificatePem);
+    await Deno.writeTextFile(`${test.folder}/station.key`, test.pki.station.privateKeyPem);
+    // curl, because this runtime's own client reads on while it is paused.
+    const curl = new Deno.Command("curl", {
+      args: ["-sk", "--cert", "station.crt", "--key", "station.key", "--limit-rate", "1k", "-o", "/dev/null"]
+        .concat(`https://127.0.0.1:${test.port}/things/1`),
+      cwd: test.folder,
+    }).spawn();
     await until(() => test.lines.some(({ event, route }) => event === "request" && route === "things"));
-    socket.resume();
-    await closed;
     await until(async () => /gateway_connections 0/.test((await test.admin("/metrics")).text));
+    curl.kill();
+    await curl.status;
   } finally {
     await test.close();
     await upstream.close();
