@@ -34,8 +34,17 @@ function theirs(text: string): number[] | undefined {
   return words[0] === 0 && words[1] === 0 && words[2] === 0xffff ? [words[3]!] : words;
 }
 
+/** ipaddr.js takes the old ::1.2.3.4 for ::ffff:1.2.3.4, and zeros in front of decimal numbers. */
+const isTheirOwn = (text: string) => /^::\d+\.|(?:^|[:.])0\d+\./.test(text);
+
 Deno.test("readAddress() reads IPv6 as ipaddr.js does, right or wrong", () => {
-  fc.assert(fc.property(fc.ipV6(), (text) => assert.deepEqual(readAddress(text), theirs(text), text)));
+  const agree = (text: string) => {
+    // IPv4 alone is the other reader's, and ipaddr.js takes more notations of it.
+    fc.pre(text.includes(":") && !isTheirOwn(text));
+    assert.deepEqual(readAddress(text), theirs(text), text);
+  };
+  const runs = { numRuns: 3_000 };
+  fc.assert(fc.property(fc.ipV6(), agree), runs);
   const pieces = fc.constantFrom(
     ":",
     "::",
@@ -50,14 +59,7 @@ Deno.test("readAddress() reads IPv6 as ipaddr.js does, right or wrong", () => {
     ".",
     "Ab",
   );
-  fc.assert(
-    fc.property(fc.array(pieces, { maxLength: 17 }).map((all) => all.join("")), (text) => {
-      // IPv4 alone is the other reader's, and ipaddr.js takes more notations of it. It takes 01.2.3.4, and the old ::1.2.3.4 for ::ffff:1.2.3.4.
-      fc.pre(text.includes(":") && !/^::\d+\.|(?:^|[:.])0\d+\./.test(text));
-      assert.deepEqual(readAddress(text), theirs(text), text);
-    }),
-    { numRuns: 3_000 },
-  );
+  fc.assert(fc.property(fc.array(pieces, { maxLength: 17 }).map((all) => all.join("")), agree), runs);
   assert.deepEqual(readAddress("::ffff:10.0.0.1"), [0x0a000001]);
   assert.deepEqual(readAddress("::ffff:a00:1"), [0x0a000001]);
   assert.deepEqual(readAddress("2001:db8::1%eth0"), [0x20010db8, 0, 0, 1]);
