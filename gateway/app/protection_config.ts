@@ -147,7 +147,9 @@ export function limitFaults(
 ): { readonly path: readonly (string | number)[]; readonly message: string }[] {
   const among = (known: object) => Object.keys(known).join(", ") || "there is none";
   const rates = rateNames(route);
-  const byBackup = rates.some((name) => config.rateLimits[name]?.by.includes("backup"));
+  const byBackup = rates.some((name) =>
+    Object.hasOwn(config.rateLimits, name) && config.rateLimits[name]!.by.includes("backup")
+  );
   return [
     ...(rates.every((name) => Object.hasOwn(config.rateLimits, name))
       ? []
