@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { GatewayConfig, listSources } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
+import { protectionFiles } from "gateway/app/protection_material.ts";
 import { CodedError } from "shared/base/errors.ts";
 import "gateway/transport/errors.ts";
 import { action } from "../output.ts";
@@ -10,7 +11,7 @@ import { absolute } from "../paths.ts";
 import { runForeground } from "../process/foreground.ts";
 import { registerExplanation } from "./gateway_explain.ts";
 import { registerEnrolment } from "./gateway_enrol.ts";
-import { STANDARD, STANDARD_FOLDER, STANDARD_REVOCATION } from "../spine/layout.ts";
+import { STANDARD, STANDARD_FOLDER, STANDARD_LIMIT_STORE, STANDARD_REVOCATION } from "../spine/layout.ts";
 
 /** Registers the command. */
 export function registerGateway(program: Command): void {
@@ -67,6 +68,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
       tls ? [tls.certificate, tls.key, ...tls.authorities] : []
     ),
     ...(config.eventLog ? [config.eventLog.keyFile, config.eventLog.pseudonymKeyFile] : []),
+    ...protectionFiles(config),
   ].map(at);
   const written = config.eventLog
     ? [at(config.eventLog.folder), at(config.eventLog.sequenceFile).replace(/\/[^/]*$/, "")]
@@ -82,6 +84,7 @@ function gatewaySubstitution(file: string, config: GatewayConfig): Record<string
     [STANDARD_REVOCATION]: config.clients.authorities.flatMap(({ revocationUrls }) =>
       revocationUrls.map(hostAndPort)
     ),
+    [STANDARD_LIMIT_STORE]: config.limitStore === undefined ? [] : hostAndPort(config.limitStore.url),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,

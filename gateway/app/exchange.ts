@@ -43,6 +43,12 @@ export class Exchange {
     return this.gone.signal.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
   }
 
+  /** Calls `leave` when the exchange is over, at once when it is. */
+  atEnd(leave: () => void): void {
+    if (this.outgoing.closed || this.outgoing.destroyed) leave();
+    else this.outgoing.once("close", leave);
+  }
+
   #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {
     return {
       ...more,

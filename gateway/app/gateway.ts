@@ -19,9 +19,7 @@ import { refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
-import { Connections } from "../service/connections.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
-import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
@@ -36,6 +34,7 @@ import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
+import { Protection, PROTECTION_FIXED } from "./protection.ts";
 import { publicApp } from "./public_app.ts";
 
 /** What a gateway is given; tests replace the clock, the verifier by a broken one, and the log by a full one. */
@@ -65,6 +64,7 @@ type Phase = "proving" | "serving" | "draining";
 /** A verified client of a connection. */
 interface Peer {
   readonly chain: readonly Uint8Array[];
+  readonly address: string;
 }
 
 /** In a drain, connections without a request for this long are closed. */
@@ -118,7 +118,7 @@ class RunningGateway implements Gateway {
   readonly #clock: Clock;
   readonly #peers: Peers;
   readonly #telemetry: Telemetry;
-  readonly #connections: Connections;
+  readonly #protection: Protection;
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
@@ -151,14 +151,15 @@ class RunningGateway implements Gateway {
       config.clients.authorities,
       material,
     );
-    this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config, material);
+    const { protection } = material;
+    this.#protection = new Protection(config, protection, this.#clock, this.#telemetry, () => this.#policy);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
       exchanges: this.#exchanges,
       policy: () => this.#policy,
-      limits: new LimitStore(this.#clock),
+      protection: this.#protection,
       pools: this.#pools,
       telemetry: this.#telemetry,
     });
@@ -183,8 +184,9 @@ class RunningGateway implements Gateway {
       this.material.listener,
       limits,
       {
-        admitAddress: (address) => this.#admitAddress(address),
-        connectionEnded: (address) => this.#connectionEnded(address),
+        preface: (address) => this.#protection.preface(address),
+        admitAddress: (address) => this.#protection.admitAddress(address),
+        connectionEnded: (address) => this.#protection.connectionEnded(address),
         admitPeer: (facts) => this.#admitPeer(facts),
         request: (...all) => void this.#request(...all),
         reader: () => new ConnectionReader(limits),
@@ -192,9 +194,12 @@ class RunningGateway implements Gateway {
           void answerMalformed(socket, cause, address, {
             telemetry: this.#telemetry,
             verdict: () => this.#verdict(peer.chain),
+            refused: (reason) => this.#protection.refused(address, reason),
           }),
-        handshakeFailed: (code, address) =>
-          this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) }),
+        handshakeFailed: (code, address) => {
+          this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) });
+          this.#protection.handshakeFailed(address);
+        },
       },
     );
     const proven = await proveRefusals({
@@ -230,23 +235,9 @@ class RunningGateway implements Gateway {
     this.#trust.start();
     await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
+    this.#protection.serve();
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
-  }
-
-  #admitAddress(address: string): boolean {
-    const refusal = this.#connections.admit(address, this.#policy.denied);
-    if (refusal !== undefined) {
-      this.#telemetry.connectionRefused(refusal, { address: normalAddress(address) });
-      return false;
-    }
-    this.#telemetry.connections(this.#connections.open);
-    return true;
-  }
-
-  #connectionEnded(address: string): void {
-    this.#connections.release(address);
-    this.#telemetry.connections(this.#connections.open);
   }
 
   async #admitPeer(facts: PeerFacts): Promise<Peer | undefined> {
@@ -268,8 +259,9 @@ class RunningGateway implements Gateway {
         resumed: facts.resumed,
         protocol: facts.protocol,
       });
+      this.#protection.handshakeFailed(facts.address);
     }
-    return outcome === "accepted" ? { chain: facts.chain } : undefined;
+    return outcome === "accepted" ? { chain: facts.chain, address: facts.address } : undefined;
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
@@ -290,7 +282,7 @@ class RunningGateway implements Gateway {
     head: StrictRequest,
   ): Promise<void> {
     const began = this.#clock.monotonic();
-    const address = normalAddress(incoming.socket.remoteAddress ?? "");
+    const address = normalAddress(peer.address);
     const clientCertificate = peer.chain[0]!;
     const report = {
       requestId: crypto.randomUUID(),
@@ -313,6 +305,7 @@ class RunningGateway implements Gateway {
       exchange.report.ms = Math.round(this.#clock.monotonic() - began);
       if (exchange.report.status === 0) exchange.report.reason ??= "client-gone";
       this.#telemetry.request(exchange.report);
+      this.#protection.refused(exchange.report.address, exchange.report.reason);
     };
     if (outgoing.destroyed || !incoming.socket.writable) return over();
     outgoing.once("close", over);
@@ -379,8 +372,18 @@ class RunningGateway implements Gateway {
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
+    this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
-    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "eventLog", "log"] as const;
+    const fixed = [
+      "listen",
+      "admin",
+      "limits",
+      "upstreams",
+      "drain",
+      "eventLog",
+      "log",
+      ...PROTECTION_FIXED,
+    ] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
     if (changed.length > 0) {
       this.events.tell("gateway.reload-partial", { actor: this.events.self });
@@ -435,5 +438,6 @@ class RunningGateway implements Gateway {
   async #closeRest(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
+    this.#protection.close();
   }
 }

@@ -198,6 +198,19 @@ export const EVENTS = {
     "An instance behind the gateway does not answer, or says that it is not ready.",
     { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
   ),
+  "gateway.address-banned": row(
+    "gateway",
+    ["address-banned"],
+    "An address earned a temporary ban by what it did before.",
+    { severity: "warning", subject: ["address"] },
+  ),
+  "gateway.limit-store-up": row("gateway", ["limit-store"], "The shared store of limits answers."),
+  "gateway.limit-store-down": row(
+    "gateway",
+    ["limit-store"],
+    "The shared store of limits does not answer; each limit says what counts meanwhile.",
+    { severity: "warning", outcomes: ["failed"] },
+  ),
   "gateway.draining": row("gateway", ["draining"], "The gateway takes no new connection and ends."),
   "gateway.drained": row("gateway", ["drained"], "The gateway has ended; failed: requests were cut off.", {
     outcomes: ["done", "failed"],

@@ -73,10 +73,13 @@ Deno.test("the reasons of the gateway are those of its own tables", async () => 
   const verification = await Deno.readTextFile(`${REPOSITORY}/shared/protocol/x509/verification.ts`);
   const declared = /type CertificateRefusal =([^;]+);/.exec(verification)![1]!;
   assert.deepEqual([...declared.matchAll(/"([^"]+)"/g)].map(([, name]) => name), [...CERTIFICATE_REASONS]);
-  const connections = await Deno.readTextFile(`${REPOSITORY}/gateway/service/connections.ts`);
-  const accept = /type AcceptRefusal =([^;]+);/.exec(connections)![1]!;
-  for (const [, name] of accept.matchAll(/"([^"]+)"/g)) {
-    assert.ok((CONNECTION_REASONS as readonly string[]).includes(name!), name);
+  for (const [file, type] of [["connections", "AcceptRefusal"], ["door", "DoorRefusal"]]) {
+    const text = await Deno.readTextFile(`${REPOSITORY}/gateway/service/${file}.ts`);
+    const names = [...new RegExp(`type ${type} =([^;]+);`).exec(text)![1]!.matchAll(/"([^"]+)"/g)];
+    assert.ok(names.length > 0, type);
+    for (const [, name] of names) {
+      assert.ok((CONNECTION_REASONS as readonly string[]).includes(name!), name);
+    }
   }
 });
 
