@@ -231,6 +231,8 @@ export const GatewayConfig = z.strictObject({
   drain: z.strictObject({
     /** Longest wait for what is in flight. */
     timeoutMs: Milliseconds.default(20_000),
+    /** Connections without a request are closed after this; those in use end with their next answer. */
+    idleMs: Milliseconds.default(1_000),
   }).prefault({}),
   log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).default("info") }).prefault({}),
 }).superRefine((config, context) => {

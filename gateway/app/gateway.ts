@@ -23,10 +23,13 @@ import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
+import { drainListener, patientTimes } from "./drain.ts";
+import type { HandedSockets } from "./handed_sockets.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
 import { type AdmittedExchange, Exchange, MALFORMED, NOBODY, rawProblem } from "./exchange.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { requireReloadable } from "./reloadable.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
@@ -36,6 +39,8 @@ export interface GatewayDependencies {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly verifier?: Verifier;
+  /** Sockets that the process was handed; without them it opens its own. */
+  readonly sockets?: HandedSockets;
 }
 
 /** A gateway that serves. */
@@ -46,8 +51,11 @@ export interface Gateway {
   readonly admin: string;
   /** Takes the file anew: routes, limits, deny list, authorities, revocation lists, certificate. All or nothing. */
   reload(): Promise<void>;
-  /** Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself. */
-  drain(): Promise<boolean>;
+  /**
+   * Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself.
+   * @param patient Idle connections may end by themselves first: another gateway serves on the same socket already.
+   */
+  drain(patient?: boolean): Promise<boolean>;
 }
 
 /** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
@@ -57,9 +65,6 @@ type Phase = "proving" | "serving" | "draining";
 interface Peer {
   readonly chain: readonly Uint8Array[];
 }
-
-/** In a drain, connections without a request for this long are closed. */
-const DRAIN_IDLE_MS = 1_000;
 
 /**
  * Starts a gateway: reads the file, binds, proves by canaries that it refuses, then serves.
@@ -152,11 +157,12 @@ class RunningGateway implements Gateway {
 
   async start(): Promise<void> {
     const { listen, admin, limits, canaries } = this.config;
+    const { sockets } = this.dependencies;
     this.#telemetry.ready(false);
     // Before the proof: when that fails for want of a list, the log says why there is none.
     this.#trust.keep(this.material.lists);
     this.#listener = await openListener<Peer>(
-      { host: listen.address, port: listen.port },
+      { host: listen.address, port: sockets?.proofPort ?? listen.port },
       this.material.listener,
       limits,
       {
@@ -186,7 +192,7 @@ class RunningGateway implements Gateway {
       canaries: this.material.canaries,
       server: this.material.listener,
       // The admin address is ours and free until the proof is done: no further address to configure or permit.
-      foreign: { host: admin.address, port: admin.port },
+      foreign: { host: admin.address, port: sockets?.foreignPort ?? admin.port },
       trust: this.material.trust,
       record: this.#record,
       now: this.#clock.now(),
@@ -195,7 +201,7 @@ class RunningGateway implements Gateway {
     const fresh = await proveFreshness(this.material.trust, this.#peers.verifier, this.#clock.now());
     this.#telemetry.logger.info("freshness-proven", { proven: fresh });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
-    this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
+    this.#admin = await openAdmin({ host: admin.address, port: admin.port, fd: sockets?.adminFd }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving",
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
@@ -203,6 +209,7 @@ class RunningGateway implements Gateway {
     this.#trust.report();
     this.#trust.start();
     this.#phase = "serving";
+    if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
   }
@@ -331,50 +338,34 @@ class RunningGateway implements Gateway {
 
   async #reload(): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
+    requireReloadable(this.config, config);
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config);
-    for (const route of policy.routes) {
-      // Pools are made at start; a route to a new one waits for the restart.
-      if (!this.#pools.has(route.upstream)) {
-        this.#telemetry.logger.warning("reload-needs-restart", { changed: ["upstreams"] });
-        return;
-      }
-    }
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
     await this.#trust.take(config.clients.authorities, material);
-    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
-    const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
-    if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
     this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
   }
 
-  drain(): Promise<boolean> {
-    return this.#drained ??= this.#drain();
+  drain(patient = false): Promise<boolean> {
+    return this.#drained ??= this.#drain(patient);
   }
 
-  async #drain(): Promise<boolean> {
+  async #drain(patient: boolean): Promise<boolean> {
     this.#phase = "draining";
     this.#trust.stop();
     this.#telemetry.ready(false);
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
+    // The gateway that took over answers there from now on.
+    if (patient) await this.#admin?.close();
     const listener = this.#listener;
     let clean = true;
     if (listener !== undefined) {
-      listener.stopAccepting();
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<"late">((resolve) => {
-        timer = setTimeout(() => resolve("late"), this.config.drain.timeoutMs);
-      });
-      // For a moment idle connections stay: a request that is on its way on one of them is still answered.
-      const idle = setInterval(() => listener.closeIdle(), DRAIN_IDLE_MS);
-      clean = await Promise.race([listener.ended.then(() => "ended" as const), late]) === "ended";
-      clearInterval(idle);
-      clearTimeout(timer);
-      listener.destroyAll();
+      const { drain, limits } = this.config;
+      clean = await drainListener(listener, patient ? patientTimes(drain, limits) : drain);
     }
     await this.#closeRest();
     this.#telemetry.logger.info("drained", { clean, inFlight: this.#inFlight });
