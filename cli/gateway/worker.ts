@@ -92,7 +92,13 @@ export class Worker {
 
   /** Sends a signal; a process that has ended already does not mind. */
   signal(name: "SIGHUP" | "SIGTERM" | "SIGUSR2" | "SIGKILL"): void {
-    this.#process.kill(name);
+    if (this.#ended) return;
+    // Not the child's own kill(): the runtime takes the process for ended by then.
+    try {
+      Deno.kill(this.pid, name);
+    } catch {
+      // It ended a moment ago.
+    }
   }
 
   /** The next line that the worker writes; undefined when it ended or is silent for too long. */

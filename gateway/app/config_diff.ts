@@ -56,7 +56,7 @@ const SINGULAR: Readonly<Record<string, string>> = {
 function subjectsOf(key: string, value: unknown): Map<string, unknown> {
   const word = SINGULAR[key] ?? key;
   if (value === undefined) return new Map();
-  if (Array.isArray(value) && value.every(hasName)) {
+  if (Array.isArray(value) && value.length > 0 && value.every(hasName)) {
     return new Map(value.map((each) => [`${word} ${each.name}`, each]));
   }
   if (key in SINGULAR && isRecord(value)) {

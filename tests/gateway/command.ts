@@ -95,7 +95,11 @@ export async function startCommandGateway(
       if (child === undefined) return 0;
       const running = child;
       child = undefined;
-      running.kill("SIGTERM");
+      try {
+        running.kill("SIGTERM");
+      } catch {
+        // It has ended already.
+      }
       const { code } = await running.status;
       await lines?.cancel();
       await logged;
