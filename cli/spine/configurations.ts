@@ -54,6 +54,8 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
   identities,
   rateLimit,
   upstream: "attestation",
+  // The service answers a repeated key with the first answer.
+  repeatWithKey: true,
 });
 
 const STATIONS = "urn:recovery-key:station:*";

@@ -5,6 +5,14 @@ import { isClientPattern } from "../domain/client_names.ts";
 import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
+import {
+  AffinityConfig,
+  BreakerConfig,
+  MaxAnswerBytes,
+  MaxWaiting,
+  RepeatWithKey,
+  RetryConfig,
+} from "./routing_config.ts";
 
 /** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
 export const Name = z.string().regex(
@@ -113,6 +121,9 @@ const Upstream = z.strictObject({
     /** The URI names that the server's certificate may have. */
     serverIdentities: z.array(IdentityPattern).min(1),
   }).optional(),
+  breaker: BreakerConfig,
+  retries: RetryConfig,
+  maxWaitingPerInstance: MaxWaiting,
   maxConnectionsPerInstance: z.int().min(1).max(10_000).default(64),
   connectTimeoutMs: Milliseconds.default(2_000),
   /** Idle connections are closed after this: keep it below the service's own keep-alive timeout. */
@@ -169,6 +180,9 @@ const Route = z.strictObject({
   /** Name of one of `upstreams`. */
   upstream: Name,
   deadlineMs: Milliseconds.default(10_000),
+  repeatWithKey: RepeatWithKey,
+  affinity: AffinityConfig,
+  maxAnswerBytes: MaxAnswerBytes,
 });
 
 const Role = z.strictObject({

@@ -11,7 +11,7 @@ import { forward } from "../service/forward.ts";
 import type { LimitStore } from "../service/limit_store.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
-import { readBody } from "../transport/body.ts";
+import { type RequestBody, takeBody } from "../transport/request_body.ts";
 import type { AdmittedExchange } from "./exchange.ts";
 
 /** What the application works with. */
@@ -65,15 +65,19 @@ export function publicApp(context: PublicContext): Hono<Env> {
     const exchange = exchangeOf(c.env.incoming);
     const { route, headers } = c.var;
     const request = exchange.request!;
-    let body: Uint8Array | undefined;
+    let body: RequestBody;
     if (request.hasBody) {
       if (exchange.wantsContinue) exchange.outgoing.writeContinue();
-      const read = await readBody(exchange.incoming, route.maxBodyBytes);
+      const read = await takeBody(exchange.incoming, {
+        declaredLength: request.declaredLength,
+        maxBytes: route.maxBodyBytes,
+        whole: false,
+      });
       if (read.kind !== "body") {
         exchange.refuse(refuse(read.kind === "too-large" ? "body-too-large" : "body-incomplete"), headers);
         return RESPONSE_ALREADY_SENT;
       }
-      body = read.bytes;
+      body = read.body;
     }
     const pool = context.pools.get(route.upstream)!;
     // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.
@@ -99,8 +103,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     if (outcome.instance !== undefined) exchange.report.instance = outcome.instance;
     if (outcome.kind === "refuse") exchange.refuse(outcome, headers);
     else {
-      await exchange.answer(outcome.status, outcome.rawHeaders, outcome.body, headers);
-      outcome.finish();
+      outcome.finish(await exchange.answer(outcome, headers, route.maxAnswerBytes));
     }
     return RESPONSE_ALREADY_SENT;
   });

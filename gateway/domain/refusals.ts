@@ -123,6 +123,7 @@ export const REFUSALS = {
   "rate-store-full": { problem: "GATEWAY_UNAVAILABLE", close: false },
   "body-too-large": { problem: "GATEWAY_TOO_LARGE", close: true },
   "upstream-none": { problem: "GATEWAY_UNAVAILABLE", close: false },
+  "upstream-busy": { problem: "GATEWAY_UNAVAILABLE", close: false },
   "upstream-lost": { problem: "GATEWAY_UPSTREAM_LOST", close: false },
   "upstream-deadline": { problem: "GATEWAY_DEADLINE", close: false },
   "internal": { problem: "GATEWAY_INTERNAL", close: true },
