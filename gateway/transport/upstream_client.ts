@@ -92,6 +92,7 @@ class PooledClient implements UpstreamClient {
   readonly #idle: UpstreamConnection[] = [];
   readonly #waiting = new Set<Waiter>();
   #open = 0;
+  #connecting = 0;
   #closed = false;
 
   constructor(readonly options: UpstreamOptions) {
@@ -115,7 +116,9 @@ class PooledClient implements UpstreamClient {
   /** Waits for a connection of our own or one that becomes free, whichever comes first. */
   #acquire(signal: AbortSignal): Promise<UpstreamConnection | string> {
     if (this.#closed) return Promise.resolve("CLOSED");
-    if (this.#open >= this.options.maxSockets && this.#waiting.size >= this.options.maxWaiting) {
+    // Those for whom a connection is on its way do not wait for one of the others.
+    const queued = this.#waiting.size - this.#connecting;
+    if (this.#open >= this.options.maxSockets && queued >= this.options.maxWaiting) {
       return Promise.resolve(BUSY_CODE);
     }
     return new Promise((resolve) => {
@@ -138,15 +141,20 @@ class PooledClient implements UpstreamClient {
   /** Opens one more connection for whoever waits longest. */
   #connect(): void {
     this.#open++;
+    this.#connecting++;
     const { url, tls, connectTimeoutMs } = this.options;
     const secure = url.protocol === "https:";
     const host = url.hostname.replace(/^\[|\]$/g, "");
     const port = Number(url.port || (secure ? 443 : 80));
     let socket: Socket | TLSSocket;
+    let settled = false;
     const failed = (code: string) => {
+      if (settled) return;
+      settled = true;
       clearTimeout(timer);
       socket?.destroy();
       this.#open--;
+      this.#connecting--;
       // The wait of one is over; the others get a connection of their own, or fail in the same way.
       const [first] = this.#waiting;
       first?.fail(code);
@@ -163,9 +171,12 @@ class PooledClient implements UpstreamClient {
     }
     const onError = (error: NodeJS.ErrnoException) => failed(error.code ?? error.name);
     socket.once("error", onError);
+    socket.once("close", () => failed("CLOSED"));
     socket.once(secure ? "secureConnect" : "connect", () => {
+      settled = true;
       clearTimeout(timer);
       socket.off("error", onError);
+      this.#connecting--;
       let gone = false;
       const connection: UpstreamConnection = new UpstreamConnection(socket, (usable) => {
         if (usable && !this.#closed) return this.#give(connection);
