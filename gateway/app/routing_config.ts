@@ -38,4 +38,4 @@ export const AffinityConfig = z.union([
 export const RepeatWithKey = z.boolean().default(false);
 
 /** Longest answer of a route, bytes. */
-export const MaxAnswerBytes = z.int().min(0).max(2 ** 40).default(64 * 1024 * 1024);
+export const MaxAnswerBytes = z.int().min(0).max(2 ** 40).default(16 * 1024 * 1024);

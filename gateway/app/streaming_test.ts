@@ -124,12 +124,25 @@ Deno.test("gateway holds a fast instance back when the client does not read", as
     },
   });
   try {
-    const client = await rawClient(test.port);
-    client.pause();
-    client.write("GET /things/1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Not a client of this runtime: over TLS that goes on reading when it is paused.
+    const pem = test.pki.station.certificatePem + test.pki.station.privateKeyPem;
+    await Deno.writeTextFile(`${test.folder}/client.pem`, pem);
+    const client = new Deno.Command("openssl", {
+      args: ["s_client", "-quiet", "-cert", `${test.folder}/client.pem`, "-key", `${test.folder}/client.pem`]
+        .concat("-connect", `127.0.0.1:${test.port}`),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    const input = client.stdin.getWriter();
+    await input.write(new TextEncoder().encode("GET /things/1 HTTP/1.1\r\nHost: x\r\n\r\n"));
+    // Its output is not read: the pipe fills, then it reads no more.
     await until(() => isHeld || written >= 100 * MEGABYTE);
     assert.ok(isHeld, `the instance could send ${written} bytes that nobody reads`);
-    client.destroy();
+    client.kill("SIGKILL");
+    await client.status;
+    await client.stdout.cancel();
+    await input.close().catch(() => {});
     await until(() => upstream.open.size <= 1);
   } finally {
     await test.close();
