@@ -74,10 +74,16 @@ export class Exchange {
 
   #linger(done: () => void): void {
     let left = LINGER_BYTES;
+    let over = false;
     const end = () => {
+      if (over) return;
+      over = true;
       clearTimeout(timer);
       this.incoming.off("data", onData);
       done();
+      // The runtime leaves a connection open whose client hung up within a body that nobody wanted.
+      const last = setTimeout(() => this.incoming.socket?.destroy(), LINGER_MS);
+      this.outgoing.once("close", () => clearTimeout(last));
     };
     const onData = (part: Uint8Array) => {
       left -= part.length;
