@@ -1,7 +1,7 @@
 /**
  * A listening socket that is held and never accepted from. Gateways that take one another's place share it: connections that
  * wait in it belong to the socket, so none is lost when a process leaves. SO_REUSEPORT would lose those that wait in the
- * socket of the process that ends (docs/decisions/0030).
+ * socket of the process that ends (docs/decisions/0030_sockets_are_held_by_a_parent.md).
  */
 
 import { CodedError, defineErrors } from "shared/base/errors.ts";

@@ -297,3 +297,48 @@ Deno.test("gateway lets a bounded number wait for a connection, and answers the 
       }),
   );
 });
+
+Deno.test("gateway keeps a session at one instance while that is there, and sends a key again only where the route says so", async () => {
+  const counts = new Map<string, number>();
+  const upstreams = await Promise.all(
+    ["a", "b", "c"].map((name) =>
+      startBrokenUpstream(({ socket, text }) => {
+        if (text.startsWith("POST")) {
+          counts.set("posts", (counts.get("posts") ?? 0) + 1);
+          return void socket.destroy();
+        }
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n${name}`);
+      })
+    ),
+  );
+  const test = await startTestGateway({
+    edit: (config) => {
+      const { echo } = config.upstreams;
+      delete echo.tls;
+      echo.instances = upstreams.map(({ url }) => ({ url }));
+      echo.health.unhealthyAfter = 100;
+      Object.assign(config.routes[0], { affinity: { header: "x-session" }, repeatWithKey: false });
+      config.routes.push({ ...config.routes[0], name: "repeated", path: "/repeated", repeatWithKey: true });
+    },
+  });
+  try {
+    const of = async (session: string) => (await ask(test.port, { headers: { "x-session": session } })).text;
+    const first = new Map<string, string>();
+    for (let i = 0; i < 12; i++) first.set(`s${i}`, await of(`s${i}`));
+    assert.ok(new Set(first.values()).size > 1, "sessions spread");
+    for (const [session, instance] of first) assert.equal(await of(session), instance);
+    const key = { ...POST, headers: { "idempotency-key": "k" } };
+    assert.equal((await ask(test.port, key)).status, 502);
+    assert.equal(counts.get("posts"), 1);
+    assert.equal((await ask(test.port, { ...key, path: "/repeated" })).status, 502);
+    assert.equal(counts.get("posts"), 3);
+    await upstreams[0]!.close();
+    for (const [session, instance] of first) {
+      const now = await of(session);
+      assert.ok(instance === "a" ? now !== "a" : now === instance, session);
+    }
+  } finally {
+    await test.close();
+    for (const upstream of upstreams) await upstream.close();
+  }
+});

@@ -12,7 +12,7 @@ import type { Route } from "../domain/routes.ts";
 import { type RequestBody, StreamedBody } from "../transport/request_body.ts";
 import { BUSY_CODE, type UpstreamAnswer, type UpstreamAnswered } from "../transport/upstream_client.ts";
 import { UpstreamBody } from "../transport/upstream/answer_body.ts";
-import type { Instance, Pool } from "./pool.ts";
+import type { Pool } from "./pool.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** Most instances that one request is sent to. */

@@ -95,7 +95,7 @@ Deno.test("rk gateway ends its process when the parent is killed, so that the ad
   const gateway = await startCommandGateway([{ url: "http://127.0.0.1:9" }]);
   try {
     gateway.signal("SIGKILL");
-    for (let code: string | undefined; code !== "ECONNREFUSED";) code = (await ask(gateway.port)).code;
+    while ((await ask(gateway.port)).code !== "ECONNREFUSED");
     assert.equal(await gateway.stop(), 137);
     await gateway.start();
     assert.equal((await ask(gateway.port)).status, 503);
