@@ -44,26 +44,24 @@ export function freePort(hostname: string): number {
 /** State of a listening socket in /proc/net/tcp. */
 const TCP_LISTEN = "0A";
 
+/** What a shell sees of its parent: sockets by port, then descriptors with what they lead to. The runtime reads no /proc. */
+const LOOK = 'cat "/proc/$PPID/net/tcp" "/proc/$PPID/net/tcp6" 2>/dev/null; ' +
+  'for f in /proc/$PPID/fd/*; do echo "fd ${f##*/} $(readlink "$f")"; done';
+
 /** The runtime does not tell descriptors: the kernel does, by the inodes of the sockets that listen on the port. */
 function descriptorOf(port: number): number | undefined {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const { stdout } = new Deno.Command("/bin/sh", { args: ["-c", LOOK], stderr: "null" }).outputSync();
+  const rows = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim().split(/\s+/));
   const links = new Set(
-    ["/proc/self/net/tcp", "/proc/self/net/tcp6"].flatMap((table) =>
-      Deno.readTextFileSync(table).split("\n").slice(1)
-        .map((line) => line.trim().split(/\s+/))
-        .filter((columns) => columns[1]?.endsWith(suffix) && columns[3] === TCP_LISTEN)
-        .map((columns) => `socket:[${columns[9]}]`)
-    ),
+    rows.filter((columns) => columns[1]?.endsWith(suffix) && columns[3] === TCP_LISTEN)
+      .map((columns) => `socket:[${columns[9]}]`),
   );
   // Of sockets on the same port at several addresses, the one that was opened last has the highest number.
-  const own = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)).sort((a, b) => b - a);
-  return own.find((fd) => {
-    try {
-      return links.has(Deno.readLinkSync(`/proc/self/fd/${fd}`));
-    } catch {
-      return false; // The descriptor of this listing itself is gone by now.
-    }
-  });
+  const own = rows.filter(([kind, , link]) => kind === "fd" && links.has(link ?? "")).map(([, fd]) =>
+    Number(fd)
+  );
+  return own.length === 0 ? undefined : Math.max(...own);
 }
 
 defineErrors({

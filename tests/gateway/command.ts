@@ -13,10 +13,13 @@ export interface CommandOutcome {
   readonly stderr: string;
 }
 
+const PERMISSIONS = ["read", "write", "env", "run", "sys", "net", "ffi"].map((kind) => `--allow-${kind}`);
+
 function command(args: readonly string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
     cwd: ROOT,
-    args: ["run", "--quiet", "--no-check", "--allow-all", "cli/main.ts", "gateway", ...args],
+    // As the script `rk` starts it: with all permissions the runtime would also read what it otherwise does not.
+    args: ["run", "--quiet", "--no-check", "--no-prompt", ...PERMISSIONS, "cli/main.ts", "gateway", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
