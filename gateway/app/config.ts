@@ -18,6 +18,14 @@ import {
   Overload,
   RateLimit,
 } from "./protection_config.ts";
+import {
+  AffinityConfig,
+  BreakerConfig,
+  MaxAnswerBytes,
+  MaxWaiting,
+  RepeatWithKey,
+  RetryConfig,
+} from "./routing_config.ts";
 
 /** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
 export const Name = z.string().regex(
@@ -126,6 +134,9 @@ const Upstream = z.strictObject({
     /** The URI names that the server's certificate may have. */
     serverIdentities: z.array(IdentityPattern).min(1),
   }).optional(),
+  breaker: BreakerConfig,
+  retries: RetryConfig,
+  maxWaitingPerInstance: MaxWaiting,
   maxConnectionsPerInstance: z.int().min(1).max(10_000).default(64),
   /** Requests in flight to all instances together, learnt. */
   overload: Overload.prefault({}),
@@ -185,6 +196,9 @@ const Route = z.strictObject({
   /** Name of one of `upstreams`. */
   upstream: Name,
   deadlineMs: Milliseconds.default(10_000),
+  repeatWithKey: RepeatWithKey,
+  affinity: AffinityConfig,
+  maxAnswerBytes: MaxAnswerBytes,
 });
 
 const Role = z.strictObject({
@@ -263,6 +277,8 @@ export const GatewayConfig = z.strictObject({
   drain: z.strictObject({
     /** Longest wait for what is in flight. */
     timeoutMs: Milliseconds.default(20_000),
+    /** Connections without a request are closed after this; those in use end with their next answer. */
+    idleMs: Milliseconds.default(1_000),
   }).prefault({}),
   /** The tamper-evident log of this gateway. Without it a warning at each start. */
   eventLog: FileEventLogConfig.optional(),

@@ -112,7 +112,7 @@ export async function readMaterial(
     if (tls === undefined) continue;
     const accepts = compileIdentityPatterns(tls.serverIdentities);
     upstreamTls.set(name, {
-      ...await pair(tls, `upstream ${name}`),
+      ...requirePair(`upstream ${name}`, await pair(tls, `upstream ${name}`)),
       authorities: await Promise.all(tls.authorities.map((file) => read(file, `upstream ${name} authority`))),
       acceptsServer: (certificate) => uriNames(certificate).some(accepts),
     });
@@ -187,6 +187,12 @@ export function compilePolicy(config: GatewayConfig, { apis, protection }: Polic
       firewall: descriptionRule(route.firewall, config, apis),
       upstream: route.upstream,
       deadlineMs: route.deadlineMs,
+      repeatWithKey: route.repeatWithKey,
+      affinity: route.affinity &&
+        ("header" in route.affinity
+          ? { kind: "header", name: route.affinity.header }
+          : { kind: "segment", position: route.affinity.segment }),
+      maxAnswerBytes: route.maxAnswerBytes,
     })),
   };
 }

@@ -19,15 +19,6 @@ import { openRedisScript } from "../transport/redis_script.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { ProtectionMaterial } from "./protection_material.ts";
 
-/** Parts of the configuration that are taken at start only. */
-export const PROTECTION_FIXED = [
-  "clientAddress",
-  "handshakes",
-  "bans",
-  "limitStore",
-  "backupKeyFile",
-] as const;
-
 /** Protection of one gateway. */
 export class Protection {
   readonly limits: Limits;

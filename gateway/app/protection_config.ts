@@ -27,6 +27,15 @@ export const RateLimit = z.strictObject({
   dryRun: z.boolean().default(false),
 });
 
+/** Parts of the configuration that are taken at start only. */
+export const PROTECTION_FIXED = [
+  "clientAddress",
+  "handshakes",
+  "bans",
+  "limitStore",
+  "backupKeyFile",
+] as const;
+
 /** A concurrency rule: requests of one key at the same time, in this instance. */
 export const ConcurrencyLimit = z.strictObject({
   max: z.int().min(1).max(1_000_000),

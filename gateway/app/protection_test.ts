@@ -88,17 +88,17 @@ Deno.test("attempts on one backup are counted by its keyed hash, whoever asks, i
     const byHeader = (id: string) => ask(test.port, { headers: { "backup-id": id } });
     const byBody = (body: unknown) =>
       ask(test.port, { as: test.pki.manager, method: "POST", path: "/batches", body: JSON.stringify(body) });
-    assert.equal((await byHeader("b-1")).status, 200);
-    assert.equal((await byBody({ backup: { id: "b-1" } })).status, 200);
-    assert.equal((await byHeader("b-1")).status, 429, "the third attempt on the same backup");
-    assert.equal((await byBody({ backup: { id: "b-1" } })).status, 429);
-    assert.equal((await byHeader("b-2")).status, 200);
+    assert.equal((await byHeader("backup-one")).status, 200);
+    assert.equal((await byBody({ backup: { id: "backup-one" } })).status, 200);
+    assert.equal((await byHeader("backup-one")).status, 429, "the third attempt on the same backup");
+    assert.equal((await byBody({ backup: { id: "backup-one" } })).status, 429);
+    assert.equal((await byHeader("backup-two")).status, 200);
     for (const body of [{}, { backup: 1 }, { backup: { id: 7 } }, { backup: { id: "" } }]) {
       assert.equal((await byBody(body)).status, 400, JSON.stringify(body));
     }
     assert.equal((await ask(test.port)).status, 400);
     assert.ok(reasons(test).includes("backup-identifier"));
-    assert.ok(!JSON.stringify(test.lines).includes("b-1"), "the log names no backup");
+    assert.ok(!JSON.stringify(test.lines).includes("backup-one"), "the log names no backup");
   } finally {
     await test.close();
     await upstream.close();

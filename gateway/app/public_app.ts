@@ -6,12 +6,19 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { IncomingMessage } from "node:http";
 import { refuse } from "../domain/refusals.ts";
 import { type Route } from "../domain/routes.ts";
-import { type Admission, admit, decideLimits, limitsNeedBody, type Policy } from "../service/admit.ts";
+import {
+  type Admission,
+  admit,
+  decideLimits,
+  limitsNeedBody,
+  needsWholeBody,
+  type Policy,
+} from "../service/admit.ts";
 import { firewallBody } from "../service/firewall.ts";
 import { forward, type ForwardOutcome } from "../service/forward.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
-import { readBody } from "../transport/body.ts";
+import { type RequestBody, StreamedBody, takeBody } from "../transport/request_body.ts";
 import type { AdmittedExchange } from "./exchange.ts";
 import type { Protection } from "./protection.ts";
 
@@ -77,23 +84,34 @@ export function publicApp(context: PublicContext): Hono<Env> {
     const exchange = exchangeOf(c.env.incoming);
     const { route, headers, admission } = c.var;
     const request = exchange.request!;
-    let body: Uint8Array | undefined;
+    let body: RequestBody;
     if (request.hasBody) {
       if (exchange.wantsContinue) exchange.outgoing.writeContinue();
-      const read = await readBody(exchange.incoming, route.maxBodyBytes);
+      const read = await takeBody(exchange.incoming, {
+        declaredLength: request.declaredLength,
+        maxBytes: route.maxBodyBytes,
+        whole: needsWholeBody(route),
+      });
       if (read.kind !== "body") {
         exchange.refuse(refuse(read.kind === "too-large" ? "body-too-large" : "body-incomplete"), headers);
         return RESPONSE_ALREADY_SENT;
       }
-      body = read.bytes;
-      const undescribed = firewallBody(route.firewall, request, body, (refusal) => exchange.observe(refusal));
-      if (undescribed !== undefined) {
-        exchange.refuse(undescribed, headers);
-        return RESPONSE_ALREADY_SENT;
+      body = read.body;
+      if (!(body instanceof StreamedBody)) {
+        const undescribed = firewallBody(
+          route.firewall,
+          request,
+          body,
+          (refusal) => exchange.observe(refusal),
+        );
+        if (undescribed !== undefined) {
+          exchange.refuse(undescribed, headers);
+          return RESPONSE_ALREADY_SENT;
+        }
       }
     }
     if (limitsNeedBody(route)) {
-      const refusal = await decideLimits({ ...admission, ...(body === undefined ? {} : { body }) });
+      const refusal = await decideLimits({ ...admission, ...(body instanceof Uint8Array ? { body } : {}) });
       if (refusal !== undefined) {
         exchange.refuse(refusal, headers);
         return RESPONSE_ALREADY_SENT;
@@ -130,8 +148,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     if (outcome.instance !== undefined) exchange.report.instance = outcome.instance;
     if (outcome.kind === "refuse") exchange.refuse(outcome, headers);
     else {
-      await exchange.answer(outcome.status, outcome.rawHeaders, outcome.body, headers);
-      outcome.finish();
+      outcome.finish(await exchange.answer(outcome, headers, route.maxAnswerBytes));
     }
     return RESPONSE_ALREADY_SENT;
   });

@@ -83,6 +83,7 @@ export const EXPLANATIONS: Readonly<Record<RefusalReason, string>> = {
   "json-number": "a number is too large or too long for all programs to read the same",
   "json-string": "a string has half a surrogate pair, which is no character",
   "upstream-none": "no instance of the upstream takes requests",
+  "upstream-busy": "as many requests wait for a connection to each instance as maxWaitingPerInstance allows",
   "upstream-lost": "the instance broke off, and the request may have been carried out",
   "upstream-deadline": "the instance did not answer within the route's deadlineMs",
   "internal": "of a fault of the gateway, which the log has",

@@ -173,6 +173,7 @@ export const REFUSALS = {
   "json-number": undescribed,
   "json-string": undescribed,
   "upstream-none": { problem: "GATEWAY_UNAVAILABLE", close: false },
+  "upstream-busy": { problem: "GATEWAY_UNAVAILABLE", close: false },
   "upstream-lost": { problem: "GATEWAY_UPSTREAM_LOST", close: false },
   "upstream-deadline": { problem: "GATEWAY_DEADLINE", close: false },
   "internal": { problem: "GATEWAY_INTERNAL", close: true },

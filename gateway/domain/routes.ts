@@ -1,5 +1,6 @@
 /** The route decision: path, then method, then media type, each with its own refusal. Pure over a table. */
 
+import type { AffinityRule } from "./affinity.ts";
 import type { AccessRule } from "./access.ts";
 import type { Priority } from "./adaptive.ts";
 import type { DescriptionRule } from "./description.ts";
@@ -34,6 +35,12 @@ export interface Route {
   readonly upstream: string;
   /** Time for the upstream's whole answer, all attempts together. */
   readonly deadlineMs: number;
+  /** The service takes a second request with the same Idempotency-Key for the first: it may be sent again. */
+  readonly repeatWithKey: boolean;
+  /** What keeps a session at one instance; undefined: nothing. */
+  readonly affinity: AffinityRule | undefined;
+  /** Longest answer, bytes. */
+  readonly maxAnswerBytes: number;
 }
 
 /** Decides on one path. */

@@ -20,6 +20,9 @@ const route = (
   maxBodyBytes: 0,
   upstream: "u",
   deadlineMs: 1,
+  repeatWithKey: false,
+  affinity: undefined,
+  maxAnswerBytes: 1,
 });
 
 const routes = [

@@ -111,6 +111,10 @@ function keyFacts({ identity, address }: Admission, route: Route, backup?: strin
 export const limitsNeedBody = (route: Route): boolean =>
   route.backup !== undefined && "pointer" in route.backup;
 
+/** Whether the body of a route has to be at hand as a whole before anything is forwarded: it is never streamed then. */
+export const needsWholeBody = (route: Route): boolean =>
+  route.firewall?.judgesBody === true || limitsNeedBody(route);
+
 /** The rate rules of a route. Called by the limit stage, or by who read the body. */
 export async function decideLimits(admission: Admission): Promise<Refusal | undefined> {
   const { route, limits } = admission;

@@ -86,6 +86,19 @@ export class Telemetry {
     "Requests that went to a second instance",
     ["pool"],
   );
+  readonly #breaker = this.#gauge(
+    "gateway_upstream_breaker_open",
+    "1 while requests are kept from an instance",
+    [
+      "pool",
+      "instance",
+    ],
+  );
+  readonly #retriesRefused = this.#counter(
+    "gateway_retries_refused_total",
+    "Retries that were not made, because the budget was empty",
+    ["pool"],
+  );
   readonly #health = this.#gauge("gateway_upstream_up", "1 when an instance is up", ["pool", "instance"]);
   readonly #limitStore = this.#gauge("gateway_limit_store_up", "1 when the shared limit store answers", []);
   readonly #rules = this.#counter("gateway_rules_total", "Limits that fired, by rule and outcome", [
@@ -209,6 +222,22 @@ export class Telemetry {
   }
   revocation(authority: string, nextUpdateMs: number): void {
     this.#revocation.set({ authority }, nextUpdateMs / 1000);
+  }
+  /** A breaker of a pool changed its state. */
+  breaker(pool: string, instance: string, state: string, cause: string): void {
+    this.#breaker.set({ pool, instance }, state === "closed" ? 0 : 1);
+    if (state !== "half-open") {
+      this.events.tell(state === "closed" ? "gateway.breaker-closed" : "gateway.breaker-open", {
+        actor: this.events.self,
+        subject: { kind: "instance", identifier: instance },
+        outcome: state === "closed" ? "done" : "failed",
+      });
+    }
+    this.logger.info("upstream-breaker", { pool, instance, state, cause });
+  }
+  /** A retry was not made, because the budget is empty. */
+  retryRefused(pool: string): void {
+    this.#retriesRefused.inc({ pool });
   }
   health(pool: string, instance: string, state: string, cause: string): void {
     this.#health.set({ pool, instance }, state === "up" ? 1 : 0);

@@ -90,6 +90,11 @@ export interface ListenerSecrets {
 export interface Listener<P> {
   readonly host: string;
   readonly port: number;
+  /**
+   * Leaves its address and goes on at a listening socket that another process holds. Open connections are closed.
+   * @throws {CodedError} `GATEWAY_LISTEN`.
+   */
+  moveTo(fd: number): Promise<void>;
   /** New key material for new handshakes; open connections stay. */
   renew(secrets: ListenerSecrets): void;
   /** Stops accepting; open connections stay, idle ones until their keep-alive timeout. */
@@ -246,22 +251,42 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     callbacks.handshakeFailed(error.code ?? "HANDSHAKE_TIMEOUT", remote);
   });
 
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const where = `${address.host}:${address.port}`;
-      reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
+  const closed = () => new Promise<void>((resolve) => server.once("close", () => resolve()));
+  // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
+  const stopAccepting = () => void NetServer.prototype.close.call(server);
+  const listen = (at: { host: string; port: number } | { fd: number }, where: string) =>
+    new Promise<void>((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException) =>
+        reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
+      server.once("error", failed);
+      server.listen(at, () => {
+        server.off("error", failed);
+        resolve();
+      });
     });
-    server.listen({ host: address.host, port: address.port }, resolve);
-  });
-  const bound = server.address();
-  const ended = new Promise<void>((resolve) => server.once("close", () => resolve()));
+  const boundPort = () => (server.address() as { port: number } | null)?.port ?? address.port;
+  await listen({ host: address.host, port: address.port }, `${address.host}:${address.port}`);
+  let port = boundPort();
+  let ended = closed();
   return {
     host: address.host,
-    port: typeof bound === "object" && bound !== null ? bound.port : address.port,
+    get port() {
+      return port;
+    },
+    get ended() {
+      return ended;
+    },
+    moveTo: async (fd) => {
+      const left = ended;
+      stopAccepting();
+      for (const socket of [...sockets.keys()]) socket.destroy();
+      await left;
+      ended = closed();
+      await listen({ fd }, `the handed socket ${fd}`);
+      port = boundPort();
+    },
+    stopAccepting,
     renew: (next) => server.setSecureContext(tlsOptions(next)),
-    // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
-    stopAccepting: () => void NetServer.prototype.close.call(server),
-    ended,
     recheck: async (keep) => {
       // One after the other: ten thousand verifications at once would keep requests waiting.
       for (const [socket, peer] of [...admitted]) {

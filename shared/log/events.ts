@@ -154,12 +154,6 @@ export const EVENTS = {
     "A new configuration was not taken; the old one stays.",
     { severity: "warning", outcomes: ["refused"], reasons: ["error-code"] },
   ),
-  "gateway.reload-partial": row(
-    "gateway",
-    ["reload-needs-restart"],
-    "A part of the new configuration waits for a restart.",
-    { severity: "warning" },
-  ),
   "gateway.connection-refused": row(
     "gateway",
     ["connection-refused"],
@@ -197,6 +191,18 @@ export const EVENTS = {
     ["upstream-health"],
     "An instance behind the gateway does not answer, or says that it is not ready.",
     { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
+  ),
+  "gateway.breaker-open": row(
+    "gateway",
+    ["upstream-breaker"],
+    "Requests are kept from an instance that failed at too many of them.",
+    { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
+  ),
+  "gateway.breaker-closed": row(
+    "gateway",
+    ["upstream-breaker"],
+    "An instance gets requests again: one that tried it went well.",
+    { subject: ["instance"] },
   ),
   "gateway.address-banned": row(
     "gateway",

@@ -81,10 +81,13 @@ export const REQUEST_REASONS = [
   "json-number",
   "json-string",
   "upstream-none",
+  "upstream-busy",
   "upstream-lost",
   "upstream-deadline",
   "internal",
   "client-gone",
+  "upstream-cut",
+  "upstream-answer-too-large",
 ] as const;
 
 /** Why an enrolment refuses a certificate: the keys of its table of refusals. */

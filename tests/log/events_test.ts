@@ -66,8 +66,12 @@ Deno.test("every event that a station tells is an event of the log, or says why 
 
 Deno.test("the reasons of the gateway are those of its own tables", async () => {
   const own = new Set<string>(Object.keys(REFUSALS));
-  // A client that went away is no refusal, and is told apart in the log.
-  assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), ["client-gone"]);
+  // A client that went away and an answer that broke off are no refusals, and are told apart in the log.
+  assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), [
+    "client-gone",
+    "upstream-cut",
+    "upstream-answer-too-large",
+  ]);
   assert.deepEqual([...own].filter((reason) => !(REQUEST_REASONS as readonly string[]).includes(reason)), []);
   assert.deepEqual([...ENROLMENT_REASONS], Object.keys(ENROLMENT_REFUSALS));
   const verification = await Deno.readTextFile(`${REPOSITORY}/shared/protocol/x509/verification.ts`);
