@@ -72,6 +72,12 @@ export const COMPONENTS: readonly Component[] = [
     },
   },
   {
+    name: "redis",
+    purpose: "shared store of the gateway's limits",
+    packages: ["redis-server"],
+    present: () => program("redis-server"),
+  },
+  {
     name: "python client",
     purpose: "an independent GlobalPlatform client",
     packages: ["python3-pyscard", "python3-cryptography"],

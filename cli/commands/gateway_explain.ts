@@ -56,7 +56,11 @@ async function explain(request: string, options: ExplainOptions): Promise<number
   const file = absolute(options.config);
   const config = await readConfig(file, GatewayConfig);
   const input = request === "-" ? request : absolute(request);
-  const documents = Object.values(config.apis).map(({ document }) => besideConfig(file, document));
+  const documents = [
+    ...Object.values(config.apis).map(({ document }) => document),
+    ...config.denyNetworkFiles,
+  ]
+    .map((name) => besideConfig(file, name));
   const { identity, authority, address } = options;
   return await runForeground({
     name: "gateway-explain",

@@ -12,6 +12,7 @@ import { DENO, HOME, REPOSITORY } from "../home.ts";
 export const SUITES: Readonly<Record<string, string>> = {
   tear: "tests/faults/suites/tear_main.ts",
   kill: "tests/faults/suites/kill_main.ts",
+  change: "tests/gateway/change_main.ts",
 };
 
 /** What a suite said. */

@@ -75,6 +75,8 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
   rateLimit,
   firewall: { api: "attestation" },
   upstream: "attestation",
+  // The service answers a repeated key with the first answer.
+  repeatWithKey: true,
 });
 
 const STATIONS = "urn:recovery-key:station:*";

@@ -34,6 +34,9 @@ export const STANDARD: SpineAddresses = {
 /** Address of the standard deployment's revocation lists, as the gateway's permission set writes it; a spine has files. */
 export const STANDARD_REVOCATION = "127.0.0.1:8495";
 
+/** Address of the standard deployment's limit store, as the gateway's permission set writes it; a spine counts in memory. */
+export const STANDARD_LIMIT_STORE = "127.0.0.1:8499";
+
 /** Standard folder of a spine, as deno.json's permission sets write it. */
 export const STANDARD_FOLDER = ".rk/spine";
 

@@ -18,6 +18,7 @@ import {
   type SpineAddresses,
   STANDARD,
   STANDARD_FOLDER,
+  STANDARD_LIMIT_STORE,
   STANDARD_REVOCATION,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
@@ -220,6 +221,7 @@ function serviceSpecs(
   const { folder } = options;
   const peers: Record<string, string | string[]> = {
     [STANDARD_REVOCATION]: [],
+    [STANDARD_LIMIT_STORE]: [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };

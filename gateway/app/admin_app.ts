@@ -32,9 +32,9 @@ export function adminApp(view: AdminView): Hono {
   return app;
 }
 
-/** Serves the application. @throws {CodedError} `GATEWAY_LISTEN`. */
+/** Serves the application; `fd` is a listening socket that was handed over. @throws {CodedError} `GATEWAY_LISTEN`. */
 export async function openAdmin(
-  address: { readonly host: string; readonly port: number },
+  address: { readonly host: string; readonly port: number; readonly fd?: number | undefined },
   view: AdminView,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer(getRequestListener(adminApp(view).fetch, { overrideGlobalObjects: false }));
@@ -43,7 +43,8 @@ export async function openAdmin(
       const where = `${address.host}:${address.port}`;
       reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
     });
-    server.listen({ host: address.host, port: address.port }, resolve);
+    const { host, port, fd } = address;
+    server.listen(fd === undefined ? { host, port } : { fd }, resolve);
   });
   const bound = server.address();
   return {

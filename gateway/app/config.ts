@@ -7,6 +7,25 @@ import { isIdentityPattern } from "../domain/identity.ts";
 import { isNetwork } from "../domain/networks.ts";
 import { isPathPattern } from "../domain/routes.ts";
 import { Api, RouteFirewall } from "./api_config.ts";
+import {
+  BackupIdentifier,
+  Bans,
+  ClientAddress,
+  ConcurrencyLimit,
+  HandshakeLimits,
+  limitFaults,
+  LimitStoreConfig,
+  Overload,
+  RateLimit,
+} from "./protection_config.ts";
+import {
+  AffinityConfig,
+  BreakerConfig,
+  MaxAnswerBytes,
+  MaxWaiting,
+  RepeatWithKey,
+  RetryConfig,
+} from "./routing_config.ts";
 
 /** Name of a route, a limit, a role and the like: lower-case letters, digits and -. */
 export const Name = z.string().regex(
@@ -115,7 +134,12 @@ const Upstream = z.strictObject({
     /** The URI names that the server's certificate may have. */
     serverIdentities: z.array(IdentityPattern).min(1),
   }).optional(),
+  breaker: BreakerConfig,
+  retries: RetryConfig,
+  maxWaitingPerInstance: MaxWaiting,
   maxConnectionsPerInstance: z.int().min(1).max(10_000).default(64),
+  /** Requests in flight to all instances together, learnt. */
+  overload: Overload.prefault({}),
   connectTimeoutMs: Milliseconds.default(2_000),
   /** Idle connections are closed after this: keep it below the service's own keep-alive timeout. */
   idleTimeoutMs: Milliseconds.default(4_000),
@@ -139,13 +163,6 @@ const Upstream = z.strictObject({
   }
 });
 
-const RateLimit = z.strictObject({
-  quota: z.int().min(1).max(1_000_000),
-  windowSeconds: z.int().min(1).max(86_400),
-  /** Requests at once; the quota when absent. */
-  burst: z.int().min(1).max(1_000_000).optional(),
-});
-
 const Method = z.enum(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 const Route = z.strictObject({
@@ -165,14 +182,23 @@ const Route = z.strictObject({
   roles: z.array(Name).default([]),
   /** Networks from which the route may be used; any when absent. */
   networks: z.array(Network).min(1).optional(),
-  /** Name of one of `rateLimits`. */
-  rateLimit: Name.optional(),
+  /** Name of one of `rateLimits`, or several: each has to allow a request. */
+  rateLimit: z.union([Name, z.array(Name).min(1).max(8)]).optional(),
+  /** Names of `concurrencyLimits`. */
+  concurrency: z.array(Name).max(8).default([]),
+  /** Where a request names its backup, for limits `by: [backup]`. */
+  backup: BackupIdentifier.optional(),
+  /** Shed last: restore, then backup, then factory. */
+  priority: z.enum(["restore", "backup", "factory"]).default("backup"),
   maxBodyBytes: z.int().min(0).max(16 * 1024 * 1024).default(65_536),
   /** What requests are compared with; absent: with nothing. */
   firewall: RouteFirewall.optional(),
   /** Name of one of `upstreams`. */
   upstream: Name,
   deadlineMs: Milliseconds.default(10_000),
+  repeatWithKey: RepeatWithKey,
+  affinity: AffinityConfig,
+  maxAnswerBytes: MaxAnswerBytes,
 });
 
 const Role = z.strictObject({
@@ -193,6 +219,8 @@ export const Limits = z.strictObject({
   /** Headers and body together. */
   requestTimeoutMs: Milliseconds.default(15_000),
   keepAliveTimeoutMs: Milliseconds.default(15_000),
+  /** For the client to take the whole answer, from its first byte on. */
+  answerTimeoutMs: Milliseconds.default(20_000),
   maxRequestsPerConnection: z.int().min(0).max(1_000_000_000).default(0),
 });
 
@@ -226,10 +254,22 @@ export const GatewayConfig = z.strictObject({
   }),
   /** Networks whose connections are closed at accept. */
   denyNetworks: z.array(Network).default([]),
+  /** More of them, in files: one a line, `#` begins a comment. */
+  denyNetworkFiles: z.array(File).max(16).default([]),
+  /** Absent: the client is who connects. */
+  clientAddress: ClientAddress.optional(),
   limits: Limits.prefault({}),
+  handshakes: HandshakeLimits.prefault({}),
+  /** Absent: nobody is banned. */
+  bans: Bans.optional(),
+  /** Absent: each instance counts alone, in memory. */
+  limitStore: LimitStoreConfig.optional(),
+  /** Secret of this provider, at least 32 bytes, under which backup identifiers are counted. */
+  backupKeyFile: File.optional(),
   /** Named sets of identities. */
   roles: z.record(Name, Role).default({}),
   rateLimits: z.record(Name, RateLimit).default({}),
+  concurrencyLimits: z.record(Name, ConcurrencyLimit).default({}),
   upstreams: z.record(Name, Upstream),
   /** Descriptions of services. */
   apis: z.record(Name, Api).default({}),
@@ -237,6 +277,8 @@ export const GatewayConfig = z.strictObject({
   drain: z.strictObject({
     /** Longest wait for what is in flight. */
     timeoutMs: Milliseconds.default(20_000),
+    /** Connections without a request are closed after this; those in use end with their next answer. */
+    idleMs: Milliseconds.default(1_000),
   }).prefault({}),
   /** The tamper-evident log of this gateway. Without it a warning at each start. */
   eventLog: FileEventLogConfig.optional(),
@@ -244,19 +286,18 @@ export const GatewayConfig = z.strictObject({
 }).superRefine((config, context) => {
   const names = new Set<string>();
   for (const [i, route] of config.routes.entries()) {
-    const dangling = (key: "upstream" | "rateLimit", known: object) => {
+    const dangling = (key: "upstream", known: object) => {
       const name = route[key];
       if (name === undefined || Object.hasOwn(known, name)) return;
       const message = `expected a name of ${key}s: ${Object.keys(known).join(", ") || "there is none"}`;
       context.addIssue({ code: "custom", path: ["routes", i, key], message });
     };
     dangling("upstream", config.upstreams);
-    dangling("rateLimit", config.rateLimits);
     if (route.firewall !== undefined && !Object.hasOwn(config.apis, route.firewall.api)) {
       const message = `expected a name of apis: ${Object.keys(config.apis).join(", ") || "there is none"}`;
       context.addIssue({ code: "custom", path: ["routes", i, "firewall", "api"], message });
     }
-    for (const fault of accessFaults(config, route)) {
+    for (const fault of [...limitFaults(config, route), ...accessFaults(config, route)]) {
       context.addIssue({ code: "custom", path: ["routes", i, ...fault.path], message: fault.message });
     }
     if (names.has(route.name)) {

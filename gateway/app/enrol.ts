@@ -301,7 +301,7 @@ class EnrolmentProcess implements RunningEnrolment {
         events: this.events,
         closing: () => this.#phase !== "serving",
         limited: (identity) => {
-          const decision = this.#limits.take(rule, identity);
+          const decision = this.#limits.takeOne(rule, identity);
           if (decision === undefined) return 1;
           return decision.allowed ? undefined : Math.max(1, Math.ceil(decision.retryAfterMs / 1000));
         },

@@ -1,13 +1,14 @@
 /** One request and its answer: identifiers, the log line, and every way in which an answer is written. */
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
-import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { RequestReport } from "../service/telemetry.ts";
+import { ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
+import type { UpstreamAnswered } from "../transport/upstream_client.ts";
 
 /** After a refusal this much of an unread body is read and thrown away, so that the client gets to read the answer. */
 const LINGER_BYTES = 1_048_576;
@@ -41,6 +42,12 @@ export class Exchange {
   /** True when nobody is there to read an answer. */
   get isGone(): boolean {
     return this.gone.signal.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
+  }
+
+  /** Calls `leave` when the exchange is over, at once when it is. */
+  atEnd(leave: () => void): void {
+    if (this.outgoing.closed || this.outgoing.destroyed) leave();
+    else this.outgoing.once("close", leave);
   }
 
   #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {
@@ -80,10 +87,16 @@ export class Exchange {
 
   #linger(done: () => void): void {
     let left = LINGER_BYTES;
+    let over = false;
     const end = () => {
+      if (over) return;
+      over = true;
       clearTimeout(timer);
       this.incoming.off("data", onData);
       done();
+      // The runtime leaves a connection open whose client hung up within a body that nobody wanted.
+      const last = setTimeout(() => this.incoming.socket?.destroy(), LINGER_MS);
+      this.outgoing.once("close", () => clearTimeout(last));
     };
     const onData = (part: Uint8Array) => {
       left -= part.length;
@@ -96,27 +109,48 @@ export class Exchange {
     this.incoming.resume();
   }
 
-  /** Passes an upstream's answer on; resolves when it is written, or the client is gone. */
-  answer(
-    status: number,
-    rawHeaders: readonly string[],
-    body: Uint8Array | IncomingMessage,
+  /**
+   * Passes an upstream's answer on; resolves when it is written, or the client is gone.
+   * @returns Whether the instance did its part.
+   */
+  async answer(
+    { status, rawHeaders, body }: UpstreamAnswered,
     headers: Readonly<Record<string, string>>,
-  ): Promise<void> {
+    maxBytes: number,
+  ): Promise<boolean> {
     if (this.isGone) {
-      if (!(body instanceof Uint8Array)) body.destroy();
-      return Promise.resolve();
+      if (body instanceof UpstreamBody) body.cancel();
+      return true;
     }
     this.report.status = status;
-    this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, false)));
-    return new Promise((resolve) => {
-      if (body instanceof Uint8Array) return void this.outgoing.end(body, () => resolve());
-      // When the upstream breaks off, the client's connection is broken off too: it must not take a part for the whole.
-      pipeline(body, this.outgoing, () => resolve());
-      this.outgoing.once("close", () => resolve());
-    });
+    // An early answer: the rest of the request is not wanted, and the connection cannot carry another one.
+    const early = !this.incoming.complete;
+    this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, early)));
+    if (body instanceof UpstreamBody) {
+      const outcome = await body.pass(this.outgoing, maxBytes);
+      if (outcome.kind !== "whole") {
+        // The client's connection is broken off too: it must not take a part for the whole.
+        this.report.reason = outcome.kind === "lost" ? CUT[outcome.code] ?? "upstream-cut" : "client-gone";
+        this.outgoing.destroy();
+        return outcome.kind === "client-gone";
+      }
+    }
+    const rest = body instanceof UpstreamBody || body.length === 0 ? undefined : body;
+    const written = new Promise<boolean>((resolve) => this.outgoing.once("close", () => resolve(true)));
+    if (this.incoming.complete) this.outgoing.end(rest);
+    else {
+      if (rest !== undefined) this.outgoing.write(rest);
+      this.#linger(() => this.outgoing.end());
+    }
+    return await written;
   }
 }
+
+/** Why an answer was cut in the middle, for the log: code of the connection -> reason. */
+const CUT: Readonly<Record<string, string>> = {
+  [ANSWER_TOO_LARGE]: "upstream-answer-too-large",
+  ABORTED: "upstream-deadline",
+};
 
 /** An exchange with a client whose certificate was accepted. */
 export type AdmittedExchange = Exchange & {

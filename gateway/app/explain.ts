@@ -7,9 +7,20 @@ import { normalAddress } from "../domain/networks.ts";
 import { problemOf, type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { Route } from "../domain/routes.ts";
-import { type Admission, PIPELINE, type Policy } from "../service/admit.ts";
+import type { ConcurrencyRule, RateRule } from "../domain/rate_rule.ts";
+import {
+  type Admission,
+  decideLimits,
+  type Limits,
+  limitsNeedBody,
+  PIPELINE,
+  type Policy,
+} from "../service/admit.ts";
+import { Bans } from "../service/bans.ts";
+import { Concurrency } from "../service/concurrency.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
 import { firewallBody } from "../service/firewall.ts";
+import { Limiter } from "../service/limiter.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { bodyOf } from "./explain_request.ts";
 import type { GatewayConfig } from "./config.ts";
@@ -107,13 +118,17 @@ export async function explainRequest(
     client: { names: namesOf(asker.identity), group: asker.authority },
     address: normalAddress(asker.address ?? ""),
     policy,
-    limits: new LimitStore(SYSTEM_CLOCK),
+    limits: unusedLimits(),
     headers: {},
     found: (route) => found = route,
     observe: (refusal) => observed = refusal,
   };
   for (const [stage, run] of PIPELINE) {
-    if (stage !== "route" && found === undefined) break;
+    if (!BEFORE_ROUTE.has(stage) && found === undefined) break;
+    if (stage === "address" && policy.clientAddress !== undefined && asker.address === undefined) {
+      unknown(stage, "a proxy may name the client, and the address is not given: --address");
+      continue;
+    }
     if (stage === "identity" && asker.identity === undefined) {
       unknown(stage, "the client's identity is not given: --identity");
       continue;
@@ -124,11 +139,16 @@ export async function explainRequest(
     }
     observed = undefined;
     const refusal = await run(admission);
-    if (stage === "limit" && found?.limit !== undefined && refusal === undefined) {
-      unknown(stage, `limit ${found.limit.name}: only a running gateway knows what is left of it`);
+    const rules = stage === "limit" ? found?.rates : stage === "concurrency" ? found?.concurrency : undefined;
+    if (rules !== undefined && rules.length > 0 && refusal === undefined) {
+      for (const rule of rules) unknown(stage, untold(stage, rule));
     } else if (stage === "firewall" && found?.firewall === undefined) {
       add(stage, undefined, "the route has no description");
     } else add(stage, refusal, passed(stage, found), observed);
+  }
+  if (found !== undefined && limitsNeedBody(found)) {
+    const refusal = await decideLimits({ ...admission, ...(body === undefined ? {} : { body }) });
+    add("limit", refusal, "the body names the backup by which a limit counts");
   }
   if (found !== undefined && body !== undefined) {
     observed = undefined;
@@ -144,13 +164,36 @@ export async function explainRequest(
   return conclude();
 }
 
+/** Stages that a request passes before its route is known. */
+const BEFORE_ROUTE: ReadonlySet<string> = new Set(["address", "route"]);
+
+/** Limits of which nobody has used anything: what is left of the real ones, only a running gateway knows. */
+function unusedLimits(): Limits {
+  return {
+    limiter: new Limiter(new LimitStore(SYSTEM_CLOCK)),
+    concurrency: new Concurrency(),
+    bans: new Bans(undefined, SYSTEM_CLOCK, () => {}),
+    // Nothing is counted under it beyond this one request; with it, whether the request names its backup is decided.
+    backupKey: new Uint8Array(32),
+  };
+}
+
+function untold(stage: string, { name, dryRun }: RateRule | ConcurrencyRule): string {
+  const left = stage === "limit" ? "what is left of it" : "how many requests it counts now";
+  return `${name}: only a running gateway knows ${left}${
+    dryRun ? "; it is a dry run and refuses nobody" : ""
+  }`;
+}
+
 function passed(stage: string, route: Route | undefined): string {
   const texts: Readonly<Record<string, string>> = {
+    address: "the address is that of the client, and no proxy names another",
     route: `route ${route?.name}`,
     network: route?.networks === undefined
       ? "the route has no networks"
       : "a network of the route has the address",
     identity: "the route accepts the client",
+    concurrency: "the route has no limit of concurrent requests",
     limit: "the route has no limit",
     firewall: "the description has this request",
     size: `at most ${route?.maxBodyBytes} bytes`,

@@ -11,6 +11,7 @@ import { besideConfig, readConfig, readTextFile } from "./config_file.ts";
 import { explainRequest, type Explanation } from "./explain.ts";
 import { requestBytes } from "./explain_request.ts";
 import { compilePolicy } from "./material.ts";
+import { readDenied } from "./protection_material.ts";
 
 /** Longest request that is read, bytes. */
 const MAX_INPUT_BYTES = 32 * 1024 * 1024;
@@ -36,7 +37,10 @@ export async function main(args: readonly string[]): Promise<number> {
     const path = values.config;
     const config = await readConfig(path, GatewayConfig);
     const read = (name: string, what: string) => readTextFile(besideConfig(path, name), what);
-    const policy = compilePolicy(config, { apis: await readApis(config.apis, read) });
+    const policy = compilePolicy(config, {
+      apis: await readApis(config.apis, read),
+      protection: { denied: await readDenied(path, config) },
+    });
     const { identity, authority, address } = values;
     const bytes = requestBytes(await readInput(file), values["unix-lines"]);
     const explanation = await explainRequest(bytes, { identity, authority, address }, config, policy);

@@ -19,9 +19,7 @@ import { refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
-import { Connections } from "../service/connections.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
-import { LimitStore } from "../service/limit_store.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
@@ -29,13 +27,17 @@ import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
+import { drainListener, patientTimes } from "./drain.ts";
+import type { HandedSockets } from "./handed_sockets.ts";
 import { GatewayConfig } from "./config.ts";
 import { besideConfig, readConfig } from "./config_file.ts";
 import { type AdmittedExchange, Exchange, NOBODY } from "./exchange.ts";
 import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
+import { requireReloadable } from "./reloadable.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
+import { Protection } from "./protection.ts";
 import { publicApp } from "./public_app.ts";
 
 /** What a gateway is given; tests replace the clock, the verifier by a broken one, and the log by a full one. */
@@ -45,6 +47,8 @@ export interface GatewayDependencies {
   readonly verifier?: Verifier;
   /** Instead of the log that the configuration names. */
   readonly events?: EventLog;
+  /** Sockets that the process was handed; without them it opens its own. */
+  readonly sockets?: HandedSockets;
 }
 
 /** A gateway that serves. */
@@ -55,8 +59,11 @@ export interface Gateway {
   readonly admin: string;
   /** Takes the file anew: routes, limits, deny list, authorities, revocation lists, certificate. All or nothing. */
   reload(): Promise<void>;
-  /** Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself. */
-  drain(): Promise<boolean>;
+  /**
+   * Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself.
+   * @param patient Idle connections may end by themselves first: another gateway serves on the same socket already.
+   */
+  drain(patient?: boolean): Promise<boolean>;
 }
 
 /** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
@@ -65,10 +72,8 @@ type Phase = "proving" | "serving" | "draining";
 /** A verified client of a connection. */
 interface Peer {
   readonly chain: readonly Uint8Array[];
+  readonly address: string;
 }
-
-/** In a drain, connections without a request for this long are closed. */
-const DRAIN_IDLE_MS = 1_000;
 
 /**
  * Starts a gateway: reads the file, binds, proves by canaries that it refuses, then serves.
@@ -118,7 +123,7 @@ class RunningGateway implements Gateway {
   readonly #clock: Clock;
   readonly #peers: Peers;
   readonly #telemetry: Telemetry;
-  readonly #connections: Connections;
+  readonly #protection: Protection;
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
@@ -151,14 +156,15 @@ class RunningGateway implements Gateway {
       config.clients.authorities,
       material,
     );
-    this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config, material);
+    const { protection } = material;
+    this.#protection = new Protection(config, protection, this.#clock, this.#telemetry, () => this.#policy);
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
       exchanges: this.#exchanges,
       policy: () => this.#policy,
-      limits: new LimitStore(this.#clock),
+      protection: this.#protection,
       pools: this.#pools,
       telemetry: this.#telemetry,
     });
@@ -175,16 +181,18 @@ class RunningGateway implements Gateway {
 
   async start(): Promise<void> {
     const { listen, admin, limits, canaries } = this.config;
+    const { sockets } = this.dependencies;
     this.#telemetry.ready(false);
     // Before the proof: when that fails for want of a list, the log says why there is none.
     this.#trust.keep(this.material.lists);
     this.#listener = await openListener<Peer, StrictRequest>(
-      { host: listen.address, port: listen.port },
+      { host: listen.address, port: sockets?.proofPort ?? listen.port },
       this.material.listener,
       limits,
       {
-        admitAddress: (address) => this.#admitAddress(address),
-        connectionEnded: (address) => this.#connectionEnded(address),
+        preface: (address) => this.#protection.preface(address),
+        admitAddress: (address) => this.#protection.admitAddress(address),
+        connectionEnded: (address) => this.#protection.connectionEnded(address),
         admitPeer: (facts) => this.#admitPeer(facts),
         request: (...all) => void this.#request(...all),
         reader: () => new ConnectionReader(limits),
@@ -192,9 +200,12 @@ class RunningGateway implements Gateway {
           void answerMalformed(socket, cause, address, {
             telemetry: this.#telemetry,
             verdict: () => this.#verdict(peer.chain),
+            refused: (reason) => this.#protection.refused(address, reason),
           }),
-        handshakeFailed: (code, address) =>
-          this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) }),
+        handshakeFailed: (code, address) => {
+          this.#telemetry.connectionRefused("handshake-failed", { code, address: normalAddress(address) });
+          this.#protection.handshakeFailed(address);
+        },
       },
     );
     const proven = await proveRefusals({
@@ -208,7 +219,7 @@ class RunningGateway implements Gateway {
       canaries: this.material.canaries,
       server: this.material.listener,
       // The admin address is ours and free until the proof is done: no further address to configure or permit.
-      foreign: { host: admin.address, port: admin.port },
+      foreign: { host: admin.address, port: sockets?.foreignPort ?? admin.port },
       trust: this.material.trust,
       record: this.#record,
       now: this.#clock.now(),
@@ -220,7 +231,7 @@ class RunningGateway implements Gateway {
     await events.record("gateway.freshness-proven", { actor: events.self });
     this.#telemetry.logger.info("freshness-proven", { proven: fresh });
     await Promise.all([...this.#pools.values()].map((pool) => pool.start()));
-    this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
+    this.#admin = await openAdmin({ host: admin.address, port: admin.port, fd: sockets?.adminFd }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving" && events.writable,
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
@@ -230,23 +241,10 @@ class RunningGateway implements Gateway {
     this.#trust.start();
     await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
+    if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
+    this.#protection.serve();
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
-  }
-
-  #admitAddress(address: string): boolean {
-    const refusal = this.#connections.admit(address, this.#policy.denied);
-    if (refusal !== undefined) {
-      this.#telemetry.connectionRefused(refusal, { address: normalAddress(address) });
-      return false;
-    }
-    this.#telemetry.connections(this.#connections.open);
-    return true;
-  }
-
-  #connectionEnded(address: string): void {
-    this.#connections.release(address);
-    this.#telemetry.connections(this.#connections.open);
   }
 
   async #admitPeer(facts: PeerFacts): Promise<Peer | undefined> {
@@ -268,8 +266,9 @@ class RunningGateway implements Gateway {
         resumed: facts.resumed,
         protocol: facts.protocol,
       });
+      this.#protection.handshakeFailed(facts.address);
     }
-    return outcome === "accepted" ? { chain: facts.chain } : undefined;
+    return outcome === "accepted" ? { chain: facts.chain, address: facts.address } : undefined;
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
@@ -290,7 +289,7 @@ class RunningGateway implements Gateway {
     head: StrictRequest,
   ): Promise<void> {
     const began = this.#clock.monotonic();
-    const address = normalAddress(incoming.socket.remoteAddress ?? "");
+    const address = normalAddress(peer.address);
     const clientCertificate = peer.chain[0]!;
     const report = {
       requestId: crypto.randomUUID(),
@@ -313,6 +312,7 @@ class RunningGateway implements Gateway {
       exchange.report.ms = Math.round(this.#clock.monotonic() - began);
       if (exchange.report.status === 0) exchange.report.reason ??= "client-gone";
       this.#telemetry.request(exchange.report);
+      this.#protection.refused(exchange.report.address, exchange.report.reason);
     };
     if (outgoing.destroyed || !incoming.socket.writable) return over();
     outgoing.once("close", over);
@@ -364,56 +364,38 @@ class RunningGateway implements Gateway {
 
   async #reload(): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
+    requireReloadable(this.config, config);
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config, material);
-    for (const route of policy.routes) {
-      // Pools are made at start; a route to a new one waits for the restart.
-      if (!this.#pools.has(route.upstream)) {
-        this.#telemetry.logger.warning("reload-needs-restart", { changed: ["upstreams"] });
-        return await this.events.record("gateway.reload-partial", { actor: this.events.self });
-      }
-    }
     await this.events.record("gateway.reloaded", { actor: this.events.self });
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
+    this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
-    const fixed = ["listen", "admin", "limits", "upstreams", "drain", "eventLog", "log"] as const;
-    const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
-    if (changed.length > 0) {
-      this.events.tell("gateway.reload-partial", { actor: this.events.self });
-      this.#telemetry.logger.warning("reload-needs-restart", { changed });
-    }
     this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
   }
 
-  drain(): Promise<boolean> {
-    return this.#drained ??= this.#drain();
+  drain(patient = false): Promise<boolean> {
+    return this.#drained ??= this.#drain(patient);
   }
 
-  async #drain(): Promise<boolean> {
+  async #drain(patient: boolean): Promise<boolean> {
     this.#phase = "draining";
     this.#trust.stop();
     this.#telemetry.ready(false);
     // An end is no effect that could be refused: it is told.
     this.events.tell("gateway.draining", { actor: this.events.self });
     this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
+    // The gateway that took over answers there from now on.
+    if (patient) await this.#admin?.close();
     const listener = this.#listener;
     let clean = true;
     if (listener !== undefined) {
-      listener.stopAccepting();
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const late = new Promise<"late">((resolve) => {
-        timer = setTimeout(() => resolve("late"), this.config.drain.timeoutMs);
-      });
-      // For a moment idle connections stay: a request that is on its way on one of them is still answered.
-      const idle = setInterval(() => listener.closeIdle(), DRAIN_IDLE_MS);
-      clean = await Promise.race([listener.ended.then(() => "ended" as const), late]) === "ended";
-      clearInterval(idle);
-      clearTimeout(timer);
-      listener.destroyAll();
+      const { drain, limits } = this.config;
+      clean = await drainListener(listener, patient ? patientTimes(drain, limits) : drain);
     }
     await this.#closeRest();
     this.events.tell("gateway.drained", { actor: this.events.self, outcome: clean ? "done" : "failed" });
@@ -435,5 +417,6 @@ class RunningGateway implements Gateway {
   async #closeRest(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
+    this.#protection.close();
   }
 }

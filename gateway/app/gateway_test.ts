@@ -354,7 +354,7 @@ Deno.test("admin listener shows health and metrics without identities", async ()
     const ready = await test.admin("/readyz");
     assert.equal(ready.status, 200);
     assert.deepEqual(JSON.parse(ready.text).upstreams, {
-      echo: [{ instance: `127.0.0.1:${upstream.port}`, state: "up" }],
+      echo: [{ instance: `127.0.0.1:${upstream.port}`, state: "up", circuit: "closed" }],
     });
     const metrics = (await test.admin("/metrics")).text;
     assert.match(metrics, /gateway_requests_total\{route="things",status="200"\} 1/);

@@ -20,7 +20,12 @@ export async function answerMalformed(
   socket: Socket,
   cause: MalformedCause,
   address: string,
-  context: { readonly telemetry: Telemetry; readonly verdict: () => Promise<CertificateVerdict> },
+  context: {
+    readonly telemetry: Telemetry;
+    readonly verdict: () => Promise<CertificateVerdict>;
+    /** Told of the reason: it may earn the address a ban. */
+    readonly refused?: (reason: RefusalReason) => void;
+  },
 ): Promise<void> {
   const reason = reasonOf(cause);
   const requestId = crypto.randomUUID();
@@ -38,6 +43,7 @@ export async function answerMalformed(
     ms: 0,
     reason,
   });
+  context.refused?.(reason);
 }
 
 function reasonOf(cause: MalformedCause): RefusalReason {

@@ -8,6 +8,7 @@ import { readPemCertificates, readTrust, type Trust } from "shared/protocol/x509
 import { compileClientPatterns } from "../domain/client_names.ts";
 import { compileIdentityPatterns } from "../domain/identity.ts";
 import { compileNetworks } from "../domain/networks.ts";
+import type { ConcurrencyRule, RateRule } from "../domain/rate_rule.ts";
 import { compilePathPattern, type Route } from "../domain/routes.ts";
 import type { Policy } from "../service/admit.ts";
 import { CANARY_EXPECTATIONS, type CanaryFiles } from "../service/canaries.ts";
@@ -19,6 +20,8 @@ import type { UpstreamTls } from "../transport/upstream_client.ts";
 import { type Apis, descriptionRule, readApis } from "./api_config.ts";
 import { type GatewayConfig, listSources } from "./config.ts";
 import { besideConfig, readTextFile } from "./config_file.ts";
+import { rateNames } from "./protection_config.ts";
+import { type ProtectionMaterial, readProtection } from "./protection_material.ts";
 
 /** The contents of the files. */
 export interface Material {
@@ -30,6 +33,7 @@ export interface Material {
   readonly apis: Apis;
   /** Lists as they were collected for `trust`; committed when it is taken. */
   readonly lists: Collected;
+  readonly protection: ProtectionMaterial;
 }
 
 /** Reads authorities, and asks every source of their lists. @throws {CodedError} `GATEWAY_FILE`, `X509_*`. */
@@ -108,7 +112,7 @@ export async function readMaterial(
     if (tls === undefined) continue;
     const accepts = compileIdentityPatterns(tls.serverIdentities);
     upstreamTls.set(name, {
-      ...await pair(tls, `upstream ${name}`),
+      ...requirePair(`upstream ${name}`, await pair(tls, `upstream ${name}`)),
       authorities: await Promise.all(tls.authorities.map((file) => read(file, `upstream ${name} authority`))),
       acceptsServer: (certificate) => uriNames(certificate).some(accepts),
     });
@@ -129,11 +133,18 @@ export async function readMaterial(
     },
     upstreamTls,
     apis: await readApis(config.apis, read),
+    protection: await readProtection(configPath, config),
   };
 }
 
+/** What the rules are made of, besides the configuration. */
+export interface PolicyMaterial {
+  readonly apis: Apis;
+  readonly protection: Pick<ProtectionMaterial, "denied">;
+}
+
 /** Compiles the rules. */
-export function compilePolicy(config: GatewayConfig, { apis }: Pick<Material, "apis">): Policy {
+export function compilePolicy(config: GatewayConfig, { apis, protection }: PolicyMaterial): Policy {
   const accepted = (
     { identities, authorities }: {
       readonly identities: readonly string[];
@@ -141,15 +152,23 @@ export function compilePolicy(config: GatewayConfig, { apis }: Pick<Material, "a
     },
   ) => ({ identities: compileClientPatterns(identities), authorities });
   const limits = new Map(
-    Object.entries(config.rateLimits).map(([name, limit]) => [name, {
+    Object.entries(config.rateLimits).map(([name, limit]): [string, RateRule] => [
       name,
-      quota: limit.quota,
-      windowSeconds: limit.windowSeconds,
-      burst: limit.burst ?? limit.quota,
-    }]),
+      { name, ...limit, burst: limit.burst ?? limit.quota },
+    ]),
+  );
+  const concurrency = new Map(
+    Object.entries(config.concurrencyLimits).map(([name, limit]): [string, ConcurrencyRule] => [
+      name,
+      { name, ...limit },
+    ]),
   );
   return {
-    denied: compileNetworks(config.denyNetworks),
+    denied: protection.denied,
+    clientAddress: config.clientAddress && {
+      from: config.clientAddress.from,
+      trustedProxies: compileNetworks(config.clientAddress.trustedProxies),
+    },
     routes: config.routes.map((route): Route => ({
       name: route.name,
       path: compilePathPattern(route.path),
@@ -160,11 +179,20 @@ export function compilePolicy(config: GatewayConfig, { apis }: Pick<Material, "a
         roles: route.roles.map((name) => accepted(config.roles[name]!)),
       },
       networks: route.networks === undefined ? undefined : compileNetworks(route.networks),
-      limit: route.rateLimit === undefined ? undefined : limits.get(route.rateLimit),
+      rates: rateNames(route).map((name) => limits.get(name)!),
+      concurrency: route.concurrency.map((name) => concurrency.get(name)!),
+      backup: route.backup,
+      priority: route.priority,
       maxBodyBytes: route.maxBodyBytes,
       firewall: descriptionRule(route.firewall, config, apis),
       upstream: route.upstream,
       deadlineMs: route.deadlineMs,
+      repeatWithKey: route.repeatWithKey,
+      affinity: route.affinity &&
+        ("header" in route.affinity
+          ? { kind: "header", name: route.affinity.header }
+          : { kind: "segment", position: route.affinity.segment }),
+      maxAnswerBytes: route.maxAnswerBytes,
     })),
   };
 }

@@ -21,6 +21,7 @@ export function makePools(
           url: new URL(text),
           tls: material.upstreamTls.get(name),
           maxSockets: upstream.maxConnectionsPerInstance,
+          maxWaiting: upstream.maxWaitingPerInstance,
           connectTimeoutMs: upstream.connectTimeoutMs,
           idleTimeoutMs: upstream.idleTimeoutMs,
         });
@@ -28,7 +29,9 @@ export function makePools(
         const main = client(url);
         return { name: main.host, client: main, probe: health === undefined ? main : client(health) };
       });
-      return [name, new Pool(name, instances, upstream.health, upstream.health, clock, telemetry)];
+      const { health, breaker, retries } = upstream;
+      const rules = { health, probes: health, breaker, retries };
+      return [name, new Pool(name, instances, rules, clock, telemetry)];
     }),
   );
 }

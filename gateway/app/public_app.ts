@@ -6,27 +6,34 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { IncomingMessage } from "node:http";
 import { refuse } from "../domain/refusals.ts";
 import { type Route } from "../domain/routes.ts";
-import { admit, type Policy } from "../service/admit.ts";
-import { forward } from "../service/forward.ts";
+import {
+  type Admission,
+  admit,
+  decideLimits,
+  limitsNeedBody,
+  needsWholeBody,
+  type Policy,
+} from "../service/admit.ts";
 import { firewallBody } from "../service/firewall.ts";
-import type { LimitStore } from "../service/limit_store.ts";
+import { forward, type ForwardOutcome } from "../service/forward.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
-import { readBody } from "../transport/body.ts";
+import { type RequestBody, StreamedBody, takeBody } from "../transport/request_body.ts";
 import type { AdmittedExchange } from "./exchange.ts";
+import type { Protection } from "./protection.ts";
 
 /** What the application works with. */
 export interface PublicContext {
   readonly exchanges: WeakMap<IncomingMessage, AdmittedExchange>;
   readonly policy: () => Policy;
-  readonly limits: LimitStore;
+  readonly protection: Protection;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly telemetry: Telemetry;
 }
 
 interface Env {
   Bindings: HttpBindings;
-  Variables: { route: Route; headers: Record<string, string> };
+  Variables: { route: Route; headers: Record<string, string>; admission: Admission };
 }
 
 /** Makes the application. */
@@ -43,45 +50,79 @@ export function publicApp(context: PublicContext): Hono<Env> {
     const { request, report } = exchange;
     if (request === undefined) throw new Error("Cannot admit a request that was not read");
     const headers: Record<string, string> = {};
-    const decision = admit({
+    const admission: Admission = {
       request,
       identity: report.identity ?? "",
       client: exchange.client,
       address: report.address,
       policy: context.policy(),
-      limits: context.limits,
+      limits: context.protection.limits,
       headers,
       found: (route) => report.route = route.name,
       observe: (refusal) => exchange.observe(refusal),
-    });
+      fired: (rules, dryRun) => {
+        if (rules.length > 0) report.rules = [...report.rules ?? [], ...rules];
+        if (dryRun.length > 0) report.dryRun = [...report.dryRun ?? [], ...dryRun];
+        for (const rule of rules) context.telemetry.rule(rule, "refused");
+        for (const rule of dryRun) context.telemetry.rule(rule, "dry-run");
+      },
+      atEnd: (leave) => exchange.atEnd(leave),
+    };
+    const decision = await admit(admission);
+    report.address = admission.address;
     if (decision.kind === "refuse") {
       exchange.refuse(decision);
       return RESPONSE_ALREADY_SENT;
     }
     c.set("route", decision.route);
     c.set("headers", headers);
+    c.set("admission", admission);
     await next();
   });
 
   app.all("*", async (c) => {
     const exchange = exchangeOf(c.env.incoming);
-    const { route, headers } = c.var;
+    const { route, headers, admission } = c.var;
     const request = exchange.request!;
-    let body: Uint8Array | undefined;
+    let body: RequestBody;
     if (request.hasBody) {
       if (exchange.wantsContinue) exchange.outgoing.writeContinue();
-      const read = await readBody(exchange.incoming, route.maxBodyBytes);
+      const read = await takeBody(exchange.incoming, {
+        declaredLength: request.declaredLength,
+        maxBytes: route.maxBodyBytes,
+        whole: needsWholeBody(route),
+      });
       if (read.kind !== "body") {
         exchange.refuse(refuse(read.kind === "too-large" ? "body-too-large" : "body-incomplete"), headers);
         return RESPONSE_ALREADY_SENT;
       }
-      body = read.bytes;
-      const undescribed = firewallBody(route.firewall, request, body, (refusal) => exchange.observe(refusal));
-      if (undescribed !== undefined) {
-        exchange.refuse(undescribed, headers);
+      body = read.body;
+      if (!(body instanceof StreamedBody)) {
+        const undescribed = firewallBody(
+          route.firewall,
+          request,
+          body,
+          (refusal) => exchange.observe(refusal),
+        );
+        if (undescribed !== undefined) {
+          exchange.refuse(undescribed, headers);
+          return RESPONSE_ALREADY_SENT;
+        }
+      }
+    }
+    if (limitsNeedBody(route)) {
+      const refusal = await decideLimits({ ...admission, ...(body instanceof Uint8Array ? { body } : {}) });
+      if (refusal !== undefined) {
+        exchange.refuse(refusal, headers);
         return RESPONSE_ALREADY_SENT;
       }
     }
+    const slot = context.protection.gates.get(route.upstream)?.enter(route.priority);
+    if (slot === undefined) {
+      exchange.refuse(refuse("overloaded", { "Retry-After": "1" }), headers);
+      return RESPONSE_ALREADY_SENT;
+    }
+    exchange.atEnd(() => slot.leave(false));
     const pool = context.pools.get(route.upstream)!;
     // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.
     const upstreamRequestId = crypto.randomUUID();
@@ -103,11 +144,11 @@ export function publicApp(context: PublicContext): Hono<Env> {
       context.telemetry,
     );
     exchange.report.attempts = outcome.attempts;
+    slot.leave(isOverload(outcome));
     if (outcome.instance !== undefined) exchange.report.instance = outcome.instance;
     if (outcome.kind === "refuse") exchange.refuse(outcome, headers);
     else {
-      await exchange.answer(outcome.status, outcome.rawHeaders, outcome.body, headers);
-      outcome.finish();
+      outcome.finish(await exchange.answer(outcome, headers, route.maxAnswerBytes));
     }
     return RESPONSE_ALREADY_SENT;
   });
@@ -119,6 +160,13 @@ export function publicApp(context: PublicContext): Hono<Env> {
     return RESPONSE_ALREADY_SENT;
   });
   return app;
+}
+
+/** Whether an outcome says that the upstream had no capacity left. */
+function isOverload(outcome: ForwardOutcome): boolean {
+  return outcome.kind === "refuse"
+    ? outcome.reason === "upstream-deadline"
+    : outcome.status === 503 || outcome.status === 504;
 }
 
 /** A trace context of our own: one from outside is not trusted (W3C Trace Context, 3.2). */

@@ -34,6 +34,7 @@ const GATEWAY_ONLY = new Set([
   "x-client-cert",
   "x-real-ip",
   "x-request-id",
+  "x-request-timeout-ms",
 ]);
 
 const isGatewayOnly = (name: string) => GATEWAY_ONLY.has(name) || name.startsWith("x-forwarded-");
@@ -60,8 +61,10 @@ export interface ForwardFacts {
   /** A trace context of our own (W3C Trace Context). */
   readonly traceparent: string;
   readonly clientAddress: string;
-  /** Length of the buffered body in bytes; undefined when there is none. */
-  readonly bodyLength: number | undefined;
+  /** The body, undefined when there is none; a length of undefined is chunked. */
+  readonly body: { readonly length: number | undefined } | undefined;
+  /** Time until the gateway gives up, milliseconds: an upstream need not work longer than that. */
+  readonly timeLeftMs: number;
 }
 
 /** Headers of the request to the upstream. Client-Cert is `:base64(DER):` (RFC 9440). */
@@ -79,7 +82,9 @@ export function upstreamHeaders(request: StrictRequest, facts: ForwardFacts): He
   fields["traceparent"] = facts.traceparent;
   const address = facts.clientAddress.includes(":") ? `"[${facts.clientAddress}]"` : facts.clientAddress;
   fields["forwarded"] = `for=${address};proto=https`;
-  if (facts.bodyLength !== undefined) fields["content-length"] = String(facts.bodyLength);
+  fields["x-request-timeout-ms"] = String(facts.timeLeftMs);
+  if (facts.body !== undefined && facts.body.length === undefined) fields["transfer-encoding"] = "chunked";
+  else if (facts.body !== undefined) fields["content-length"] = String(facts.body.length);
   else if (!["GET", "HEAD", "OPTIONS", "DELETE"].includes(request.method)) fields["content-length"] = "0";
   return fields;
 }

@@ -8,7 +8,8 @@ const facts: ForwardFacts = {
   requestId: "id",
   traceparent: "trace",
   clientAddress: "2001:db8::1",
-  bodyLength: 2,
+  body: { length: 2 },
+  timeLeftMs: 900,
 };
 
 const request = (method: string, ...headers: [string, string][]): StrictRequest => ({
@@ -28,6 +29,7 @@ const OWN = {
   "traceparent": "trace",
   "forwarded": 'for="[2001:db8::1]";proto=https',
   "content-length": "2",
+  "x-request-timeout-ms": "900",
 };
 
 Deno.test("upstreamHeaders() says on its own authority what only a gateway may say", () => {
@@ -76,9 +78,11 @@ Deno.test("upstreamHeaders() drops the fields of the connection, also those that
 });
 
 Deno.test("upstreamHeaders() frames a message without body as its method wants", () => {
-  const bare = { ...facts, bodyLength: undefined };
+  const bare = { ...facts, body: undefined };
   assert.equal(upstreamHeaders(request("POST"), bare)["content-length"], "0");
   assert.equal(upstreamHeaders(request("GET"), bare)["content-length"], undefined);
+  const chunked = upstreamHeaders(request("POST"), { ...facts, body: { length: undefined } });
+  assert.deepEqual([chunked["content-length"], chunked["transfer-encoding"]], [undefined, "chunked"]);
   assert.equal(
     upstreamHeaders(request("GET"), { ...bare, clientAddress: "10.0.0.9" })["forwarded"],
     "for=10.0.0.9;proto=https",

@@ -51,15 +51,36 @@ export function decideLimit(
   const from = Math.max(now, arrival ?? now);
   const next = from + interval;
   const allowed = next - now <= tolerance;
-  const kept = allowed ? next : from;
-  const remaining = Math.max(0, Math.floor((tolerance - (kept - now)) / interval));
   return {
     allowed,
     arrival: allowed ? next : arrival,
-    remaining,
-    retryAfterMs: remaining > 0 ? 0 : Math.ceil((kept + interval - tolerance - now) / rule.quota),
-    resetMs: Math.ceil((kept - now) / rule.quota),
+    ...standingOf(rule, (allowed ? next : from) - now),
   };
+}
+
+/** What a key may do, from what it owes: the time until it is rested, in 1/quota ms. */
+export function standingOf(
+  rule: LimitRule,
+  debt: number,
+): Pick<LimitDecision, "remaining" | "retryAfterMs" | "resetMs"> {
+  const interval = rule.windowSeconds * 1000;
+  const tolerance = interval * rule.burst;
+  const remaining = Math.max(0, Math.floor((tolerance - debt) / interval));
+  return {
+    remaining,
+    retryAfterMs: remaining > 0 ? 0 : Math.ceil((debt + interval - tolerance) / rule.quota),
+    resetMs: Math.ceil(debt / rule.quota),
+  };
+}
+
+/** What a key may do without one more request counted: for rules that a request met that another rule refused. */
+export function standingNow(
+  rule: LimitRule,
+  arrival: ArrivalTime | undefined,
+  nowMs: number,
+): ReturnType<typeof standingOf> {
+  const now = Math.floor(nowMs) * rule.quota;
+  return standingOf(rule, Math.max(0, (arrival ?? now) - now));
 }
 
 /** Whether a key's state says no more than "rested": it may be forgotten. */
@@ -67,19 +88,31 @@ export function isRested(rule: LimitRule, arrival: ArrivalTime, nowMs: number): 
   return arrival <= Math.floor(nowMs) * rule.quota;
 }
 
+/** One rule's decision on a request. */
+export interface RuleDecision {
+  readonly rule: LimitRule;
+  readonly decision: LimitDecision;
+}
+
 /**
- * Headers of draft-ietf-httpapi-ratelimit-headers-11: the policy (`q` requests in `w` seconds) and what is left of it
- * (`r` requests; `t` seconds until more). A refusal also gets Retry-After (RFC 9110, 10.2.3).
+ * Headers of draft-ietf-httpapi-ratelimit-headers-11 for all rules that a request met: each policy (`q` requests in `w`
+ * seconds) and what is left of it (`r` requests; `t` seconds until more). A refusal also gets Retry-After
+ * (RFC 9110, 10.2.3), after which every rule that refused allows again.
  */
-export function limitHeaders(rule: LimitRule, decision: LimitDecision): Record<string, string> {
-  const policy: List = [[rule.name, new Map([["q", rule.quota], ["w", rule.windowSeconds]])]];
-  const waitMs = decision.remaining > 0 ? decision.resetMs : decision.retryAfterMs;
-  const left: List = [[rule.name, new Map([["r", decision.remaining], ["t", Math.ceil(waitMs / 1000)]])]];
+export function limitHeaders(decisions: readonly RuleDecision[]): Record<string, string> {
+  if (decisions.length === 0) return {};
+  const policy: List = decisions.map((
+    { rule },
+  ) => [rule.name, new Map([["q", rule.quota], ["w", rule.windowSeconds]])]);
+  const left: List = decisions.map(({ rule, decision: { remaining, resetMs, retryAfterMs } }) => {
+    const waitMs = remaining > 0 ? resetMs : retryAfterMs;
+    return [rule.name, new Map([["r", remaining], ["t", Math.ceil(waitMs / 1000)]])];
+  });
+  const refused = decisions.filter(({ decision }) => !decision.allowed);
+  const waitMs = Math.max(0, ...refused.map(({ decision }) => decision.retryAfterMs));
   return {
     "RateLimit-Policy": serializeList(policy),
     "RateLimit": serializeList(left),
-    ...(decision.allowed
-      ? {}
-      : { "Retry-After": String(Math.max(1, Math.ceil(decision.retryAfterMs / 1000))) }),
+    ...(refused.length === 0 ? {} : { "Retry-After": String(Math.max(1, Math.ceil(waitMs / 1000))) }),
   };
 }

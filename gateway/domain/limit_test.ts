@@ -88,13 +88,13 @@ Deno.test("decideLimit() never admits more in any window, whatever the times", (
 
 Deno.test("limitHeaders() speak the syntax of draft 11", () => {
   const allowed = decideLimit(rule, undefined, 0);
-  assert.deepEqual(limitHeaders(rule, allowed), {
+  assert.deepEqual(limitHeaders([{ rule, decision: allowed }]), {
     "RateLimit-Policy": '"stations";q=3;w=10',
     "RateLimit": '"stations";r=4;t=4',
   });
   let arrival: ArrivalTime | undefined;
   for (let i = 0; i < 5; i++) arrival = decideLimit(rule, arrival, 0).arrival;
-  const refused = limitHeaders(rule, decideLimit(rule, arrival, 0));
+  const refused = limitHeaders([{ rule, decision: decideLimit(rule, arrival, 0) }]);
   assert.deepEqual(refused, {
     "RateLimit-Policy": '"stations";q=3;w=10',
     "RateLimit": '"stations";r=0;t=4',
@@ -102,4 +102,19 @@ Deno.test("limitHeaders() speak the syntax of draft 11", () => {
   });
   const [item] = parseList(refused["RateLimit"]!);
   assert.equal(item?.[0], "stations");
+});
+
+Deno.test("limitHeaders() name every rule that the request met, and the longest wait", () => {
+  const other: LimitRule = { name: "addresses", quota: 1, windowSeconds: 60, burst: 1 };
+  const spent = decideLimit(other, undefined, 0);
+  const headers = limitHeaders([
+    { rule, decision: decideLimit(rule, undefined, 0) },
+    { rule: other, decision: decideLimit(other, spent.arrival, 0) },
+  ]);
+  assert.deepEqual(headers, {
+    "RateLimit-Policy": '"stations";q=3;w=10, "addresses";q=1;w=60',
+    "RateLimit": '"stations";r=4;t=4, "addresses";r=0;t=60',
+    "Retry-After": "60",
+  });
+  assert.deepEqual(limitHeaders([]), {});
 });

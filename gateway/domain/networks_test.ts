@@ -69,3 +69,51 @@ Deno.test("normalAddress() writes an address in one way", () => {
   assert.equal(normalAddress("2001:DB8:0::1"), "2001:db8::1");
   assert.equal(normalAddress("unix"), "unix");
 });
+
+Deno.test("compileNetworks() agrees with one network after the other, nested and overlapping, of both families", () => {
+  const word = fc.integer({ min: 0, max: 0xffffffff });
+  const ipv4 = fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 16, max: 32 })).map(
+    ([low, bits]) => {
+      const size = 2 ** (32 - bits);
+      const base = Math.floor((10 * 2 ** 24 + low * 256) / size) * size;
+      return `${[24, 16, 8, 0].map((shift) => (base >>> shift) & 255).join(".")}/${bits}`;
+    },
+  );
+  const ipv6 = fc.tuple(fc.integer({ min: 0, max: 15 }), fc.constantFrom(32, 48, 64, 128)).map(([n, bits]) =>
+    bits === 32 ? `2001:db8::/32` : bits === 48 ? `2001:db9:${n}::/48` : `2001:dba:0:${n}::/${bits}`
+  );
+  const near = fc.tuple(fc.integer({ min: 0, max: 3 }), word).map(([kind, n]) =>
+    kind < 2
+      ? `10.${n % 2}.${(n >>> 8) & 255}.${n & 255}`
+      : kind === 2
+      ? `2001:db9:${n % 20}::${(n & 7).toString(16)}`
+      : `2001:dba:0:${n % 20}::${n & 1}`
+  );
+  fc.assert(fc.property(
+    fc.array(fc.oneof(ipv4, ipv6), { maxLength: 60 }),
+    fc.array(near, { maxLength: 30 }),
+    (networks, probes) => {
+      const all = compileNetworks(networks);
+      const each = networks.map((network) => compileNetworks([network]));
+      for (const probe of probes) {
+        assert.equal(all.contains(probe), each.some((one) => one.contains(probe)), `${probe} in ${networks}`);
+      }
+    },
+  ));
+});
+
+Deno.test("compileNetworks() finds the first and last address of every one of many networks", () => {
+  // More than one run of the merge sort, in an order that is not sorted.
+  const count = 5_000;
+  const networks = Array.from({ length: count }, (_, i) => {
+    const n = (i * 7919) % count;
+    return `10.${n >>> 8}.${n & 255}.128/26`;
+  });
+  const set = compileNetworks(networks);
+  assert.equal(set.size, count);
+  for (let n = 0; n < count; n++) {
+    const at = (low: number) => set.contains(`10.${n >>> 8}.${n & 255}.${low}`);
+    assert.deepEqual([at(127), at(128), at(191), at(192)], [false, true, true, false], String(n));
+  }
+  assert.throws(() => compileNetworks(["10.0.0.1/8"]), /10\.0\.0\.1\/8/);
+});

@@ -1,9 +1,12 @@
 /** The route decision: path, then method, then media type, each with its own refusal. Pure over a table. */
 
+import type { AffinityRule } from "./affinity.ts";
 import type { AccessRule } from "./access.ts";
+import type { Priority } from "./adaptive.ts";
 import type { DescriptionRule } from "./description.ts";
-import { type LimitRule } from "./limit.ts";
+import type { BackupPlace } from "../protocol/backup_identifier.ts";
 import { type NetworkSet } from "./networks.ts";
+import type { ConcurrencyRule, RateRule } from "./rate_rule.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** One compiled route. */
@@ -18,7 +21,13 @@ export interface Route {
   readonly access: AccessRule;
   /** Networks from which the route may be used; undefined: any. */
   readonly networks: NetworkSet | undefined;
-  readonly limit: LimitRule | undefined;
+  /** Each has to allow a request; one that all allow counts under all. */
+  readonly rates: readonly RateRule[];
+  readonly concurrency: readonly ConcurrencyRule[];
+  /** Where requests name their backup; undefined when no rule counts backups. */
+  readonly backup: BackupPlace | undefined;
+  /** Who is shed first when the upstream is overloaded. */
+  readonly priority: Priority;
   readonly maxBodyBytes: number;
   /** What its requests are compared with; undefined: with nothing. */
   readonly firewall?: DescriptionRule | undefined;
@@ -26,6 +35,12 @@ export interface Route {
   readonly upstream: string;
   /** Time for the upstream's whole answer, all attempts together. */
   readonly deadlineMs: number;
+  /** The service takes a second request with the same Idempotency-Key for the first: it may be sent again. */
+  readonly repeatWithKey: boolean;
+  /** What keeps a session at one instance; undefined: nothing. */
+  readonly affinity: AffinityRule | undefined;
+  /** Longest answer, bytes. */
+  readonly maxAnswerBytes: number;
 }
 
 /** Decides on one path. */

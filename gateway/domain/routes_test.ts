@@ -13,10 +13,16 @@ const route = (
   contentTypes,
   access: { authorities: undefined, identities: () => true, roles: [] },
   networks: undefined,
-  limit: undefined,
+  rates: [],
+  concurrency: [],
+  backup: undefined,
+  priority: "backup",
   maxBodyBytes: 0,
   upstream: "u",
   deadlineMs: 1,
+  repeatWithKey: false,
+  affinity: undefined,
+  maxAnswerBytes: 1,
 });
 
 const routes = [

@@ -5,18 +5,33 @@
 
 import { type Client, decideAccess } from "../domain/access.ts";
 import type { NetworkSet } from "../domain/networks.ts";
-import { limitHeaders } from "../domain/limit.ts";
+import { clientAddress, type ClientAddressRule } from "../domain/client_address.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { decideRoute, type Route } from "../domain/routes.ts";
+import { countsBackups, keyOf } from "../domain/rate_rule.ts";
+import { backupIdentifier, backupTag } from "../protocol/backup_identifier.ts";
+import type { Bans } from "./bans.ts";
+import type { Concurrency } from "./concurrency.ts";
+import type { Limiter } from "./limiter.ts";
 import { firewallHead, type Observer } from "./firewall.ts";
-import type { LimitStore } from "./limit_store.ts";
 
 /** Rules that a reload replaces as a whole. */
 export interface Policy {
   readonly routes: readonly Route[];
   /** Addresses that are refused at accept. */
   readonly denied: NetworkSet;
+  /** Whose word about the client's address counts; undefined: the connection's own. */
+  readonly clientAddress: ClientAddressRule | undefined;
+}
+
+/** What limits work with. */
+export interface Limits {
+  readonly limiter: Limiter;
+  readonly concurrency: Concurrency;
+  readonly bans: Bans;
+  /** Secret of this provider under which backup identifiers are counted. */
+  readonly backupKey: Uint8Array | undefined;
 }
 
 /** A request on its way through the stages. */
@@ -24,9 +39,12 @@ export interface Admission {
   readonly request: StrictRequest;
   readonly identity: string;
   readonly client: Client;
-  readonly address: string;
+  /** Of the connection; behind a trusted proxy the address stage makes it the client's. */
+  address: string;
   readonly policy: Policy;
-  readonly limits: LimitStore;
+  readonly limits: Limits;
+  /** Set when a body that the limits have to look into was read. */
+  body?: Uint8Array;
   /** Set by the route stage. */
   route?: Route;
   /** Headers that the answer carries, whatever it is. */
@@ -35,10 +53,23 @@ export interface Admission {
   readonly found?: (route: Route) => void;
   /** Told of what a dry run would have refused. */
   readonly observe?: Observer;
+  /** Told of rules by name: those that refused, and those that would have, were they no dry run. */
+  readonly fired?: (rules: readonly string[], dryRun: readonly string[]) => void;
+  /** Given what has to be called when the exchange is over. */
+  readonly atEnd?: (leave: () => void) => void;
 }
 
 /** One stage: undefined passes the request on. */
-export type Stage = (admission: Admission) => Refusal | undefined;
+export type Stage = (admission: Admission) => Refusal | undefined | Promise<Refusal | undefined>;
+
+const address: Stage = (admission) => {
+  const { policy, request, limits } = admission;
+  const client = clientAddress(policy.clientAddress, admission.address, request.headers);
+  if (client === undefined) return refuse("forwarded-malformed");
+  if (client !== admission.address && policy.denied.contains(client)) return refuse("address-denied");
+  admission.address = client;
+  return limits.bans.refuses(client) ? refuse("address-banned", { "Retry-After": "60" }) : undefined;
+};
 
 const route: Stage = (admission) => {
   const { request } = admission;
@@ -59,15 +90,51 @@ const network: Stage = ({ route, address }) =>
 const identity: Stage = ({ route, client }) =>
   route === undefined ? refuse("route-unknown") : decideAccess(route.access, client);
 
-const limit: Stage = (admission) => {
-  const rule = admission.route?.limit;
-  if (rule === undefined) return;
-  const decision = admission.limits.take(rule, admission.identity);
-  if (decision === undefined) return refuse("rate-store-full", { "Retry-After": "1" });
-  const headers = limitHeaders(rule, decision);
-  if (!decision.allowed) return refuse("rate-limited", headers);
-  Object.assign(admission.headers, headers);
+const concurrency: Stage = (admission) => {
+  const { route, limits } = admission;
+  if (route === undefined || route.concurrency.length === 0) return;
+  const facts = keyFacts(admission, route);
+  const verdict = limits.concurrency.enter(
+    route.concurrency.map((rule) => ({ rule, key: keyOf(rule.by, facts) })),
+  );
+  admission.fired?.(verdict.kind === "refuse" ? [verdict.rule] : [], verdict.dryRun);
+  if (verdict.kind === "refuse") return refuse("concurrency-limited", { "Retry-After": "1" });
+  if (admission.atEnd === undefined) verdict.leave();
+  else admission.atEnd(verdict.leave);
 };
+
+function keyFacts({ identity, address }: Admission, route: Route, backup?: string) {
+  return { identity, address, route: route.name, backup };
+}
+
+/** Whether the limits of a route can only be decided with the body at hand: they are then decided once, after it. */
+export const limitsNeedBody = (route: Route): boolean =>
+  route.backup !== undefined && "pointer" in route.backup;
+
+/** Whether the body of a route has to be at hand as a whole before anything is forwarded: it is never streamed then. */
+export const needsWholeBody = (route: Route): boolean =>
+  route.firewall?.judgesBody === true || limitsNeedBody(route);
+
+/** The rate rules of a route. Called by the limit stage, or by who read the body. */
+export async function decideLimits(admission: Admission): Promise<Refusal | undefined> {
+  const { route, limits } = admission;
+  if (route === undefined || route.rates.length === 0) return;
+  let backup: string | undefined;
+  if (route.backup !== undefined && limits.backupKey !== undefined && route.rates.some(countsBackups)) {
+    const identifier = backupIdentifier(route.backup, admission.request.headers, admission.body);
+    if (identifier === undefined) return refuse("backup-identifier");
+    backup = backupTag(limits.backupKey, identifier);
+  }
+  const facts = keyFacts(admission, route, backup);
+  const decision = limits.limiter.decide(route.rates.map((rule) => ({ rule, key: keyOf(rule.by, facts) })));
+  const verdict = decision instanceof Promise ? await decision : decision;
+  admission.fired?.(verdict.fired, verdict.dryRun);
+  if (verdict.kind === "refuse") return verdict;
+  Object.assign(admission.headers, verdict.headers);
+}
+
+const limit: Stage = (admission) =>
+  admission.route === undefined || limitsNeedBody(admission.route) ? undefined : decideLimits(admission);
 
 const size: Stage = ({ route, request }) =>
   (request.declaredLength ?? 0) > (route?.maxBodyBytes ?? 0) ? refuse("body-too-large") : undefined;
@@ -76,18 +143,23 @@ const firewall: Stage = ({ route, request, observe }) => firewallHead(route?.fir
 
 /** The stages in order: cheap and telling nothing first, so that a stranger's request costs little. */
 export const PIPELINE: readonly (readonly [name: string, stage: Stage])[] = [
+  ["address", address],
   ["route", route],
   ["network", network],
   ["identity", identity],
-  ["limit", limit],
   ["firewall", firewall],
   ["size", size],
+  ["concurrency", concurrency],
+  ["limit", limit],
 ];
 
 /** Runs the stages; the first refusal ends them. */
-export function admit(admission: Admission): Refusal | { readonly kind: "admit"; readonly route: Route } {
+export async function admit(
+  admission: Admission,
+): Promise<Refusal | { readonly kind: "admit"; readonly route: Route }> {
   for (const [, stage] of PIPELINE) {
-    const refusal = stage(admission);
+    const decision = stage(admission);
+    const refusal = decision instanceof Promise ? await decision : decision;
     if (refusal !== undefined) return refusal;
   }
   return admission.route === undefined ? refuse("route-unknown") : { kind: "admit", route: admission.route };

@@ -23,11 +23,11 @@ Deno.test("LimitStore.take() forgets the rested when it is full, and never a cli
   let now = 0;
   const store = new LimitStore({ now: () => now, monotonic: () => now }, 2);
   const rule = { name: "x", quota: 1, windowSeconds: 1, burst: 1 };
-  assert.equal(store.take(rule, "a")?.allowed, true);
-  assert.equal(store.take(rule, "b")?.allowed, true);
-  assert.equal(store.take(rule, "c"), undefined, "no room: neither is rested");
-  assert.equal(store.take(rule, "a")?.allowed, false, "and a is still known");
+  assert.equal(store.takeOne(rule, "a")?.allowed, true);
+  assert.equal(store.takeOne(rule, "b")?.allowed, true);
+  assert.equal(store.takeOne(rule, "c"), undefined, "no room: neither is rested");
+  assert.equal(store.takeOne(rule, "a")?.allowed, false, "and a is still known");
   now = 1_000;
-  assert.equal(store.take(rule, "c")?.allowed, true);
+  assert.equal(store.takeOne(rule, "c")?.allowed, true);
   assert.equal(store.size, 1);
 });

@@ -1,6 +1,7 @@
-/** Connections counted in all and by address, with the deny list before either: decided at accept, before TLS. */
+/** Connections counted in all and by address (IPv6: by /64), with the deny list before either: decided at accept, before TLS. */
 
-import { type NetworkSet, normalAddress } from "../domain/networks.ts";
+import { addressGroup } from "../domain/address.ts";
+import type { NetworkSet } from "../domain/networks.ts";
 
 /** Why a connection is refused at accept. */
 export type AcceptRefusal = "address-denied" | "connections-full" | "address-connections-full";
@@ -26,7 +27,7 @@ export class Connections {
   admit(remote: string, denied: NetworkSet): AcceptRefusal | undefined {
     if (denied.contains(remote)) return "address-denied";
     if (this.#open >= this.bounds.maxConnections) return "connections-full";
-    const address = normalAddress(remote);
+    const address = addressGroup(remote);
     const already = this.#byAddress.get(address) ?? 0;
     if (already >= this.bounds.maxConnectionsPerAddress) return "address-connections-full";
     this.#open++;
@@ -36,7 +37,7 @@ export class Connections {
 
   /** A connection that was admitted ended. */
   release(remote: string): void {
-    const address = normalAddress(remote);
+    const address = addressGroup(remote);
     const left = (this.#byAddress.get(address) ?? 1) - 1;
     this.#open--;
     if (left > 0) this.#byAddress.set(address, left);

@@ -1,31 +1,33 @@
 /**
  * Sends an admitted request to an instance, and to another when the first fails and nothing can happen twice. Small answers
- * are read whole before the client sees a byte, so that an instance that dies in the middle is no loss either.
+ * come whole before the client sees a byte, so that an instance that dies in the middle is no loss either.
  */
 
-import type { IncomingMessage } from "node:http";
+import { affinityKey } from "../domain/affinity.ts";
 import { type ForwardFacts, upstreamHeaders } from "../domain/forward_headers.ts";
 import { maySendAgain } from "../domain/retry.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { Route } from "../domain/routes.ts";
-import { readBody } from "../transport/body.ts";
-import type { Instance, Pool } from "./pool.ts";
+import { type RequestBody, StreamedBody } from "../transport/request_body.ts";
+import { BUSY_CODE, type UpstreamAnswer, type UpstreamAnswered } from "../transport/upstream_client.ts";
+import { UpstreamBody } from "../transport/upstream/answer_body.ts";
+import type { Pool } from "./pool.ts";
 import type { Telemetry } from "./telemetry.ts";
 
-/** Answers with a declared length up to this are read whole first; bytes. */
-export const WHOLE_ANSWER_BYTES = 65_536;
 /** Most instances that one request is sent to. */
 export const MAX_ATTEMPTS = 2;
 /** Statuses that speak of the instance rather than of the request: another one may do better. */
 const INSTANCE_STATUSES = new Set([502, 503]);
+/** Statuses that count against an instance. Not 500: a client must not be able to put an instance out with bad requests. */
+const FAILED_STATUSES = new Set([502, 503, 504]);
 
 /** An admitted request. */
 export interface Forwarded {
   readonly request: StrictRequest;
   readonly route: Route;
-  readonly body: Uint8Array | undefined;
-  readonly facts: Omit<ForwardFacts, "upstreamHost" | "bodyLength">;
+  readonly body: RequestBody;
+  readonly facts: Omit<ForwardFacts, "upstreamHost" | "body" | "timeLeftMs">;
   /** Aborted when the client is gone. */
   readonly clientGone: AbortSignal;
 }
@@ -33,24 +35,13 @@ export interface Forwarded {
 /** What became of it. `attempts` counts the instances that were asked. */
 export type ForwardOutcome =
   & { readonly attempts: number; readonly instance?: string }
-  & (Refusal | {
-    readonly kind: "answer";
-    readonly status: number;
-    readonly rawHeaders: readonly string[];
-    /** Whole, or the message to stream on. */
-    readonly body: Uint8Array | IncomingMessage;
-    /** Ends the deadline: call it when the answer was passed on. */
-    readonly finish: () => void;
-  });
-
-type Attempt =
-  | {
-    readonly kind: "answer";
-    readonly status: number;
-    readonly message: IncomingMessage;
-    readonly body: Uint8Array | IncomingMessage;
-  }
-  | { readonly kind: "failed"; readonly sent: boolean; readonly code: string };
+  & (
+    | Refusal
+    | UpstreamAnswered & {
+      /** Ends the deadline: call it when the answer was passed on, with whether the instance did its part. */
+      readonly finish: (ok: boolean) => void;
+    }
+  );
 
 /** Forwards a request. */
 export async function forward(
@@ -58,104 +49,81 @@ export async function forward(
   pool: Pool,
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
-  const { request, route } = forwarded;
+  const { request, route, body } = forwarded;
   const deadline = new AbortController();
+  const until = pool.clock.monotonic() + route.deadlineMs;
   const timer = setTimeout(() => deadline.abort(), route.deadlineMs);
-  const finish = () => clearTimeout(timer);
   const signal = AbortSignal.any([deadline.signal, forwarded.clientGone]);
   const again = {
     method: request.method,
-    hasIdempotencyKey: request.headers.some(([name]) => name === "idempotency-key"),
+    hasIdempotencyKey: route.repeatWithKey && request.headers.some(([name]) => name === "idempotency-key"),
   };
-  const order = pool.order().slice(0, MAX_ATTEMPTS);
-  let attempts = 0;
-  let lost: ForwardOutcome = { ...refuse("upstream-none", { "Retry-After": "1" }), attempts };
-  let answered: ForwardOutcome | undefined;
+  const order = pool.order(affinityKey(route.affinity, request)).slice(0, MAX_ATTEMPTS);
+  pool.requested();
+  let outcome: ForwardOutcome = { ...refuse("upstream-none", { "Retry-After": "1" }), attempts: 0 };
   for (const [turn, instance] of order.entries()) {
-    attempts++;
     if (turn > 0) telemetry.failover(pool.name);
-    const attempt = await attemptOne(forwarded, instance, signal);
-    const last = turn === order.length - 1;
-    if (attempt.kind === "answer") {
-      const suspect = INSTANCE_STATUSES.has(attempt.status);
-      pool.report(instance, suspect ? "request-failed" : "request-ok", `HTTP ${attempt.status}`);
-      telemetry.attempt(pool.name, instance.name, String(attempt.status));
-      if (!suspect || last || !maySendAgain({ ...again, sent: true })) {
-        const { status, message, body } = attempt;
-        return {
-          kind: "answer",
-          status,
-          rawHeaders: message.rawHeaders,
-          body,
-          finish,
-          attempts,
-          instance: instance.name,
-        };
+    const seen = { attempts: turn + 1, instance: instance.name };
+    pool.begin(instance);
+    const timeLeftMs = Math.max(1, Math.ceil(until - pool.clock.monotonic()));
+    const answer = await instance.client.send({
+      method: request.method,
+      target: request.path + request.query,
+      headers: upstreamHeaders(request, {
+        ...forwarded.facts,
+        upstreamHost: instance.client.host,
+        body: body instanceof StreamedBody ? { length: body.length } : body && { length: body.length },
+        timeLeftMs,
+      }),
+      body,
+      signal,
+    });
+    telemetry.attempt(
+      pool.name,
+      instance.name,
+      answer.kind === "answer" ? String(answer.status) : answer.code,
+    );
+    const isLast = turn === order.length - 1 || body instanceof StreamedBody && body.begun;
+    const mayRepeat = (sent: boolean) =>
+      !isLast && maySendAgain({ ...again, sent }) && (!sent || pool.takeRetry());
+    if (answer.kind === "answer") {
+      if (INSTANCE_STATUSES.has(answer.status) && answer.body instanceof Uint8Array && mayRepeat(true)) {
+        pool.end(instance, false, `HTTP ${answer.status}`);
+        outcome = { ...answer, ...seen, finish: () => {} };
+        continue;
       }
-      answered = keep(attempt, attempts, instance, finish);
-      continue;
+      const finish = (ok: boolean) => {
+        clearTimeout(timer);
+        pool.end(instance, ok && !FAILED_STATUSES.has(answer.status), `HTTP ${answer.status}`);
+      };
+      if (!(answer.body instanceof UpstreamBody)) finish(true);
+      return { ...answer, ...seen, finish: answer.body instanceof UpstreamBody ? finish : () => {} };
     }
-    telemetry.attempt(pool.name, instance.name, attempt.code);
-    if (forwarded.clientGone.aborted) {
-      finish();
-      return { ...refuse("upstream-lost"), attempts, instance: instance.name };
-    }
-    pool.report(instance, "request-failed", attempt.code);
-    if (deadline.signal.aborted) {
-      return { ...refuse("upstream-deadline"), attempts, instance: instance.name };
-    }
-    const reason = attempt.sent ? refuse("upstream-lost") : refuse("upstream-none", { "Retry-After": "1" });
-    lost = { ...reason, attempts, instance: instance.name };
-    if (!maySendAgain({ ...again, sent: attempt.sent })) break;
+    const refusal = refusalOf(answer, forwarded, deadline.signal);
+    // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
+    if (refusal.blameless) pool.abandon(instance);
+    else pool.end(instance, false, answer.code);
+    // Told by an instance before, that it cannot: better than that the next one could not be reached.
+    if (outcome.kind !== "answer") outcome = { ...refusal.refusal, ...seen };
+    if (refusal.final || !mayRepeat(answer.sent)) break;
   }
-  if (answered !== undefined) return { ...answered, attempts };
-  finish();
-  return lost;
+  clearTimeout(timer);
+  return outcome;
 }
 
-/** An answer of an instance that could not help, kept in case that the others cannot either. */
-function keep(
-  attempt: Attempt & { kind: "answer" },
-  attempts: number,
-  instance: Instance,
-  finish: () => void,
-): ForwardOutcome | undefined {
-  if (!(attempt.body instanceof Uint8Array)) {
-    attempt.message.destroy();
-    return undefined;
+function refusalOf(
+  failed: UpstreamAnswer & { kind: "failed" },
+  { body, clientGone }: Forwarded,
+  deadline: AbortSignal,
+): { refusal: Refusal; final: boolean; blameless: boolean } {
+  if (body instanceof StreamedBody && body.fault !== undefined) {
+    const reason = body.fault === "BODY_TOO_LARGE" ? "body-too-large" : "body-incomplete";
+    return { refusal: refuse(reason), final: true, blameless: true };
   }
-  const { status, message, body } = attempt;
-  return {
-    kind: "answer",
-    status,
-    rawHeaders: message.rawHeaders,
-    body,
-    finish,
-    attempts,
-    instance: instance.name,
-  };
-}
-
-async function attemptOne(forwarded: Forwarded, instance: Instance, signal: AbortSignal): Promise<Attempt> {
-  const { request, body, facts } = forwarded;
-  const answer = await instance.client.send({
-    method: request.method,
-    target: request.path + request.query,
-    headers: upstreamHeaders(request, {
-      ...facts,
-      upstreamHost: instance.client.host,
-      bodyLength: body?.length,
-    }),
-    body,
-    signal,
-  });
-  if (answer.kind === "failed") return answer;
-  const { message, status } = answer;
-  const declared = message.headers["content-length"];
-  const whole = declared !== undefined && Number(declared) <= WHOLE_ANSWER_BYTES && request.method !== "HEAD";
-  if (!whole) return { kind: "answer", status, message, body: message };
-  const read = await readBody(message, WHOLE_ANSWER_BYTES);
-  if (read.kind === "body") return { kind: "answer", status, message, body: read.bytes };
-  message.destroy();
-  return { kind: "failed", sent: true, code: "ANSWER_INCOMPLETE" };
+  if (clientGone.aborted) return { refusal: refuse("upstream-lost"), final: true, blameless: true };
+  if (deadline.aborted) return { refusal: refuse("upstream-deadline"), final: true, blameless: false };
+  if (failed.sent) return { refusal: refuse("upstream-lost"), final: false, blameless: false };
+  const busy = failed.code === BUSY_CODE;
+  const reason = busy ? "upstream-busy" : "upstream-none";
+  return { refusal: refuse(reason, { "Retry-After": "1" }), final: false, blameless: busy };
 }

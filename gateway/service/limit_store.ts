@@ -1,4 +1,4 @@
-/** Limit states in memory, bounded: the single-instance store. */
+/** Limit states in memory, bounded: the single-instance store, and what counts when the shared one is gone. */
 
 import {
   type ArrivalTime,
@@ -6,15 +6,39 @@ import {
   isRested,
   type LimitDecision,
   type LimitRule,
+  standingNow,
 } from "../domain/limit.ts";
+import type { KeyedRule, RateRule } from "../domain/rate_rule.ts";
 import type { Clock } from "shared/transport/clock.ts";
 
 /** Most keys that are remembered. */
 export const MAX_LIMIT_KEYS = 100_000;
+/** A store that is full looks for keys to forget this often at most: the look costs some milliseconds. */
+const SWEEP_MS = 1_000;
+
+/** Name of a rule's key in a store: a rule that changes begins anew. */
+export function stateName(
+  { rule, key }: { readonly rule: LimitRule; readonly key: string },
+): string {
+  return `${rule.name} ${rule.quota}/${rule.windowSeconds}/${rule.burst} ${key}`;
+}
+
+/** A store that instances share. One round trip decides on all rules of a request. */
+export interface SharedLimitStore {
+  /**
+   * Decides on one request: it counts under every rule, or, when a rule that is no dry run refuses it, under none.
+   * @returns One decision for each rule, in order; undefined when the store cannot be asked.
+   */
+  take(rules: readonly KeyedRule[]): Promise<readonly LimitDecision[] | undefined>;
+  close(): void;
+}
+
+const enforced = (rule: LimitRule): RateRule => ({ ...rule, by: [], dryRun: false, whenStoreGone: "refuse" });
 
 /** Memory of one gateway's limits. */
 export class LimitStore {
-  #entries = new Map<string, { readonly rule: LimitRule; readonly arrival: ArrivalTime }>();
+  #entries = new Map<string, { readonly rule: KeyedRule["rule"]; readonly arrival: ArrivalTime }>();
+  #sweptAt = -Infinity;
 
   constructor(readonly clock: Clock, readonly maxKeys = MAX_LIMIT_KEYS) {}
 
@@ -22,23 +46,43 @@ export class LimitStore {
     return this.#entries.size;
   }
 
-  /** Decides on one request of a key and remembers it; undefined when there is no room for another key. */
-  take(rule: LimitRule, key: string): LimitDecision | undefined {
+  /** As `SharedLimitStore.take`; undefined when there is no room for the keys. */
+  take(rules: readonly KeyedRule[]): LimitDecision[] | undefined {
     const now = this.clock.monotonic();
-    const name = `${rule.name} ${rule.quota} ${rule.windowSeconds} ${key}`;
-    const entry = this.#entries.get(name);
-    if (entry === undefined && this.#entries.size >= this.maxKeys) {
-      this.#forgetRested(now);
-      if (this.#entries.size >= this.maxKeys) return undefined;
+    const names = rules.map(stateName);
+    const known = names.map((name) => this.#entries.get(name)?.arrival);
+    const fresh = known.filter((arrival) => arrival === undefined).length;
+    if (!this.#hasRoom(fresh, now)) return undefined;
+    const decisions = rules.map(({ rule }, i) => decideLimit(rule, known[i], now));
+    const counts = rules.every(({ rule }, i) => rule.dryRun || decisions[i]!.allowed);
+    if (!counts) {
+      return decisions.map((decision, i) => ({ ...decision, ...standingNow(rules[i]!.rule, known[i], now) }));
     }
-    const decision = decideLimit(rule, entry?.arrival, now);
-    if (decision.arrival !== undefined) this.#entries.set(name, { rule, arrival: decision.arrival });
-    return decision;
+    for (const [i, { rule }] of rules.entries()) {
+      const { arrival } = decisions[i]!;
+      if (arrival !== undefined) this.#entries.set(names[i]!, { rule, arrival });
+    }
+    return decisions;
   }
 
-  #forgetRested(now: number): void {
+  /** Decides on one request under one rule that refuses; undefined when there is no room for the key. */
+  takeOne(rule: LimitRule, key: string): LimitDecision | undefined {
+    return this.take([{ rule: enforced(rule), key }])?.[0];
+  }
+
+  /** Whether one more request of a key would be allowed; counts nothing. */
+  wouldAllow(rule: LimitRule, key: string): boolean {
+    const arrival = this.#entries.get(stateName({ rule, key }))?.arrival;
+    return arrival === undefined || decideLimit(rule, arrival, this.clock.monotonic()).allowed;
+  }
+
+  #hasRoom(wanted: number, now: number): boolean {
+    if (this.#entries.size + wanted <= this.maxKeys) return true;
+    if (now - this.#sweptAt < SWEEP_MS) return false;
+    this.#sweptAt = now;
     for (const [name, { rule, arrival }] of this.#entries) {
       if (isRested(rule, arrival, now)) this.#entries.delete(name);
     }
+    return this.#entries.size + wanted <= this.maxKeys;
   }
 }

@@ -1,6 +1,22 @@
-/** A pool of upstream instances: whom to ask next, from active checks and from what became of requests. */
+/**
+ * A pool of upstream instances: whom to ask next, from active checks (health), from what became of requests (breakers), and
+ * from the session of the request.
+ */
 
 import type { Clock } from "shared/transport/clock.ts";
+import { rendezvous } from "../domain/affinity.ts";
+import {
+  abandonRequest,
+  admits,
+  beginRequest,
+  type Breaker,
+  type BreakerRule,
+  type BreakerState,
+  cooledBreaker,
+  endRequest,
+  initialBreaker,
+  mostOpen,
+} from "../domain/circuit.ts";
 import {
   candidates,
   cooled,
@@ -10,6 +26,8 @@ import {
   type Observation,
   observe,
 } from "../domain/health.ts";
+import { initialBudget, payIn, type RetryBudgetRule, takeRetry } from "../domain/retry_budget.ts";
+import { UpstreamBody } from "../transport/upstream/answer_body.ts";
 import type { UpstreamClient } from "../transport/upstream_client.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -29,9 +47,19 @@ export interface Instance {
   readonly probe: UpstreamClient;
 }
 
+/** Rules of a pool. */
+export interface PoolRules {
+  readonly health: HealthRule;
+  readonly probes: ProbeOptions;
+  readonly breaker: BreakerRule;
+  readonly retries: RetryBudgetRule;
+}
+
 /** The pool. */
 export class Pool {
   #healths: InstanceHealth[];
+  #breakers: Breaker[];
+  #retries: number;
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
@@ -41,12 +69,13 @@ export class Pool {
   constructor(
     readonly name: string,
     readonly instances: readonly Instance[],
-    readonly rule: HealthRule,
-    readonly probes: ProbeOptions,
+    readonly rules: PoolRules,
     readonly clock: Clock,
     readonly telemetry: Telemetry,
   ) {
     this.#healths = instances.map(() => initialHealth(clock.monotonic()));
+    this.#breakers = instances.map(() => initialBreaker(clock.monotonic()));
+    this.#retries = initialBudget(rules.retries);
   }
 
   /** Checks every instance once, then goes on checking until `close`. */
@@ -59,7 +88,7 @@ export class Pool {
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#round = this.#checkAll().then(() => this.#schedule());
-    }, this.probes.intervalMs);
+    }, this.rules.probes.intervalMs);
   }
 
   async #checkAll(): Promise<void> {
@@ -70,21 +99,19 @@ export class Pool {
 
   async #check(instance: Instance): Promise<[seen: Observation, cause: string]> {
     const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), this.probes.timeoutMs);
+    const timer = setTimeout(() => timeout.abort(), this.rules.probes.timeoutMs);
     const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
     try {
       const answer = await instance.probe.send({
         method: "GET",
-        target: this.probes.path,
+        target: this.rules.probes.path,
         headers: { host: instance.probe.host },
         body: undefined,
         signal,
       });
       if (answer.kind === "failed") return ["probe-failed", answer.code];
-      // The connection is free for the next request only when the answer was read to its end.
-      await new Promise<void>((resolve) =>
-        answer.message.once("close", resolve).on("error", () => {}).resume()
-      );
+      // An answer without a length, or a very long one: nobody reads it, so its connection ends here.
+      if (answer.body instanceof UpstreamBody) answer.body.cancel();
       if (answer.status >= 200 && answer.status < 300) return ["probe-ok", "ready"];
       return [answer.status === 503 ? "probe-refused" : "probe-failed", `HTTP ${answer.status}`];
     } finally {
@@ -96,22 +123,81 @@ export class Pool {
   report(instance: Instance, seen: Observation, cause: string): void {
     const index = this.instances.indexOf(instance);
     const before = this.#healths[index]!;
-    const after = observe(before, seen, this.clock.monotonic(), this.rule);
+    const after = observe(before, seen, this.clock.monotonic(), this.rules.health);
     this.#healths[index] = after;
     if (after.state !== before.state) this.telemetry.health(this.name, instance.name, after.state, cause);
   }
 
-  /** Instances in the order in which to try them for one request; empty when all are down. */
-  order(): Instance[] {
+  /** A request goes to an instance. */
+  begin(instance: Instance): void {
+    this.#update(instance, beginRequest);
+  }
+
+  /** It says nothing about the instance. */
+  abandon(instance: Instance): void {
+    this.#update(instance, abandonRequest);
+  }
+
+  /** It is over. */
+  end(instance: Instance, ok: boolean, cause: string): void {
+    const open = this.#breakers.filter(({ state }) => state !== "closed").length;
+    const { breaker: rule } = this.rules;
+    const mayOpen = open < mostOpen(this.instances.length, rule);
+    this.#update(
+      instance,
+      (breaker) => endRequest(breaker, ok, this.clock.monotonic(), rule, mayOpen),
+      cause,
+    );
+    this.report(instance, ok ? "request-ok" : "request-failed", cause);
+  }
+
+  #update(instance: Instance, change: (breaker: Breaker) => Breaker, cause = ""): void {
+    const index = this.instances.indexOf(instance);
+    const before = this.#breakers[index]!;
+    const after = this.#breakers[index] = change(before);
+    if (after.state !== before.state) this.telemetry.breaker(this.name, instance.name, after.state, cause);
+  }
+
+  /** A request came in: it pays for retries to come. */
+  requested(): void {
+    this.#retries = payIn(this.#retries, this.rules.retries);
+  }
+
+  /** Whether one more retry is within the budget; takes it. */
+  takeRetry(): boolean {
+    const left = takeRetry(this.#retries);
+    if (left === undefined) this.telemetry.retryRefused(this.name);
+    else this.#retries = left;
+    return left !== undefined;
+  }
+
+  /**
+   * Instances in the order in which to try them for one request; empty when all are down.
+   * @param session Those of one session have the same order, as long as the instances fare alike.
+   */
+  order(session?: string): Instance[] {
     const now = this.clock.monotonic();
-    this.#healths = this.#healths.map((health) => cooled(health, now, this.rule));
+    this.#healths = this.#healths.map((health) => cooled(health, now, this.rules.health));
+    for (const instance of this.instances) {
+      this.#update(instance, (breaker) => cooledBreaker(breaker, now, this.rules.breaker));
+    }
     this.#turn = (this.#turn + 1) % this.instances.length;
-    return candidates(this.#healths, this.#turn).map((index) => this.instances[index]!);
+    const ranked = candidates(this.#healths, this.#turn).filter((index) => admits(this.#breakers[index]!));
+    if (session !== undefined) {
+      const rank = rendezvous(session, this.instances.map(({ name }) => name));
+      const isUp = (index: number) => this.#healths[index]!.state === "up" ? 0 : 1;
+      ranked.sort((a, b) => isUp(a) - isUp(b) || rank.indexOf(a) - rank.indexOf(b));
+    }
+    return ranked.map((index) => this.instances[index]!);
   }
 
   /** States for the admin listener. */
-  states(): { readonly instance: string; readonly state: string }[] {
-    return this.instances.map((instance, i) => ({ instance: instance.name, state: this.#healths[i]!.state }));
+  states(): { readonly instance: string; readonly state: string; readonly circuit: BreakerState }[] {
+    return this.instances.map((instance, i) => ({
+      instance: instance.name,
+      state: this.#healths[i]!.state,
+      circuit: this.#breakers[i]!.state,
+    }));
   }
 
   /** Stops checking and closes idle connections. */

@@ -38,6 +38,10 @@ export interface RequestReport {
   readonly detail?: string;
   /** The reason for which a rule in dry run would have refused. */
   readonly wouldRefuse?: string;
+  /** Limits that refused the request, by name. */
+  readonly rules?: readonly string[];
+  /** Limits that would have refused it, were they no dry run. */
+  readonly dryRun?: readonly string[];
   readonly instance?: string;
   readonly attempts?: number;
 }
@@ -82,7 +86,25 @@ export class Telemetry {
     "Requests that went to a second instance",
     ["pool"],
   );
+  readonly #breaker = this.#gauge(
+    "gateway_upstream_breaker_open",
+    "1 while requests are kept from an instance",
+    [
+      "pool",
+      "instance",
+    ],
+  );
+  readonly #retriesRefused = this.#counter(
+    "gateway_retries_refused_total",
+    "Retries that were not made, because the budget was empty",
+    ["pool"],
+  );
   readonly #health = this.#gauge("gateway_upstream_up", "1 when an instance is up", ["pool", "instance"]);
+  readonly #limitStore = this.#gauge("gateway_limit_store_up", "1 when the shared limit store answers", []);
+  readonly #rules = this.#counter("gateway_rules_total", "Limits that fired, by rule and outcome", [
+    "rule",
+    "outcome",
+  ]);
   readonly #ready = this.#gauge("gateway_ready", "1 when the gateway serves", []);
   readonly #revocation = this.#gauge(
     "gateway_revocation_next_update_seconds",
@@ -171,11 +193,51 @@ export class Telemetry {
   attempt(pool: string, instance: string, outcome: string): void {
     this.#attempts.inc({ pool, instance, outcome });
   }
+  /** The shared store of limits answers again, or no longer. */
+  limitStore(up: boolean, cause: string): void {
+    this.#limitStore.set(up ? 1 : 0);
+    this.events.tell(up ? "gateway.limit-store-up" : "gateway.limit-store-down", {
+      actor: this.events.self,
+      outcome: up ? "done" : "failed",
+    });
+    const level = up ? "info" : "error";
+    this.logger[level]("limit-store", { state: up ? "up" : "gone", cause });
+  }
+  /** An address is banned from here on, or would be, were bans no dry run. */
+  banned(address: string, seconds: number, offence: string, dryRun: boolean): void {
+    if (!dryRun) {
+      this.events.tell("gateway.address-banned", {
+        actor: this.events.self,
+        subject: { kind: "address", identifier: address },
+      });
+    }
+    this.logger.warning("address-banned", { address, seconds, offence, dryRun });
+  }
+  /** A limit refused a request, or would have, were it no dry run. */
+  rule(rule: string, outcome: "refused" | "dry-run"): void {
+    this.#rules.inc({ rule, outcome });
+  }
   failover(pool: string): void {
     this.#failovers.inc({ pool });
   }
   revocation(authority: string, nextUpdateMs: number): void {
     this.#revocation.set({ authority }, nextUpdateMs / 1000);
+  }
+  /** A breaker of a pool changed its state. */
+  breaker(pool: string, instance: string, state: string, cause: string): void {
+    this.#breaker.set({ pool, instance }, state === "closed" ? 0 : 1);
+    if (state !== "half-open") {
+      this.events.tell(state === "closed" ? "gateway.breaker-closed" : "gateway.breaker-open", {
+        actor: this.events.self,
+        subject: { kind: "instance", identifier: instance },
+        outcome: state === "closed" ? "done" : "failed",
+      });
+    }
+    this.logger.info("upstream-breaker", { pool, instance, state, cause });
+  }
+  /** A retry was not made, because the budget is empty. */
+  retryRefused(pool: string): void {
+    this.#retriesRefused.inc({ pool });
   }
   health(pool: string, instance: string, state: string, cause: string): void {
     this.#health.set({ pool, instance }, state === "up" ? 1 : 0);

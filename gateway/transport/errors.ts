@@ -25,6 +25,12 @@ defineErrors({
     retry: true,
     next: "Stop the program that has this address, or configure another.",
   },
+  GATEWAY_RELOAD_FIXED: {
+    fault: "configuration",
+    retry: false,
+    next:
+      "Nothing was taken. `rk gateway upgrade` replaces the process in place; another address needs a new instance.",
+  },
   GATEWAY_CANARY: {
     fault: "configuration",
     retry: false,

@@ -16,7 +16,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { CodedError } from "shared/base/errors.ts";
 import "./errors.ts";
+import { boundAnswer } from "./answer_time.ts";
 import { presentedChain } from "./peer_certificate.ts";
+import { NamedPeers, type Preface, readPreface } from "./preface.ts";
 import { type ByteFault, type ByteReader, type ReadHead, StrictTap } from "./strict_tap.ts";
 
 /** What a peer showed in its handshake. */
@@ -36,6 +38,11 @@ export type MalformedCause = "overflow" | "timeout" | "malformed" | ByteFault;
 
 /** Decisions that the listener asks for. `H` is a head as the reader of the connection read it. */
 export interface ListenerCallbacks<P, H extends ReadHead = ReadHead> {
+  /**
+   * Whether a TCP connection begins with a header of a proxy: what reads it, undefined when there is none, or that the connection is
+   * refused. The address that the header names is the connection's from there on.
+   */
+  preface?(address: string): Preface | "refuse" | undefined;
   /** Before TLS, for each TCP connection: false destroys it. */
   admitAddress(address: string): boolean;
   /** A TCP connection that was admitted is gone. */
@@ -67,6 +74,8 @@ export interface ListenerBounds {
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly maxRequestsPerConnection: number;
+  /** For the client to take an answer, from its first byte on. */
+  readonly answerTimeoutMs: number;
 }
 
 /** Key material of the listener, PEM. */
@@ -81,6 +90,11 @@ export interface ListenerSecrets {
 export interface Listener<P> {
   readonly host: string;
   readonly port: number;
+  /**
+   * Leaves its address and goes on at a listening socket that another process holds. Open connections are closed.
+   * @throws {CodedError} `GATEWAY_LISTEN`.
+   */
+  moveTo(fd: number): Promise<void>;
   /** New key material for new handshakes; open connections stay. */
   renew(secrets: ListenerSecrets): void;
   /** Stops accepting; open connections stay, idle ones until their keep-alive timeout. */
@@ -89,6 +103,8 @@ export interface Listener<P> {
   readonly ended: Promise<void>;
   /** Asks again about every open connection, and destroys those for which the answer is no. */
   recheck(keep: (peer: P) => Promise<boolean>): Promise<void>;
+  /** Asks about the address of every open connection, and destroys those for which the answer is no. */
+  recheckAddresses(keep: (address: string) => boolean): void;
   /** Closes connections on which no request is being answered or has begun to arrive. */
   closeIdle(): void;
   /** Destroys what is open. */
@@ -113,7 +129,9 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
   bounds: ListenerBounds,
   callbacks: ListenerCallbacks<P, H>,
 ): Promise<Listener<P>> {
-  const sockets = new Set<Socket>();
+  /** With the client's address. */
+  const sockets = new Map<Socket, string>();
+  const named = new NamedPeers();
   const admitted = new Map<TLSSocket, P>();
   const peers = new WeakMap<TLSSocket, Promise<P | undefined>>();
   const answering = new WeakMap<Socket, ServerResponse>();
@@ -140,15 +158,26 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
   // In front of the runtime's own listener, which begins TLS: a refused address does not get that far.
   const beginTls = server.listeners("connection");
   server.removeAllListeners("connection");
-  server.on("connection", (socket: Socket) => {
-    const remote = socket.remoteAddress ?? "";
+  const enter = (socket: Socket, remote: string) => {
     if (!callbacks.admitAddress(remote)) return void socket.destroy();
-    sockets.add(socket);
+    sockets.set(socket, remote);
     socket.once("close", () => {
       sockets.delete(socket);
       callbacks.connectionEnded(remote);
     });
     for (const begin of beginTls) begin.call(server, socket);
+  };
+  server.on("connection", (socket: Socket) => {
+    const remote = socket.remoteAddress ?? "";
+    const preface = callbacks.preface?.(remote);
+    if (preface === "refuse") return void socket.destroy();
+    if (preface === undefined) return void enter(socket, remote);
+    sockets.set(socket, remote);
+    socket.once("close", () => sockets.delete(socket));
+    readPreface(socket, preface, bounds.handshakeTimeoutMs).then((read) => {
+      if (read === undefined) return void callbacks.handshakeFailed("PROXY_HEADER", remote);
+      enter(socket, named.add(socket, read.address ?? remote));
+    });
   });
 
   // Before the HTTP parser is attached.
@@ -158,7 +187,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
       authorized: socket.authorized,
       resumed: socket.isSessionReused(),
       protocol: socket.getProtocol() ?? "",
-      address: socket.remoteAddress ?? "",
+      address: named.addressOf(socket),
       port: socket.remotePort ?? 0,
     };
     if (!facts.authorized) socket.destroy();
@@ -175,7 +204,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
 
   // After the runtime's own listener, which attaches the parser.
   const malformed = async (socket: Socket, cause: MalformedCause) => {
-    const remote = socket.remoteAddress ?? "";
+    const remote = named.addressOf(socket);
     const peer = await peers.get(socket as TLSSocket);
     if (peer === undefined || !socket.writable) return void socket.destroy();
     callbacks.malformed(socket, cause, remote, peer);
@@ -189,6 +218,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     const head = taps.get(incoming.socket)?.begin(incoming, outgoing);
     if (head === undefined) return void incoming.socket.destroy();
     answering.set(incoming.socket, outgoing);
+    boundAnswer(outgoing, bounds.answerTimeoutMs);
     // A connection may break at any moment; what that means is decided where the answer is written.
     outgoing.on("error", () => {});
     incoming.on("error", () => {});
@@ -216,26 +246,47 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     void malformed(socket, cause);
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const remote = named.addressOf(socket); // a destroyed socket does not know it any more
     socket.destroy();
-    callbacks.handshakeFailed(error.code ?? "HANDSHAKE_TIMEOUT", socket.remoteAddress ?? "");
+    callbacks.handshakeFailed(error.code ?? "HANDSHAKE_TIMEOUT", remote);
   });
 
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const where = `${address.host}:${address.port}`;
-      reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
+  const closed = () => new Promise<void>((resolve) => server.once("close", () => resolve()));
+  // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
+  const stopAccepting = () => void NetServer.prototype.close.call(server);
+  const listen = (at: { host: string; port: number } | { fd: number }, where: string) =>
+    new Promise<void>((resolve, reject) => {
+      const failed = (error: NodeJS.ErrnoException) =>
+        reject(new CodedError("GATEWAY_LISTEN", `Cannot listen on ${where}: ${error.code ?? error.message}`));
+      server.once("error", failed);
+      server.listen(at, () => {
+        server.off("error", failed);
+        resolve();
+      });
     });
-    server.listen({ host: address.host, port: address.port }, resolve);
-  });
-  const bound = server.address();
-  const ended = new Promise<void>((resolve) => server.once("close", () => resolve()));
+  const boundPort = () => (server.address() as { port: number } | null)?.port ?? address.port;
+  await listen({ host: address.host, port: address.port }, `${address.host}:${address.port}`);
+  let port = boundPort();
+  let ended = closed();
   return {
     host: address.host,
-    port: typeof bound === "object" && bound !== null ? bound.port : address.port,
+    get port() {
+      return port;
+    },
+    get ended() {
+      return ended;
+    },
+    moveTo: async (fd) => {
+      const left = ended;
+      stopAccepting();
+      for (const socket of [...sockets.keys()]) socket.destroy();
+      await left;
+      ended = closed();
+      await listen({ fd }, `the handed socket ${fd}`);
+      port = boundPort();
+    },
+    stopAccepting,
     renew: (next) => server.setSecureContext(tlsOptions(next)),
-    // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
-    stopAccepting: () => void NetServer.prototype.close.call(server),
-    ended,
     recheck: async (keep) => {
       // One after the other: ten thousand verifications at once would keep requests waiting.
       for (const [socket, peer] of [...admitted]) {
@@ -243,6 +294,9 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
       }
     },
     closeIdle: () => server.closeIdleConnections(),
-    destroyAll: () => sockets.forEach((socket) => socket.destroy()),
+    recheckAddresses: (keep) => {
+      for (const [socket, remote] of [...sockets]) if (!keep(remote)) socket.destroy();
+    },
+    destroyAll: () => [...sockets.keys()].forEach((socket) => socket.destroy()),
   };
 }

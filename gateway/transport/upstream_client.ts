@@ -1,8 +1,15 @@
-/** One upstream instance: pooled keep-alive connections, mutual TLS, one request at a time and its fate. */
+/**
+ * One upstream instance: pooled keep-alive connections with bounds, mutual TLS, one request at a time and its fate. Small
+ * answers come whole; others stream, as fast as the client takes them.
+ */
 
-import http, { type IncomingMessage } from "node:http";
-import https from "node:https";
-import type { PeerCertificate } from "node:tls";
+import { Buffer } from "node:buffer";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
+import type { RequestBody } from "./request_body.ts";
+import { UpstreamBody } from "./upstream/answer_body.ts";
+import type { AnswerHead } from "./upstream/answer_head.ts";
+import { UpstreamConnection } from "./upstream/connection.ts";
 
 /** Key material for mutual TLS, PEM. */
 export interface UpstreamTls {
@@ -20,6 +27,9 @@ export interface UpstreamOptions {
   /** Undefined for plain HTTP. */
   readonly tls: UpstreamTls | undefined;
   readonly maxSockets: number;
+  /** Most requests that wait for a connection; beyond it they are refused at once. */
+  readonly maxWaiting: number;
+  /** Longest wait for a connection, free or new. */
   readonly connectTimeoutMs: number;
   /** Idle connections are closed after this; keep it below the upstream's own keep-alive timeout. */
   readonly idleTimeoutMs: number;
@@ -30,14 +40,23 @@ export interface UpstreamRequest {
   readonly method: string;
   readonly target: string;
   readonly headers: Record<string, string | string[]>;
-  readonly body: Uint8Array | undefined;
+  /** Whole, or streaming from the client. */
+  readonly body: RequestBody;
   /** Aborts the request: deadline, or the client is gone. */
   readonly signal: AbortSignal;
 }
 
+/** An answer; headers as sent: name, value, name, value. */
+export interface UpstreamAnswered {
+  readonly kind: "answer";
+  readonly status: number;
+  readonly rawHeaders: readonly string[];
+  readonly body: Uint8Array | UpstreamBody;
+}
+
 /** The fate of a request. `sent`: whether any of it may have reached the instance. */
 export type UpstreamAnswer =
-  | { readonly kind: "answer"; readonly status: number; readonly message: IncomingMessage }
+  | UpstreamAnswered
   | { readonly kind: "failed"; readonly sent: boolean; readonly code: string };
 
 /** An instance. */
@@ -46,90 +65,218 @@ export interface UpstreamClient {
   /** Host and port, as Host names it. */
   readonly host: string;
   send(request: UpstreamRequest): Promise<UpstreamAnswer>;
+  /** Closes idle connections, and refuses new requests. */
   close(): void;
 }
 
 /** Code of a failure whose server certificate does not name the expected identity. */
 export const SERVER_IDENTITY_CODE = "UPSTREAM_IDENTITY";
+/** Code of a request that found too many waiting for a connection. */
+export const BUSY_CODE = "UPSTREAM_BUSY";
+/** Answers with a declared length up to this come whole, so that an instance that dies in the middle is no loss; bytes. */
+export const WHOLE_ANSWER_BYTES = 65_536;
+
+interface Waiter {
+  readonly give: (connection: UpstreamConnection) => void;
+  readonly fail: (code: string) => void;
+}
 
 /** Makes the client of an instance. */
 export function upstreamClient(options: UpstreamOptions): UpstreamClient {
-  const { url, tls } = options;
-  const secure = url.protocol === "https:";
-  const pool = {
-    keepAlive: true,
-    maxSockets: options.maxSockets,
-    maxFreeSockets: options.maxSockets,
-    timeout: options.idleTimeoutMs,
-    scheduling: "lifo" as const,
-  };
-  const agent = secure
-    ? new https.Agent({
-      ...pool,
-      minVersion: "TLSv1.2",
-      ...(tls === undefined ? {} : {
-        ca: [...tls.authorities],
-        cert: tls.certificate,
-        key: tls.key,
-        checkServerIdentity: (_host: string, certificate: PeerCertificate) => identityFault(certificate, tls),
-      }),
-    })
-    : new http.Agent(pool);
-  const hostname = url.hostname.replace(/^\[|\]$/g, "");
-  const port = Number(url.port || (secure ? 443 : 80));
+  return new PooledClient(options);
+}
 
+class PooledClient implements UpstreamClient {
+  readonly url: URL;
+  readonly host: string;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #waiting = new Set<Waiter>();
+  #open = 0;
+  #connecting = 0;
+  #closed = false;
+
+  constructor(readonly options: UpstreamOptions) {
+    this.url = options.url;
+    this.host = options.url.host;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#idle.splice(0)) connection.cut("CLOSED");
+    for (const waiter of this.#waiting) waiter.fail("CLOSED");
+    this.#waiting.clear();
+  }
+
+  async send(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const connection = this.#idle.pop() ?? await this.#acquire(request.signal);
+    if (typeof connection === "string") return { kind: "failed", sent: false, code: connection };
+    return await exchange(connection, request);
+  }
+
+  /** Waits for a connection of our own or one that becomes free, whichever comes first. */
+  #acquire(signal: AbortSignal): Promise<UpstreamConnection | string> {
+    if (this.#closed) return Promise.resolve("CLOSED");
+    // Those for whom a connection is on its way do not wait for one of the others.
+    const queued = this.#waiting.size - this.#connecting;
+    if (this.#open >= this.options.maxSockets && queued >= this.options.maxWaiting) {
+      return Promise.resolve(BUSY_CODE);
+    }
+    return new Promise((resolve) => {
+      const settle = (outcome: UpstreamConnection | string) => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+        this.#waiting.delete(waiter);
+        resolve(outcome);
+      };
+      const waiter: Waiter = { give: settle, fail: settle };
+      const abort = () => settle("ABORTED");
+      const timer = setTimeout(() => settle("CONNECT_TIMEOUT"), this.options.connectTimeoutMs);
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) return abort();
+      this.#waiting.add(waiter);
+      if (this.#open < this.options.maxSockets) this.#connect();
+    });
+  }
+
+  /** Opens one more connection for whoever waits longest. */
+  #connect(): void {
+    this.#open++;
+    this.#connecting++;
+    const { url, tls, connectTimeoutMs } = this.options;
+    const secure = url.protocol === "https:";
+    const host = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port || (secure ? 443 : 80));
+    let socket: Socket | TLSSocket;
+    let settled = false;
+    const failed = (code: string) => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      socket?.destroy();
+      this.#open--;
+      this.#connecting--;
+      // The wait of one is over; the others get a connection of their own, or fail in the same way.
+      const [first] = this.#waiting;
+      first?.fail(code);
+      if (this.#waiting.size > 0 && this.#open === 0 && !this.#closed) this.#connect();
+    };
+    const timer = setTimeout(
+      () => socket.destroy(Object.assign(new Error(), { code: "CONNECT_TIMEOUT" })),
+      connectTimeoutMs,
+    );
+    try {
+      socket = secure ? connectTls({ host, port, ...tlsOptions(tls) }) : connectTcp({ host, port });
+    } catch (error) {
+      return failed((error as NodeJS.ErrnoException).code ?? "ERROR");
+    }
+    const onError = (error: NodeJS.ErrnoException) => failed(error.code ?? error.name);
+    socket.once("error", onError);
+    socket.once("close", () => failed("CLOSED"));
+    socket.once(secure ? "secureConnect" : "connect", () => {
+      settled = true;
+      clearTimeout(timer);
+      socket.off("error", onError);
+      this.#connecting--;
+      let gone = false;
+      const connection: UpstreamConnection = new UpstreamConnection(socket, (usable) => {
+        if (usable && !this.#closed) return this.#give(connection);
+        if (gone) return;
+        gone = true;
+        this.#open--;
+        const at = this.#idle.indexOf(connection);
+        if (at >= 0) this.#idle.splice(at, 1);
+        if (usable) connection.cut("CLOSED");
+        else if (this.#waiting.size > 0 && this.#open < this.options.maxSockets && !this.#closed) {
+          this.#connect();
+        }
+      });
+      // Between requests only: while one is answered, its own deadline counts.
+      socket.setTimeout(
+        this.options.idleTimeoutMs,
+        () => this.#idle.includes(connection) && connection.cut("IDLE"),
+      );
+      this.#give(connection);
+    });
+  }
+
+  #give(connection: UpstreamConnection): void {
+    const [first] = this.#waiting;
+    if (first !== undefined) first.give(connection);
+    else this.#idle.push(connection);
+  }
+}
+
+function tlsOptions(tls: UpstreamTls | undefined) {
   return {
-    url,
-    host: url.host,
-    close: () => agent.destroy(),
-    send: ({ method, target, headers, body, signal }) =>
-      new Promise((resolve) => {
-        // Until the connection stands nothing can have left; from then on the runtime writes.
-        let sent = false;
-        const make = secure ? https.request : http.request;
-        const request = make({ agent, hostname, port, method, path: target, headers });
-        const settle = (answer: UpstreamAnswer) => {
-          clearTimeout(connecting);
-          if (answer.kind === "failed") signal.removeEventListener("abort", abort);
-          resolve(answer);
-        };
-        const give = (code: string) => {
-          settle({ kind: "failed", sent, code });
-          request.destroy(Object.assign(new Error(code), { code }));
-        };
-        let answered: IncomingMessage | undefined;
-        const abort = () => {
-          give("ABORTED");
-          answered?.destroy(new Error("ABORTED"));
-        };
-        const connecting = setTimeout(() => sent || give("CONNECT_TIMEOUT"), options.connectTimeoutMs);
-        const connected = () => {
-          sent = true;
-          clearTimeout(connecting);
-        };
-        request.once("socket", (socket) => {
-          const reused = request.reusedSocket;
-          // QUIRK(deno 2.9.6): a request on a reused connection that is lost or destroyed, even by its deadline, is sent
-          // again by the runtime, a POST too (denoland/deno#36786). Whether to send again is our decision (domain/retry.ts).
-          request.reusedSocket = false;
-          if (reused) return connected();
-          socket.once(secure ? "secureConnect" : "connect", connected);
-        });
-        request.once("response", (message) => {
-          connected();
-          answered = message;
-          // The abort goes on to count while the answer's body arrives.
-          message.once("close", () => signal.removeEventListener("abort", abort));
-          settle({ kind: "answer", status: message.statusCode ?? 502, message });
-        });
-        request.on("error", (error: NodeJS.ErrnoException) => {
-          settle({ kind: "failed", sent, code: error.code ?? error.name });
-        });
-        signal.addEventListener("abort", abort, { once: true });
-        if (signal.aborted) abort();
-        else request.end(body);
-      }),
+    minVersion: "TLSv1.2" as const,
+    ...(tls === undefined ? {} : {
+      ca: [...tls.authorities],
+      cert: tls.certificate,
+      key: tls.key,
+      checkServerIdentity: (_host: string, certificate: PeerCertificate) => identityFault(certificate, tls),
+    }),
   };
+}
+
+/** One request on one connection. */
+function exchange(connection: UpstreamConnection, request: UpstreamRequest): Promise<UpstreamAnswer> {
+  const { method, body, signal } = request;
+  return new Promise((resolve) => {
+    let head: AnswerHead | undefined;
+    let parts: Uint8Array[] | undefined;
+    let stream: UpstreamBody | undefined;
+    const abort = () => connection.cut("ABORTED");
+    const over = () => {
+      signal.removeEventListener("abort", abort);
+      if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) {
+      signal.removeEventListener("abort", abort);
+      connection.released(true);
+      return resolve({ kind: "failed", sent: false, code: "ABORTED" });
+    }
+    const streaming = body !== undefined && !(body instanceof Uint8Array);
+    connection.begin(method, headBytes(request), !streaming, {
+      head: (answer) => {
+        head = answer;
+        const { framing, status, rawHeaders } = answer;
+        if (framing.kind === "none" || framing.kind === "length" && framing.length <= WHOLE_ANSWER_BYTES) {
+          parts = [];
+          return;
+        }
+        stream = new UpstreamBody(connection);
+        resolve({ kind: "answer", status, rawHeaders, body: stream });
+      },
+      data: (bytes) => parts !== undefined ? void parts.push(bytes) : stream!.data(bytes),
+      end: () => {
+        over();
+        if (stream !== undefined) return stream.end();
+        const { status, rawHeaders } = head!;
+        const whole = parts!.length === 1 ? parts![0]! : Buffer.concat(parts!);
+        resolve({ kind: "answer", status, rawHeaders, body: whole });
+      },
+      lost: (code) => {
+        over();
+        if (stream !== undefined) return stream.lost(code);
+        // A client whose body broke off or was too long says so: the instance is not to blame.
+        const cause = streaming ? body.fault ?? code : code;
+        resolve({ kind: "failed", sent: true, code: head === undefined ? cause : "ANSWER_INCOMPLETE" });
+      },
+    });
+    if (streaming) body.pump(connection);
+  });
+}
+
+function headBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array {
+  let head = `${method} ${target} HTTP/1.1\r\n`;
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === "string") head += `${name}: ${value}\r\n`;
+    else for (const each of value) head += `${name}: ${each}\r\n`;
+  }
+  const bytes = Buffer.from(`${head}\r\n`, "latin1");
+  // One write for both: one packet, one TLS record.
+  return body instanceof Uint8Array && body.length > 0 ? Buffer.concat([bytes, body]) : bytes;
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {

@@ -154,12 +154,6 @@ export const EVENTS = {
     "A new configuration was not taken; the old one stays.",
     { severity: "warning", outcomes: ["refused"], reasons: ["error-code"] },
   ),
-  "gateway.reload-partial": row(
-    "gateway",
-    ["reload-needs-restart"],
-    "A part of the new configuration waits for a restart.",
-    { severity: "warning" },
-  ),
   "gateway.connection-refused": row(
     "gateway",
     ["connection-refused"],
@@ -197,6 +191,31 @@ export const EVENTS = {
     ["upstream-health"],
     "An instance behind the gateway does not answer, or says that it is not ready.",
     { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
+  ),
+  "gateway.breaker-open": row(
+    "gateway",
+    ["upstream-breaker"],
+    "Requests are kept from an instance that failed at too many of them.",
+    { severity: "warning", subject: ["instance"], outcomes: ["failed"] },
+  ),
+  "gateway.breaker-closed": row(
+    "gateway",
+    ["upstream-breaker"],
+    "An instance gets requests again: one that tried it went well.",
+    { subject: ["instance"] },
+  ),
+  "gateway.address-banned": row(
+    "gateway",
+    ["address-banned"],
+    "An address earned a temporary ban by what it did before.",
+    { severity: "warning", subject: ["address"] },
+  ),
+  "gateway.limit-store-up": row("gateway", ["limit-store"], "The shared store of limits answers."),
+  "gateway.limit-store-down": row(
+    "gateway",
+    ["limit-store"],
+    "The shared store of limits does not answer; each limit says what counts meanwhile.",
+    { severity: "warning", outcomes: ["failed"] },
   ),
   "gateway.draining": row("gateway", ["draining"], "The gateway takes no new connection and ends."),
   "gateway.drained": row("gateway", ["drained"], "The gateway has ended; failed: requests were cut off.", {

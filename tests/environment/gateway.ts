@@ -214,6 +214,7 @@ export async function writeGatewayFiles(
         contentTypes: ["application/json"],
         identities: ["urn:recovery-key:station:*"],
         maxBodyBytes: 1_000,
+        repeatWithKey: true,
         upstream: "echo",
       },
       {

@@ -8,6 +8,7 @@ import { type Asker, explainRequest } from "gateway/app/explain.ts";
 import { requestBytes } from "gateway/app/explain_request.ts";
 import { compilePolicy } from "gateway/app/material.ts";
 import { EXPLANATIONS } from "gateway/domain/explanations.ts";
+import { compileNetworks } from "gateway/domain/networks.ts";
 import { REFUSALS } from "gateway/domain/refusals.ts";
 import { type TestConfig, writeGatewayFiles } from "tests/environment/gateway.ts";
 import { SECTIONS } from "./malformed_requests.ts";
@@ -18,6 +19,11 @@ const { folder, path } = await writeGatewayFiles({
     config.apis = { things: { document: "things.json" } };
     config.routes[0].firewall = { api: "things" };
     config.routes[0].networks = ["10.0.0.0/8"];
+    config.rateLimits = {
+      each: { quota: 5, windowSeconds: 60, by: ["identity"] },
+      all: { quota: 500, windowSeconds: 60, by: ["route"], dryRun: true },
+    };
+    config.routes[0].rateLimit = ["each", "all"];
   },
 });
 const config = await readConfig(path, GatewayConfig);
@@ -35,6 +41,7 @@ const document = {
 };
 const policy = compilePolicy(config, {
   apis: await readApis(config.apis, () => Promise.resolve(JSON.stringify(document))),
+  protection: { denied: compileNetworks(config.denyNetworks) },
 });
 await Deno.remove(folder, { recursive: true });
 
@@ -64,13 +71,18 @@ Deno.test("explainRequest() walks the stages in order and goes on behind the fir
   assert.deepEqual(good.steps.map(({ stage, verdict }) => `${stage} ${verdict}`), [
     "connection pass",
     "reading pass",
+    "address pass",
     "route pass",
     "network pass",
     "identity pass",
-    "limit pass",
     "firewall pass",
     "size pass",
+    "concurrency pass",
+    "limit unknown",
+    "limit unknown",
   ]);
+  assert.match(good.steps.at(-2)!.why, /^each: only a running gateway knows what is left of it$/);
+  assert.match(good.steps.at(-1)!.why, /^all: .*; it is a dry run and refuses nobody$/);
   assert.deepEqual([good.verdict, good.rule, good.status, good.upstream], ["forward", null, null, "echo"]);
   const bad = await explain(
     '{"method":"POST","path":"/things/1?x=1","body":"{}","headers":{"Content-Type":"application/json"}}',
@@ -103,6 +115,8 @@ Deno.test("explainRequest() says what it cannot know", async () => {
     "connection",
     "network",
     "identity",
+    "limit",
+    "limit",
   ]);
 });
 

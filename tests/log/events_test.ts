@@ -66,17 +66,24 @@ Deno.test("every event that a station tells is an event of the log, or says why 
 
 Deno.test("the reasons of the gateway are those of its own tables", async () => {
   const own = new Set<string>(Object.keys(REFUSALS));
-  // A client that went away is no refusal, and is told apart in the log.
-  assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), ["client-gone"]);
+  // A client that went away and an answer that broke off are no refusals, and are told apart in the log.
+  assert.deepEqual(REQUEST_REASONS.filter((reason) => !own.has(reason)), [
+    "client-gone",
+    "upstream-cut",
+    "upstream-answer-too-large",
+  ]);
   assert.deepEqual([...own].filter((reason) => !(REQUEST_REASONS as readonly string[]).includes(reason)), []);
   assert.deepEqual([...ENROLMENT_REASONS], Object.keys(ENROLMENT_REFUSALS));
   const verification = await Deno.readTextFile(`${REPOSITORY}/shared/protocol/x509/verification.ts`);
   const declared = /type CertificateRefusal =([^;]+);/.exec(verification)![1]!;
   assert.deepEqual([...declared.matchAll(/"([^"]+)"/g)].map(([, name]) => name), [...CERTIFICATE_REASONS]);
-  const connections = await Deno.readTextFile(`${REPOSITORY}/gateway/service/connections.ts`);
-  const accept = /type AcceptRefusal =([^;]+);/.exec(connections)![1]!;
-  for (const [, name] of accept.matchAll(/"([^"]+)"/g)) {
-    assert.ok((CONNECTION_REASONS as readonly string[]).includes(name!), name);
+  for (const [file, type] of [["connections", "AcceptRefusal"], ["door", "DoorRefusal"]]) {
+    const text = await Deno.readTextFile(`${REPOSITORY}/gateway/service/${file}.ts`);
+    const names = [...new RegExp(`type ${type} =([^;]+);`).exec(text)![1]!.matchAll(/"([^"]+)"/g)];
+    assert.ok(names.length > 0, type);
+    for (const [, name] of names) {
+      assert.ok((CONNECTION_REASONS as readonly string[]).includes(name!), name);
+    }
   }
 });
 

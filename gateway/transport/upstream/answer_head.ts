@@ -1,0 +1,90 @@
+/**
+ * The head of an answer (RFC 9112), read in one strict way: what is doubtful about where an answer ends is a fault, because the
+ * next answer on the connection would be read from the wrong place.
+ */
+
+/** Where the body of an answer ends. */
+export type Framing =
+  | { readonly kind: "none" }
+  | { readonly kind: "length"; readonly length: number }
+  | { readonly kind: "chunked" }
+  | { readonly kind: "until-close" };
+
+/** A head. */
+export interface AnswerHead {
+  readonly kind: "head";
+  readonly status: number;
+  /** Name, value, name, value; names as sent. */
+  readonly rawHeaders: readonly string[];
+  readonly framing: Framing;
+  /** Whether the connection may carry another request afterwards. */
+  readonly keepAlive: boolean;
+}
+
+/** Why a head cannot be used; goes to log and metrics as the outcome of the attempt. */
+export type HeadFault =
+  | "ANSWER_STATUS_LINE"
+  | "ANSWER_HEADER"
+  | "ANSWER_FRAMING"
+  | "ANSWER_HEADERS_MANY";
+
+/** Most header fields of an answer. */
+export const MAX_ANSWER_HEADERS = 128;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const FIELD =
+  /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*$/;
+const LENGTH = /^\d{1,15}$/;
+
+/**
+ * Reads a head.
+ * @param text Everything before the empty line, in latin1, without the last line end.
+ * @param method Of the request: an answer to HEAD has no body.
+ */
+export function readAnswerHead(text: string, method: string): AnswerHead | HeadFault {
+  const lines = text.split("\r\n");
+  const start = STATUS_LINE.exec(lines[0]!);
+  if (start === null) return "ANSWER_STATUS_LINE";
+  if (lines.length - 1 > MAX_ANSWER_HEADERS) return "ANSWER_HEADERS_MANY";
+  const status = Number(start[2]);
+  const rawHeaders: string[] = [];
+  let length: string | undefined;
+  let coding: string | undefined;
+  let connection = "";
+  for (let i = 1; i < lines.length; i++) {
+    const field = FIELD.exec(lines[i]!);
+    if (field === null) return "ANSWER_HEADER";
+    const [, name, value] = field as unknown as [string, string, string];
+    rawHeaders.push(name, value);
+    switch (name.toLowerCase()) {
+      case "content-length":
+        if (!LENGTH.test(value) || (length !== undefined && length !== value)) return "ANSWER_FRAMING";
+        length = value;
+        break;
+      case "transfer-encoding":
+        if (coding !== undefined) return "ANSWER_FRAMING";
+        coding = value.toLowerCase();
+        break;
+      case "connection":
+        connection += `,${value.toLowerCase()}`;
+    }
+  }
+  const old = start[1] === "0";
+  const framing = framingOf(status, method, { length, coding, old });
+  if (framing === undefined) return "ANSWER_FRAMING";
+  const asked = connection.split(",").map((token) => token.trim());
+  const keepAlive = !old && !asked.includes("close") && framing.kind !== "until-close";
+  return { kind: "head", status, rawHeaders, framing, keepAlive };
+}
+
+/** RFC 9112, 6.3; undefined when it is doubtful. */
+function framingOf(
+  status: number,
+  method: string,
+  { length, coding, old }: { length: string | undefined; coding: string | undefined; old: boolean },
+): Framing | undefined {
+  if (coding !== undefined && (coding !== "chunked" || length !== undefined || old)) return undefined;
+  if (method === "HEAD" || status < 200 || status === 204 || status === 304) return { kind: "none" };
+  if (coding !== undefined) return { kind: "chunked" };
+  if (length !== undefined) return { kind: "length", length: Number(length) };
+  return { kind: "until-close" };
+}
