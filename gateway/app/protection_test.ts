@@ -293,6 +293,17 @@ Deno.test("what is beyond the limit of concurrency or of the pool is refused at 
   const manager = await clientAgent(test.pki.manager);
   const factory = () => ask(test.port, { agent: manager, method: "POST", path: "/batches", body: "{}" });
   const restore = () => ask(test.port, { agent: station });
+  /** A request that waits at the upstream as the `count`-th: the place of an answered one is given back a moment later. */
+  const accepted = async (send: typeof restore, count: number): Promise<ReturnType<typeof restore>[]> => {
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const answer = send();
+      const early = await Promise.race([answer, until(() => waiting.length === count)]);
+      if (early === undefined) return [answer];
+      assert.equal(early.status, 503);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error("no place was given back");
+  };
   try {
     const first = [factory(), factory()];
     await until(() => waiting.length === 2);
@@ -303,13 +314,11 @@ Deno.test("what is beyond the limit of concurrency or of the pool is refused at 
     await until(() => waiting.length === 3);
     waiting.shift()!();
     assert.equal((await first.shift()!).status, 200);
-    first.push(restore());
-    await until(() => waiting.length === 3);
+    first.push(...await accepted(restore, 3));
     const shed = await factory();
     assert.equal(shed.status, 503, "three of four are taken: the rest is not for the factory");
     assert.equal(shed.headers["retry-after"], "1");
-    first.push(restore());
-    await until(() => waiting.length === 4);
+    first.push(...await accepted(restore, 4));
     assert.equal((await restore()).status, 503, "full");
     waiting.forEach((answer) => answer());
     assert.deepEqual((await Promise.all(first)).map(({ status }) => status), [200, 200, 200, 200]);
