@@ -45,6 +45,8 @@ Deno.test("the issuer domain answers any managing command without 6F00, and its 
       for (const { ins, p1, p2, data } of commands) {
         const { sw } = await channel.send(command(0x80, ins, p1, p2, data));
         assert.notEqual(formatStatus(sw), "6F00");
+        // A card that was terminated on the way ends the channel.
+        if (!channel.alive) break;
       }
       const text = encodeCardState(store.load()!);
       assert.equal(encodeCardState(decodeCardState(text)), text);
