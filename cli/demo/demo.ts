@@ -130,6 +130,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
 }
 
+/** How often a card that does not answer is laid down. */
+const PRESENTATIONS_MAX = 4;
+
 /** Puts each card on a reader again and has a wallet prove it, one at a time on each reader. */
 async function walletChecks(folder: string, readers: Readers, cards: readonly LineCard[]): Promise<string[]> {
   const verdicts = new Array<string>(cards.length).fill("unchecked");
@@ -149,13 +152,17 @@ async function walletChecks(folder: string, readers: Readers, cards: readonly Li
         json: true,
         ...(readers.virtual ? { virtualReaders: reader.address } : {}),
       });
-      // A virtual reader exists while the wallet runs, so the card attaches to it then; pcscd's are there before.
-      const inserted = feeder.insert(slot, next.card.stateFile);
-      if (!readers.virtual) await inserted;
-      const { output, errors } = await runCollected({ ...spec, env: { ...spec.env, ...readers.env } });
-      verdicts[next.i] = verdictOf(output, errors);
-      await inserted;
-      await feeder.remove(slot);
+      // A card that does not answer is laid down again, as a person would do it.
+      for (let left = PRESENTATIONS_MAX; left > 0; left--) {
+        // A virtual reader exists while the wallet runs, so the card attaches to it then; pcscd's are there before.
+        const inserted = feeder.insert(slot, next.card.stateFile);
+        if (!readers.virtual) await inserted;
+        const { output, errors } = await runCollected({ ...spec, env: { ...spec.env, ...readers.env } });
+        verdicts[next.i] = verdictOf(output, errors);
+        await inserted;
+        await feeder.remove(slot);
+        if (verdicts[next.i] !== "CARD_NO_ANSWER") break;
+      }
     }
   };
   try {

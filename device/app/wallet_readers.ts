@@ -1,6 +1,6 @@
 /** The reader that a wallet uses: PC/SC, or a virtual one. */
 
-import { CodedError } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { CardChannel, ReaderService } from "shared/transport/card_channel.ts";
 import { openPcsc } from "shared/transport/pcsc/service.ts";
 import { openVirtualReaders } from "shared/transport/virtual_reader/service.ts";
@@ -33,13 +33,27 @@ export async function openReader(choice: ReaderChoice): Promise<WalletReader> {
       name,
       async connect(waitMs) {
         await waitForCard(service, name, waitMs);
-        return await service.connect(name);
+        return await connectPatiently(service, name);
       },
       close: () => service.close(),
     };
   } catch (error) {
     await service.close();
     throw error;
+  }
+}
+
+/** A card that was laid down this moment may not answer yet: so often and so long, in milliseconds, it is asked again. */
+const CONNECT = { tries: 8, pauseMs: 250 } as const;
+
+async function connectPatiently(service: ReaderService, name: string): Promise<CardChannel> {
+  for (let left = CONNECT.tries;; left--) {
+    try {
+      return await service.connect(name);
+    } catch (error) {
+      if (left <= 1 || codeOf(error) !== "CARD_NO_ANSWER") throw error;
+      await new Promise((resolve) => setTimeout(resolve, CONNECT.pauseMs));
+    }
   }
 }
 
