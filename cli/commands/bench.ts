@@ -8,6 +8,7 @@ import { benchStation } from "../bench/station.ts";
 import { HOME } from "../home.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
 import { startSpine } from "../spine/spine.ts";
+import { registerGatewayBench } from "./bench_gateway.ts";
 
 interface StationOptions extends CommonOptions {
   real?: boolean;
@@ -29,6 +30,7 @@ export function registerBench(program: Command): void {
   registerCardBench(bench);
   registerLogBench(bench);
   registerAttestBench(bench);
+  registerGatewayBench(bench, wholeNumber);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")

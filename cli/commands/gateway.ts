@@ -39,8 +39,8 @@ export function registerGateway(program: Command): void {
   registerEnrolment(gateway);
 }
 
-/** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
-function gatewaySubstitution(file: string, config: GatewayConfig): Record<string, string | string[]> {
+/** The addresses and folders of a configuration, in place of those in the permission set `gateway`: net to exactly its peers. */
+export function gatewaySubstitution(file: string, config: GatewayConfig): Record<string, string | string[]> {
   const folder = file.replace(/\/[^/]*$/, "");
   // Port 0 takes a free one, which canaries connect to as well: then the whole host is the peer.
   const address = (host: string, port: number) =>
