@@ -1,5 +1,5 @@
 /**
- * The public listener: HTTP/1.1 over TLS 1.2 or 1.3 on `node:https`, with a client certificate on every
+ * The public listener: HTTP/1.1 over TLS 1.2 or 1.3 (http1/server.ts on `node:tls`), with a client certificate on every
  * connection. This file knows sockets and order, not rules: those come in as callbacks.
  *
  * `rejectUnauthorized` is off so that a refusal has a reason. The runtime does not refuse in the TLS layer
@@ -10,7 +10,7 @@
  * revoked certificates and sessions resumed from elsewhere do not. The canaries prove all that at each start.
  */
 
-import { createServer, type Server } from "node:https";
+import { createServer, type Http1Server as Server } from "./http1/server.ts";
 import { Server as NetServer, type Socket } from "node:net";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
@@ -116,11 +116,7 @@ export async function openListener<P>(
     keepAliveTimeout: bounds.keepAliveTimeoutMs,
     connectionsCheckingInterval: SWEEP_MS,
     maxHeaderSize: bounds.maxHeaderBytes,
-    requireHostHeader: false, // the strict reading refuses it, with a reason
-    insecureHTTPParser: false,
   });
-  // The parser drops what is above the bound in silence; one more lets the strict reading see the excess.
-  server.maxHeadersCount = bounds.maxHeaders + 1;
   server.maxRequestsPerSocket = bounds.maxRequestsPerConnection;
 
   // In front of the runtime's own listener, which begins TLS: a refused address does not get that far.
