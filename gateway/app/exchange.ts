@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
+import { Cancellation } from "../domain/cancellation.ts";
 import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
@@ -21,7 +22,7 @@ export type Report = { -readonly [K in keyof RequestReport]: RequestReport[K] };
 export class Exchange {
   /** Set by the strict reading. */
   request: StrictRequest | undefined;
-  readonly gone = new AbortController();
+  readonly gone = new Cancellation();
 
   constructor(
     readonly incoming: IncomingMessage,
@@ -40,7 +41,7 @@ export class Exchange {
 
   /** True when nobody is there to read an answer. */
   get isGone(): boolean {
-    return this.gone.signal.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
+    return this.gone.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
   }
 
   #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {

@@ -3,7 +3,7 @@
 import type { Clock } from "shared/transport/clock.ts";
 import { type Instance, Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
-import { upstreamClient } from "../transport/upstream_client.ts";
+import { upstreamClient } from "../transport/http1/upstream.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { Material } from "./material.ts";
 

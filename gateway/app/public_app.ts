@@ -90,7 +90,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
           traceparent: newTraceparent(),
           clientAddress: exchange.report.address,
         },
-        clientGone: exchange.gone.signal,
+        clientGone: exchange.gone,
       },
       pool,
       context.telemetry,

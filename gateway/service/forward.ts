@@ -4,12 +4,13 @@
  */
 
 import type { IncomingMessage } from "node:http";
+import { type Cancel, Cancellation } from "../domain/cancellation.ts";
 import { type ForwardFacts, upstreamHeaders } from "../domain/forward_headers.ts";
 import { maySendAgain } from "../domain/retry.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { Route } from "../domain/routes.ts";
-import { readBody } from "../transport/body.ts";
+import { DEADLINES } from "../transport/deadlines.ts";
 import type { Instance, Pool } from "./pool.ts";
 import type { Telemetry } from "./telemetry.ts";
 
@@ -27,7 +28,7 @@ export interface Forwarded {
   readonly body: Uint8Array | undefined;
   readonly facts: Omit<ForwardFacts, "upstreamHost" | "bodyLength">;
   /** Aborted when the client is gone. */
-  readonly clientGone: AbortSignal;
+  readonly clientGone: Cancel;
 }
 
 /** What became of it. `attempts` counts the instances that were asked. */
@@ -47,7 +48,7 @@ type Attempt =
   | {
     readonly kind: "answer";
     readonly status: number;
-    readonly message: IncomingMessage;
+    readonly rawHeaders: readonly string[];
     readonly body: Uint8Array | IncomingMessage;
   }
   | { readonly kind: "failed"; readonly sent: boolean; readonly code: string };
@@ -59,10 +60,20 @@ export async function forward(
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
   const { request, route } = forwarded;
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), route.deadlineMs);
-  const finish = () => clearTimeout(timer);
-  const signal = AbortSignal.any([deadline.signal, forwarded.clientGone]);
+  // One for both: the deadline, and that the client is gone.
+  const stop = new Cancellation();
+  let late = false;
+  const timer = DEADLINES.set(route.deadlineMs, () => {
+    late = true;
+    stop.abort();
+  });
+  const gone = () => stop.abort();
+  forwarded.clientGone.addEventListener("abort", gone);
+  if (forwarded.clientGone.aborted) gone();
+  const finish = () => {
+    DEADLINES.clear(timer);
+    forwarded.clientGone.removeEventListener("abort", gone);
+  };
   const again = {
     method: request.method,
     hasIdempotencyKey: request.headers.some(([name]) => name === "idempotency-key"),
@@ -74,18 +85,18 @@ export async function forward(
   for (const [turn, instance] of order.entries()) {
     attempts++;
     if (turn > 0) telemetry.failover(pool.name);
-    const attempt = await attemptOne(forwarded, instance, signal);
+    const attempt = await attemptOne(forwarded, instance, stop);
     const last = turn === order.length - 1;
     if (attempt.kind === "answer") {
       const suspect = INSTANCE_STATUSES.has(attempt.status);
       pool.report(instance, suspect ? "request-failed" : "request-ok", `HTTP ${attempt.status}`);
       telemetry.attempt(pool.name, instance.name, String(attempt.status));
       if (!suspect || last || !maySendAgain({ ...again, sent: true })) {
-        const { status, message, body } = attempt;
+        const { status, rawHeaders, body } = attempt;
         return {
           kind: "answer",
           status,
-          rawHeaders: message.rawHeaders,
+          rawHeaders,
           body,
           finish,
           attempts,
@@ -101,7 +112,8 @@ export async function forward(
       return { ...refuse("upstream-lost"), attempts, instance: instance.name };
     }
     pool.report(instance, "request-failed", attempt.code);
-    if (deadline.signal.aborted) {
+    if (late) {
+      finish();
       return { ...refuse("upstream-deadline"), attempts, instance: instance.name };
     }
     const reason = attempt.sent ? refuse("upstream-lost") : refuse("upstream-none", { "Retry-After": "1" });
@@ -121,14 +133,14 @@ function keep(
   finish: () => void,
 ): ForwardOutcome | undefined {
   if (!(attempt.body instanceof Uint8Array)) {
-    attempt.message.destroy();
+    attempt.body.destroy();
     return undefined;
   }
-  const { status, message, body } = attempt;
+  const { status, rawHeaders, body } = attempt;
   return {
     kind: "answer",
     status,
-    rawHeaders: message.rawHeaders,
+    rawHeaders,
     body,
     finish,
     attempts,
@@ -136,7 +148,7 @@ function keep(
   };
 }
 
-async function attemptOne(forwarded: Forwarded, instance: Instance, signal: AbortSignal): Promise<Attempt> {
+async function attemptOne(forwarded: Forwarded, instance: Instance, signal: Cancel): Promise<Attempt> {
   const { request, body, facts } = forwarded;
   const answer = await instance.client.send({
     method: request.method,
@@ -148,14 +160,10 @@ async function attemptOne(forwarded: Forwarded, instance: Instance, signal: Abor
     }),
     body,
     signal,
+    ...(request.method === "HEAD" ? {} : { wholeBytes: WHOLE_ANSWER_BYTES }),
   });
   if (answer.kind === "failed") return answer;
+  if (answer.kind === "whole") return { ...answer, kind: "answer" };
   const { message, status } = answer;
-  const declared = message.headers["content-length"];
-  const whole = declared !== undefined && Number(declared) <= WHOLE_ANSWER_BYTES && request.method !== "HEAD";
-  if (!whole) return { kind: "answer", status, message, body: message };
-  const read = await readBody(message, WHOLE_ANSWER_BYTES);
-  if (read.kind === "body") return { kind: "answer", status, message, body: read.bytes };
-  message.destroy();
-  return { kind: "failed", sent: true, code: "ANSWER_INCOMPLETE" };
+  return { kind: "answer", status, rawHeaders: message.rawHeaders, body: message };
 }

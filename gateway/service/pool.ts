@@ -82,7 +82,7 @@ export class Pool {
       });
       if (answer.kind === "failed") return ["probe-failed", answer.code];
       // The connection is free for the next request only when the answer was read to its end.
-      await new Promise<void>((resolve) =>
+      if (answer.kind === "answer") await new Promise<void>((resolve) =>
         answer.message.once("close", resolve).on("error", () => {}).resume()
       );
       if (answer.status >= 200 && answer.status < 300) return ["probe-ok", "ready"];

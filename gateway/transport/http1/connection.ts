@@ -87,7 +87,6 @@ export class Http1Connection {
       bytes = this.#readBody(bytes);
       if (bytes.length === 0) return;
     }
-    // A copy: the runtime may use its buffer again.
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     if (this.#outgoing === undefined) this.#next();
     if (this.#outgoing === undefined || this.#body !== undefined) return;
