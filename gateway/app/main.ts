@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
 import "../transport/errors.ts";
+import { gatheredLines } from "../transport/log_lines.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
 import { checkGateway, type Gateway, startGateway } from "./gateway.ts";
@@ -21,7 +22,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return EXIT_CODES.ok;
     }
     const { log } = await readConfig(config, GatewayConfig);
-    const logger = createLogger("gateway", { level: log.level });
+    const logger = createLogger("gateway", { level: log.level, write: gatheredLines().write });
     const gateway = await startGateway(config, { logger });
     console.log(JSON.stringify({ ready: true, listen: gateway.listen, admin: gateway.admin }));
     return await untilStopped(gateway, logger);

@@ -12,6 +12,7 @@ import type { LimitStore } from "../service/limit_store.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
 import { readBody } from "../transport/body.ts";
+import { newTraceparent } from "./trace.ts";
 import type { AdmittedExchange } from "./exchange.ts";
 
 /** What the application works with. */
@@ -112,10 +113,4 @@ export function publicApp(context: PublicContext): Hono<Env> {
     return RESPONSE_ALREADY_SENT;
   });
   return app;
-}
-
-/** A trace context of our own: one from outside is not trusted (W3C Trace Context, 3.2). */
-function newTraceparent(): string {
-  const hex = (length: number) => crypto.getRandomValues(new Uint8Array(length)).toHex();
-  return `00-${hex(16)}-${hex(8)}-01`;
 }

@@ -20,6 +20,7 @@ export class Http1Server extends TlsServer {
   /** The last of so many requests closes its connection; 0: no bound. */
   maxRequestsPerSocket = 0;
   readonly #open = new Set<Http1Connection>();
+  #sweep: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: Http1Options) {
     super(options);
@@ -44,11 +45,17 @@ export class Http1Server extends TlsServer {
       this.#open.add(connection);
       socket.once("close", () => this.#open.delete(connection));
     });
-    const sweep = setInterval(() => {
-      const now = performance.now();
-      for (const connection of this.#open) connection.sweep(now);
-    }, options.connectionsCheckingInterval);
-    this.once("close", () => clearInterval(sweep));
+    // A server can be closed and listen again, at another socket; connections may outlive the listening.
+    this.on("listening", () => {
+      clearInterval(this.#sweep);
+      this.#sweep = setInterval(() => this.#look(), options.connectionsCheckingInterval);
+    });
+    this.on("close", () => clearInterval(this.#sweep));
+  }
+
+  #look(): void {
+    const now = performance.now();
+    for (const connection of this.#open) connection.sweep(now);
   }
 
   /** Closes connections on which no request is being answered or has begun to arrive. */
