@@ -30,6 +30,7 @@ import { checkCanaries, compilePolicy, type Material, readMaterial } from "./mat
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
+import { bytesOf, Watch } from "./watch.ts";
 
 /** What a gateway is given; tests replace the clock, and the verifier by a broken one. */
 export interface GatewayDependencies {
@@ -98,6 +99,7 @@ class RunningGateway implements Gateway {
   readonly #peers: Peers;
   readonly #telemetry: Telemetry;
   readonly #connections: Connections;
+  readonly #watch: Watch;
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
@@ -130,6 +132,14 @@ class RunningGateway implements Gateway {
     );
     this.#connections = new Connections(config.limits);
     this.#policy = compilePolicy(config);
+    this.#watch = new Watch(this.#telemetry, config, material, () => ({
+      listen: this.listen,
+      phase: this.#phase,
+      connections: this.#connections.open,
+      inFlight: this.#inFlight,
+      pools: this.#pools,
+      trust: this.#peers.trust,
+    }));
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
     const app = publicApp({
@@ -198,10 +208,13 @@ class RunningGateway implements Gateway {
     this.#admin = await openAdmin({ host: admin.address, port: admin.port }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving",
+      status: () => this.#watch.status(),
+      hosts: () => [this.admin, `localhost:${this.#admin?.port}`],
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
     });
     this.#trust.report();
     this.#trust.start();
+    this.#watch.start();
     this.#phase = "serving";
     this.#telemetry.ready(true);
     this.#telemetry.logger.info("serving", { listen: this.listen, admin: this.admin });
@@ -282,6 +295,7 @@ class RunningGateway implements Gateway {
     const over = () => {
       this.#end();
       if (this.#phase === "proving") return;
+      exchange.report.bytes = bytesOf(outgoing);
       exchange.report.ms = Math.round(this.#clock.monotonic() - began);
       if (exchange.report.status === 0) exchange.report.reason ??= "client-gone";
       this.#telemetry.request(exchange.report);
@@ -346,6 +360,7 @@ class RunningGateway implements Gateway {
     this.#listener?.renew(material.listener);
     this.#policy = policy;
     await this.#trust.take(config.clients.authorities, material);
+    this.#watch.taken(config, material);
     const fixed = ["listen", "admin", "limits", "upstreams", "drain", "log"] as const;
     const changed = fixed.filter((key) => JSON.stringify(config[key]) !== JSON.stringify(this.config[key]));
     if (changed.length > 0) this.#telemetry.logger.warning("reload-needs-restart", { changed });
@@ -391,6 +406,7 @@ class RunningGateway implements Gateway {
   }
 
   async #closeRest(): Promise<void> {
+    this.#watch.stop();
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
   }

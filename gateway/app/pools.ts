@@ -16,14 +16,17 @@ export function makePools(
 ): ReadonlyMap<string, Pool> {
   return new Map(
     Object.entries(config.upstreams).map(([name, upstream]) => {
-      const client = (text: string) =>
-        upstreamClient({
-          url: new URL(text),
+      const client = (text: string) => {
+        const target = new URL(text);
+        return upstreamClient({
+          url: target,
           tls: material.upstreamTls.get(name),
           maxSockets: upstream.maxConnectionsPerInstance,
           connectTimeoutMs: upstream.connectTimeoutMs,
           idleTimeoutMs: upstream.idleTimeoutMs,
+          onSent: (bytes) => telemetry.outbound?.add(`upstream ${name} ${target.host}`, bytes),
         });
+      };
       const instances = upstream.instances.map(({ url, health }): Instance => {
         const main = client(url);
         return { name: main.host, client: main, probe: health === undefined ? main : client(health) };

@@ -82,9 +82,11 @@ export class Pool {
       });
       if (answer.kind === "failed") return ["probe-failed", answer.code];
       // The connection is free for the next request only when the answer was read to its end.
-      if (answer.kind === "answer") await new Promise<void>((resolve) =>
-        answer.message.once("close", resolve).on("error", () => {}).resume()
-      );
+      if (answer.kind === "answer") {
+        await new Promise<void>((resolve) =>
+          answer.message.once("close", resolve).on("error", () => {}).resume()
+        );
+      }
       if (answer.status >= 200 && answer.status < 300) return ["probe-ok", "ready"];
       return [answer.status === 503 ? "probe-refused" : "probe-failed", `HTTP ${answer.status}`];
     } finally {

@@ -8,6 +8,8 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { LogFields, Logger } from "shared/base/log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import { decideLimit, type LimitRule } from "../domain/limit.ts";
+import { Activity } from "./activity.ts";
+import type { Outbound } from "./outbound.ts";
 
 /** Lines about refused connections: this many a second on average, with as many at once. */
 const CONNECTION_LINES: LimitRule = { name: "connection-lines", quota: 10, windowSeconds: 1, burst: 50 };
@@ -34,11 +36,17 @@ export interface RequestReport {
   readonly reason?: string;
   readonly instance?: string;
   readonly attempts?: number;
+  /** Of the answer, head included, before encryption. */
+  readonly bytes?: number;
 }
 
 /** Metrics and log of one gateway. */
 export class Telemetry {
   readonly registry = new Registry();
+  /** For the status page. */
+  readonly activity: Activity;
+  /** Set when the gateway starts to count what leaves. */
+  outbound: Outbound | undefined;
   readonly #requests = this.#counter("gateway_requests_total", "Requests by route and status", [
     "route",
     "status",
@@ -81,7 +89,9 @@ export class Telemetry {
   #lines: number | undefined;
   #suppressed = 0;
 
-  constructor(readonly logger: Logger, readonly clock: Clock) {}
+  constructor(readonly logger: Logger, readonly clock: Clock) {
+    this.activity = new Activity(clock);
+  }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
@@ -96,12 +106,15 @@ export class Telemetry {
     this.#requests.inc({ route: report.route, status: String(report.status) });
     this.#seconds.observe({ route: report.route }, report.ms / 1000);
     if (report.reason !== undefined) this.#refusals.inc({ route: report.route, reason: report.reason });
+    this.activity.request(report);
+    if (report.bytes !== undefined) this.outbound?.add(`route ${report.route}`, report.bytes);
     this.logger.info("request", { ...report });
   }
 
   /** A connection was refused before any request. */
   connectionRefused(reason: string, fields: LogFields): void {
     this.#connectionsRefused.inc({ reason });
+    this.activity.connectionRefused(reason);
     const decision = decideLimit(CONNECTION_LINES, this.#lines, this.clock.monotonic());
     this.#lines = decision.arrival;
     if (!decision.allowed) return void this.#suppressed++;

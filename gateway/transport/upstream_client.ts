@@ -22,6 +22,8 @@ export interface UpstreamOptions {
   readonly connectTimeoutMs: number;
   /** Idle connections are closed after this; keep it below the upstream's own keep-alive timeout. */
   readonly idleTimeoutMs: number;
+  /** Told of the bytes of each request that is sent, before encryption. */
+  readonly onSent?: (bytes: number) => void;
 }
 
 /** A request to send. */

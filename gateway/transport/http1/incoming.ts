@@ -29,7 +29,9 @@ export class Http1Incoming extends Readable {
     const headers: Record<string, string> = Object.create(null);
     for (let i = 0; i < this.rawHeaders.length; i += 2) {
       const name = this.rawHeaders[i]!.toLowerCase();
-      headers[name] = name in headers ? `${headers[name]}, ${this.rawHeaders[i + 1]}` : this.rawHeaders[i + 1]!;
+      headers[name] = name in headers
+        ? `${headers[name]}, ${this.rawHeaders[i + 1]}`
+        : this.rawHeaders[i + 1]!;
     }
     return this.#headers = headers;
   }

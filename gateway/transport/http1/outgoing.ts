@@ -42,6 +42,8 @@ function httpDate(): string {
 export class Http1Outgoing extends Writable {
   statusCode = 200;
   headersSent = false;
+  /** Bytes that were given to the connection, heads included, before encryption. */
+  bytesWritten = 0;
   readonly #context: OutgoingContext;
   #fields: Record<string, string | number | readonly string[]> = {};
   #head = "";
@@ -163,6 +165,7 @@ export class Http1Outgoing extends Writable {
     const bytes = Buffer.allocUnsafe(head.length + (content?.length ?? 0));
     bytes.write(head, 0, "latin1");
     if (content !== undefined) bytes.set(content, head.length);
+    this.bytesWritten += bytes.length;
     this.#context.socket.write(bytes, () => this.#finish(done));
     return this;
   }
@@ -179,6 +182,7 @@ export class Http1Outgoing extends Writable {
     bytes.write(before, 0, "latin1");
     bytes.set(chunk, before.length);
     if (after > 0) bytes.write("\r\n", before.length + chunk.length, "latin1");
+    this.bytesWritten += bytes.length;
     socket.write(bytes, (error) => callback(error ?? null));
   }
 

@@ -36,7 +36,8 @@ export class Http1Server extends TlsServer {
         kind === "connect"
           ? void this.emit(kind, incoming, incoming.socket)
           : void this.emit(kind, incoming, outgoing),
-      fault: (code, socket) => void this.emit("clientError", Object.assign(new Error(code), { code }), socket),
+      fault: (code, socket) =>
+        void this.emit("clientError", Object.assign(new Error(code), { code }), socket),
     };
     this.on("secureConnection", (socket: TLSSocket) => {
       if (socket.destroyed) return;

@@ -101,6 +101,7 @@ class ConnectionPool {
     const connection = new UpstreamConnection(this.dial(), {
       ready: (own) => begin(own),
       failed,
+      sent: (bytes) => this.options.onSent?.(bytes),
       free: (own) => this.#free(own),
       closed: (own) => this.#gone(own),
     });

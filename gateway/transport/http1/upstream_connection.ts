@@ -26,6 +26,8 @@ export interface ConnectionEvents {
   ready(own: UpstreamConnection): void;
   /** It never stood. */
   failed(code: string): void;
+  /** Bytes of a request were given to the connection. */
+  sent(bytes: number): void;
   /** An answer is whole and another request may be sent. */
   free(own: UpstreamConnection): void;
   closed(own: UpstreamConnection): void;
@@ -98,7 +100,10 @@ export class UpstreamConnection {
       }
       request.signal.addEventListener("abort", this.#abort);
       const head = headText(request);
-      if (request.body === undefined || request.body.length === 0) return void this.socket.write(head, "latin1");
+      this.events.sent(head.length + (request.body?.length ?? 0));
+      if (request.body === undefined || request.body.length === 0) {
+        return void this.socket.write(head, "latin1");
+      }
       const bytes = Buffer.allocUnsafe(head.length + request.body.length);
       bytes.write(head, 0, "latin1");
       bytes.set(request.body, head.length);
