@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import http from "node:http";
 import { ask, startTestGateway, startUpstream } from "tests/environment/gateway.ts";
 
@@ -26,6 +27,9 @@ Deno.test("status page shows who asks, what is refused, what leaves, and until w
     const text = await page.text();
     assert.equal(page.status, 200);
     assert.match(page.headers.get("content-security-policy") ?? "", /default-src 'none'; style-src 'sha256-/);
+    const style = /<style>([\s\S]*)<\/style>/.exec(text)?.[1] ?? "";
+    const hash = createHash("sha256").update(style).digest("base64");
+    assert.ok(page.headers.get("content-security-policy")?.includes(`'sha256-${hash}'`), "the style counts");
     assert.equal(page.headers.get("cache-control"), "no-store");
     assert.doesNotMatch(text, /<script|style="|javascript:/);
     assert.match(text, /<meta http-equiv="refresh" content="5">/);
