@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { GatewayConfig, listSources } from "gateway/app/config.ts";
+import { tracingEnvironment } from "gateway/app/tracing.ts";
 import { readConfig } from "gateway/app/config_file.ts";
 import { CodedError } from "shared/base/errors.ts";
 import "gateway/transport/errors.ts";
@@ -32,6 +33,7 @@ export function registerGateway(program: Command): void {
         permissions: "gateway",
         substitution: gatewaySubstitution(file, config),
         args: ["--config", file, ...(options.check ? ["--check"] : [])],
+        env: tracingEnvironment(config.tracing),
       });
     }));
   // Else the --config of a subcommand would be taken for this command's.

@@ -30,6 +30,7 @@ import { checkCanaries, compilePolicy, type Material, readMaterial } from "./mat
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { publicApp } from "./public_app.ts";
+import { Tracing } from "./tracing.ts";
 import { bytesOf, Watch } from "./watch.ts";
 
 /** What a gateway is given; tests replace the clock, and the verifier by a broken one. */
@@ -148,6 +149,7 @@ class RunningGateway implements Gateway {
       limits: new LimitStore(this.#clock),
       pools: this.#pools,
       telemetry: this.#telemetry,
+      tracing: config.tracing === undefined ? undefined : new Tracing(config.tracing.share),
     });
     this.#toApp = getRequestListener(app.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
   }

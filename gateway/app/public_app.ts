@@ -13,6 +13,7 @@ import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
 import { readBody } from "../transport/body.ts";
 import { newTraceparent } from "./trace.ts";
+import type { Tracing } from "./tracing.ts";
 import type { AdmittedExchange } from "./exchange.ts";
 
 /** What the application works with. */
@@ -22,6 +23,8 @@ export interface PublicContext {
   readonly limits: LimitStore;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly telemetry: Telemetry;
+  /** Undefined: no spans. */
+  readonly tracing: Tracing | undefined;
 }
 
 interface Env {
@@ -80,6 +83,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.
     const upstreamRequestId = crypto.randomUUID();
     exchange.report.upstreamRequestId = upstreamRequestId;
+    const span = context.tracing?.begin(route.name, request.method);
     const outcome = await forward(
       {
         request,
@@ -88,7 +92,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
         facts: {
           clientCertificate: exchange.clientCertificate,
           requestId: upstreamRequestId,
-          traceparent: newTraceparent(),
+          traceparent: span?.traceparent ?? newTraceparent(),
           clientAddress: exchange.report.address,
         },
         clientGone: exchange.gone,
@@ -103,6 +107,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
       await exchange.answer(outcome.status, outcome.rawHeaders, outcome.body, headers);
       outcome.finish();
     }
+    span?.end(exchange.report);
     return RESPONSE_ALREADY_SENT;
   });
 
