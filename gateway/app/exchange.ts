@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
-import { Cancellation } from "../domain/cancellation.ts";
+import { Cancellation } from "../transport/cancellation.ts";
 import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";

@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage } from "node:http";
-import { type Cancel, Cancellation } from "../domain/cancellation.ts";
+import { type Cancel, Cancellation } from "../transport/cancellation.ts";
 import { type ForwardFacts, upstreamHeaders } from "../domain/forward_headers.ts";
 import { maySendAgain } from "../domain/retry.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";

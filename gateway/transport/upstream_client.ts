@@ -1,7 +1,7 @@
 /** One upstream instance as the rest of the gateway sees it; http1/upstream.ts makes it. */
 
 import type { IncomingMessage } from "node:http";
-import type { Cancel } from "../domain/cancellation.ts";
+import type { Cancel } from "./cancellation.ts";
 
 /** Key material for mutual TLS, PEM. */
 export interface UpstreamTls {

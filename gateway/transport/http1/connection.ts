@@ -6,7 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { ChunkDecoder, hasBareLineFeed, headEnd, parseRequestHead } from "../../protocol/http1_message.ts";
+import { ChunkDecoder, hasBareLineFeed, headEnd, parseRequestHead } from "./message.ts";
 import { Http1Incoming } from "./incoming.ts";
 import { Http1Outgoing } from "./outgoing.ts";
 

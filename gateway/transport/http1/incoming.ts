@@ -2,7 +2,7 @@
 
 import { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import type { RequestHead } from "../../protocol/http1_message.ts";
+import type { RequestHead } from "./message.ts";
 
 /** One request. Its body, when it has one, is read as from any stream; unread it holds the connection back. */
 export class Http1Incoming extends Readable {

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
 import { Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { FIELD_VALUE } from "../../protocol/http1_message.ts";
+import { FIELD_VALUE } from "./message.ts";
 
 /** Header fields by name. */
 export type OutgoingFields = Readonly<Record<string, string | number | readonly string[]>>;

@@ -5,13 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { TLSSocket } from "node:tls";
-import {
-  ChunkDecoder,
-  FIELD_VALUE,
-  headEnd,
-  parseResponseHead,
-  type ResponseHead,
-} from "../../protocol/http1_message.ts";
+import { ChunkDecoder, FIELD_VALUE, headEnd, parseResponseHead, type ResponseHead } from "./message.ts";
 import type { UpstreamAnswer, UpstreamRequest } from "../upstream_client.ts";
 
 /** Longest head of an answer, bytes. */
