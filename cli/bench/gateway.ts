@@ -7,6 +7,7 @@
 import { cpuMsOfTree } from "./cpu.ts";
 import { BENCH_PATH, writeBenchFiles } from "./gateway_files.ts";
 import { buildLoad, type LoadResult, runLoad } from "./gateway_load.ts";
+import { benchGrowth, type GatewayGrowth } from "./gateway_growth.ts";
 import { memoryMbOfTree } from "./memory.ts";
 import { startSubject, startUpstreamProcess, type Subject, type SubjectName } from "./gateway_subjects.ts";
 import { percentile, rounded } from "./statistics.ts";
@@ -26,6 +27,8 @@ export interface GatewayBenchOptions {
   /** Keep gateway and load apart, each on a processor of its own. */
   readonly pinned: boolean;
   readonly subjects: readonly SubjectName[];
+  /** Also how the cost of ours grows. */
+  readonly growth: boolean;
   readonly tell: (line: string) => void;
 }
 
@@ -59,6 +62,8 @@ export interface GatewayRatio {
 /** The result; names are those of the commands that measure. */
 export interface GatewayBench extends Partial<Record<SubjectName, GatewayFigures>> {
   readonly ratio: Partial<Record<SubjectName, GatewayRatio>>;
+  /** Where it was asked for. */
+  readonly growth?: GatewayGrowth;
   /** How it was measured. */
   readonly setting: {
     readonly processors: number;
@@ -127,8 +132,21 @@ export async function benchGateway(options: GatewayBenchOptions): Promise<Gatewa
     }
     const figures = new Map(subjects.map((name) => [name, figuresOf(seen.get(name)!)]));
     const loads = [...seen.values()].flatMap(({ requests, handshakes }) => [...requests, ...handshakes]);
+    const growth = options.growth
+      ? await benchGrowth({
+        ...shared,
+        upstream: `127.0.0.1:${upstream.port}`,
+        processor: gatewayProcessor,
+        loadProcessor,
+        seconds: 3,
+        networks: [10, 1_000, 1_000_000],
+        idle: 10_000,
+        tell,
+      })
+      : undefined;
     return {
       ...Object.fromEntries(figures),
+      ...(growth === undefined ? {} : { growth }),
       ratio: ratiosOf(figures),
       setting: {
         processors: navigator.hardwareConcurrency,
