@@ -58,6 +58,7 @@ type Phase = "proving" | "serving" | "draining";
 /** A verified client of a connection. */
 interface Peer {
   readonly chain: readonly Uint8Array[];
+  readonly address: string;
 }
 
 /** In a drain, connections without a request for this long are closed. */
@@ -257,7 +258,7 @@ class RunningGateway implements Gateway {
         protocol: facts.protocol,
       });
     }
-    return outcome === "accepted" ? { chain: facts.chain } : undefined;
+    return outcome === "accepted" ? { chain: facts.chain, address: normalAddress(facts.address) } : undefined;
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
@@ -277,7 +278,7 @@ class RunningGateway implements Gateway {
     wantsContinue: boolean,
   ): Promise<void> {
     const began = this.#clock.monotonic();
-    const address = normalAddress(incoming.socket.remoteAddress ?? "");
+    const address = peer.address;
     const clientCertificate = peer.chain[0]!;
     const report = {
       requestId: crypto.randomUUID(),

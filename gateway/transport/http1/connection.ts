@@ -123,7 +123,6 @@ export class Http1Connection {
     if (head.framing === 0) {
       incoming.complete = true;
       this.#waiting = "answer";
-      incoming.push(null);
     } else {
       this.#body = head.framing === "chunked" ? new ChunkDecoder() : { left: Number(head.framing) };
       this.#waiting = "body";

@@ -37,7 +37,9 @@ export class Http1Incoming extends Readable {
   }
 
   override _read(): void {
-    if (!this.complete) this.socket.resume();
+    // A message without a body ends when somebody wants to read it: most are never read.
+    if (this.complete) this.push(null);
+    else this.socket.resume();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

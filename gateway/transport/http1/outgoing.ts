@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { STATUS_CODES } from "node:http";
 import { Writable } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { headAndBody } from "./latin1.ts";
 import { FIELD_VALUE } from "./message.ts";
 
 /** Header fields by name. */
@@ -162,9 +163,7 @@ export class Http1Outgoing extends Writable {
     }
     const head = this.#takeHead();
     const content = this.#framing === "none" ? undefined : body;
-    const bytes = Buffer.allocUnsafe(head.length + (content?.length ?? 0));
-    bytes.write(head, 0, "latin1");
-    if (content !== undefined) bytes.set(content, head.length);
+    const bytes = headAndBody(head, content);
     this.bytesWritten += bytes.length;
     this.#context.socket.write(bytes, () => this.#finish(done));
     return this;

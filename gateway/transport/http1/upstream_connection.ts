@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { headAndBody } from "./latin1.ts";
 import { ChunkDecoder, FIELD_VALUE, headEnd, parseResponseHead, type ResponseHead } from "./message.ts";
 import type { UpstreamAnswer, UpstreamRequest } from "../upstream_client.ts";
 
@@ -95,13 +96,7 @@ export class UpstreamConnection {
       request.signal.addEventListener("abort", this.#abort);
       const head = headText(request);
       this.events.sent(head.length + (request.body?.length ?? 0));
-      if (request.body === undefined || request.body.length === 0) {
-        return void this.socket.write(head, "latin1");
-      }
-      const bytes = Buffer.allocUnsafe(head.length + request.body.length);
-      bytes.write(head, 0, "latin1");
-      bytes.set(request.body, head.length);
-      this.socket.write(bytes);
+      this.socket.write(headAndBody(head, request.body));
     });
   }
 
