@@ -35,6 +35,9 @@ const NOTHING = Buffer.alloc(0);
 /** Bytes of requests that arrive before the one in front is answered; then the client has to wait. */
 const MAX_AHEAD_BYTES = 65_536;
 
+/** After the last answer a connection stays this long for the client to read it. */
+const LINGER_MS = 2_000;
+
 /** A connection. */
 export class Http1Connection {
   #rest: Buffer = NOTHING;
@@ -44,6 +47,7 @@ export class Http1Connection {
   #body: { left: number } | ChunkDecoder | undefined;
   #requests = 0;
   #broken = false;
+  #brokenAt = 0;
   /** What is being waited for, and since when. */
   #waiting: "head" | "body" | "next" | "answer" = "head";
   #since = performance.now();
@@ -68,11 +72,19 @@ export class Http1Connection {
 
   /** Looks whether a phase takes too long. */
   sweep(now: number): void {
-    if (this.#broken) return;
+    if (this.#broken) {
+      // Its last answer was written; a client that does not close is not waited for.
+      this.#brokenAt ||= now;
+      if (now - this.#brokenAt > LINGER_MS) this.socket.destroy();
+      return;
+    }
     const { headersTimeout, requestTimeout, keepAliveTimeout } = this.bounds;
     const late = (this.#waiting === "head" && now - this.#since > headersTimeout) ||
       (this.#waiting === "body" && now - this.#began > requestTimeout);
     if (late) return this.#fault("ERR_HTTP_REQUEST_TIMEOUT");
+    // The whole answer is in its buffers, and the client does not take it.
+    const endedAt = this.#outgoing?.endedAt ?? 0;
+    if (endedAt > 0 && now - endedAt > requestTimeout) return void this.socket.destroy();
     if (this.#waiting === "next" && now - this.#since > keepAliveTimeout) this.socket.destroy();
   }
 

@@ -45,6 +45,8 @@ export class Http1Outgoing extends Writable {
   headersSent = false;
   /** Bytes that were given to the connection, heads included, before encryption. */
   bytesWritten = 0;
+  /** When the last byte was given to the connection, monotonic milliseconds; 0 before. */
+  endedAt = 0;
   readonly #context: OutgoingContext;
   #fields: Record<string, string | number | readonly string[]> = {};
   #head = "";
@@ -155,6 +157,7 @@ export class Http1Outgoing extends Writable {
     }
     if (this.#ending || this.destroyed) return this;
     this.#ending = true;
+    this.endedAt = performance.now();
     if (!this.headersSent) this.writeHead(this.statusCode, { "content-length": body?.length ?? 0 });
     // The length is known: chunks would say no more.
     if (this.#framing === "chunked") {

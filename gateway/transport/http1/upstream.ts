@@ -22,6 +22,8 @@ export const MAX_WAITING = 10_000;
 interface Waiting {
   readonly request: UpstreamRequest;
   readonly begin: (connection: UpstreamConnection) => void;
+  /** There is no connection to be had. */
+  readonly fail: (code: string) => void;
 }
 
 /** Makes the client of an instance. */
@@ -86,7 +88,7 @@ class ConnectionPool {
         this.#waiting.delete(waiting);
         connection.send(request).then(resolve);
       };
-      const waiting: Waiting = { request, begin };
+      const waiting: Waiting = { request, begin, fail: give };
       const aborted = () => give("ABORTED");
       const late = DEADLINES.set(this.options.connectTimeoutMs, () => give("CONNECT_TIMEOUT"));
       if (signal.aborted || this.#closed) return give("ABORTED");
@@ -132,8 +134,8 @@ class ConnectionPool {
     if (at >= 0) this.#idle.splice(at, 1);
     const [next] = this.#waiting;
     if (next === undefined || this.#closed) return;
-    // A place is free. When the new connection fails too, the one who waits is told by its own time.
-    this.#open((own) => this.#free(own), () => {});
+    // A place is free. Each connection that fails is the failure of one who waits: else it would be tried without end.
+    this.#open((own) => this.#free(own), (code) => [...this.#waiting][0]?.fail(code));
   }
 
   close(): void {
