@@ -20,7 +20,8 @@ export interface Component {
 const any = async (paths: readonly string[]): Promise<boolean> =>
   (await Promise.all(paths.map(exists))).some(Boolean);
 
-async function program(name: string): Promise<boolean> {
+/** Whether a program is in PATH or where Debian keeps those of administrators. */
+export async function program(name: string): Promise<boolean> {
   const folders = (Deno.env.get("PATH") ?? "").split(":").concat("/usr/sbin", "/usr/local/sbin");
   return await any(folders.map((folder) => `${folder}/${name}`));
 }
@@ -102,8 +103,11 @@ export const COMPONENTS: readonly Component[] = [
 ];
 
 /** Finds what is missing and installs it where it may. Returns the components that are still missing. */
-export async function ensureComponents(tell: (line: string) => void): Promise<Component[]> {
-  let missing = await absent();
+export async function ensureComponents(
+  tell: (line: string) => void,
+  wanted: readonly Component[] = COMPONENTS,
+): Promise<Component[]> {
+  let missing = await absent(wanted);
   const packages = missing.flatMap((component) => component.packages);
   if (packages.length > 0) {
     const apt = await aptGet();
@@ -113,15 +117,15 @@ export async function ensureComponents(tell: (line: string) => void): Promise<Co
       await run([...apt, "install", "-y", "-q", "--no-install-recommends", ...packages], {
         DEBIAN_FRONTEND: "noninteractive",
       });
-      missing = await absent();
+      missing = await absent(wanted);
     }
   }
   return missing;
 }
 
-async function absent(): Promise<Component[]> {
-  const there = await Promise.all(COMPONENTS.map((component) => component.present()));
-  return COMPONENTS.filter((_, i) => !there[i]);
+async function absent(wanted: readonly Component[]): Promise<Component[]> {
+  const there = await Promise.all(wanted.map((component) => component.present()));
+  return wanted.filter((_, i) => !there[i]);
 }
 
 /** The line that installs components, for people without the right to let us do it. */

@@ -9,6 +9,7 @@ import { benchStation } from "../bench/station.ts";
 import { HOME } from "../home.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
 import { startSpine } from "../spine/spine.ts";
+import { registerGatewayBench } from "./bench_gateway.ts";
 
 interface StationOptions extends CommonOptions {
   real?: boolean;
@@ -31,6 +32,7 @@ export function registerBench(program: Command): void {
   registerLogBench(bench);
   registerAttestBench(bench);
   registerBatchBench(bench);
+  registerGatewayBench(bench, wholeNumber);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")

@@ -4,7 +4,13 @@ import { ownAddress } from "gateway/app/addresses.ts";
 import { type GatewayConfig, listSources } from "gateway/app/config.ts";
 import { protectionFiles } from "gateway/app/protection_material.ts";
 import type { ChildSpec } from "../process/child.ts";
-import { STANDARD, STANDARD_FOLDER, STANDARD_LIMIT_STORE, STANDARD_REVOCATION } from "../spine/layout.ts";
+import {
+  STANDARD,
+  STANDARD_FOLDER,
+  STANDARD_LIMIT_STORE,
+  STANDARD_REVOCATION,
+  STANDARD_TRACING,
+} from "../spine/layout.ts";
 
 /** Ports on which a gateway that gets its sockets handed proves its refusals. */
 export interface ProofPorts {
@@ -28,11 +34,11 @@ export function gatewaySpec(
   };
 }
 
-/** The addresses and folders of a configuration, in place of the standard ones: net to exactly its peers. */
-function gatewaySubstitution(
+/** The addresses and folders of a configuration, in place of those in the permission set `gateway`: net to exactly its peers. */
+export function gatewaySubstitution(
   file: string,
   config: GatewayConfig,
-  proof: ProofPorts | undefined,
+  proof?: ProofPorts,
 ): Record<string, string | string[]> {
   const folder = file.replace(/\/[^/]*$/, "");
   // Port 0 takes a free one, which canaries connect to as well: then the whole host is the peer.
@@ -81,6 +87,7 @@ function gatewaySubstitution(
       revocationUrls.map(hostAndPort)
     ),
     [STANDARD_LIMIT_STORE]: config.limitStore === undefined ? [] : hostAndPort(config.limitStore.url),
+    [STANDARD_TRACING]: config.tracing === undefined ? [] : hostAndPort(config.tracing.endpoint),
     [STANDARD.attestationA.listen]: upstreams,
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,

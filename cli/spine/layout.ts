@@ -37,6 +37,9 @@ export const STANDARD_REVOCATION = "127.0.0.1:8495";
 /** Address of the standard deployment's limit store, as the gateway's permission set writes it; a spine counts in memory. */
 export const STANDARD_LIMIT_STORE = "127.0.0.1:8499";
 
+/** Address of the standard deployment's span collector, as the gateway's permission set writes it; a spine has none. */
+export const STANDARD_TRACING = "127.0.0.1:4318";
+
 /** Standard folder of a spine, as deno.json's permission sets write it. */
 export const STANDARD_FOLDER = ".rk/spine";
 

@@ -20,6 +20,7 @@ import {
   STANDARD_FOLDER,
   STANDARD_LIMIT_STORE,
   STANDARD_REVOCATION,
+  STANDARD_TRACING,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
 import { provisionSenderKeys } from "./sender_keys.ts";
@@ -222,6 +223,7 @@ function serviceSpecs(
   const peers: Record<string, string | string[]> = {
     [STANDARD_REVOCATION]: [],
     [STANDARD_LIMIT_STORE]: [],
+    [STANDARD_TRACING]: [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };

@@ -1,9 +1,14 @@
-/** The admin listener: plain HTTP on a loopback address, for probes and Prometheus. It shows no identities; the log's page has pseudonyms. */
+/**
+ * The admin listener: plain HTTP on a loopback address, for probes, Prometheus and people. Probes and metrics show no identities; the
+ * status page shows those that ask most, the log's page has pseudonyms.
+ */
 
 import { createServer } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { CodedError } from "shared/base/errors.ts";
+import type { GatewayStatus } from "./status.ts";
+import { statusPage } from "./status_page.ts";
 import type { Telemetry } from "../service/telemetry.ts";
 import "gateway/transport/errors.ts";
 
@@ -11,6 +16,9 @@ import "gateway/transport/errors.ts";
 export interface AdminView {
   readonly telemetry: Telemetry;
   readonly ready: () => boolean;
+  readonly status: () => GatewayStatus;
+  /** Hosts, with port, under which the status page answers. */
+  readonly hosts: () => readonly string[];
   readonly upstreams: () => Readonly<Record<string, readonly { instance: string; state: string }[]>>;
   /** Page of the newest entries of the log. */
   readonly log?: Hono | undefined;
@@ -29,6 +37,7 @@ export function adminApp(view: AdminView): Hono {
     return c.body(await registry.metrics(), 200, { "content-type": registry.contentType });
   });
   if (view.log !== undefined) app.route("/log", view.log);
+  app.route("/", statusPage(view));
   return app;
 }
 

@@ -224,6 +224,27 @@ export const Limits = z.strictObject({
   maxRequestsPerConnection: z.int().min(0).max(1_000_000_000).default(0),
 });
 
+/** When bytes that leave are too many (domain/outbound.ts). */
+const OutboundWatch = z.strictObject({
+  windowSeconds: z.int().min(1).max(3_600).default(10),
+  /** So many times what is usual for a route or an instance is too much. */
+  factor: z.number().min(1).max(1_000).default(8),
+  /** Fewer bytes in a window are never too many. */
+  floorBytes: z.int().min(0).default(1_048_576),
+  /** More bytes in a window always are. */
+  ceilingBytes: z.int().min(1).default(1_073_741_824),
+  /** Windows after which what is usual counts as known. */
+  learnWindows: z.int().min(1).max(100_000).default(60),
+});
+
+/** Spans for a collector inside the trust zone. */
+const Tracing = z.strictObject({
+  /** OTLP over HTTP, such as http://10.0.0.9:4318. */
+  endpoint: InstanceUrl,
+  /** Share of requests that get a span. */
+  share: z.number().min(0).max(1).default(0.1),
+});
+
 /** The configuration of one gateway. */
 export const GatewayConfig = z.strictObject({
   listen: z.strictObject({
@@ -280,6 +301,9 @@ export const GatewayConfig = z.strictObject({
     /** Connections without a request are closed after this; those in use end with their next answer. */
     idleMs: Milliseconds.default(1_000),
   }).prefault({}),
+  outbound: OutboundWatch.prefault({}),
+  /** No spans without it. */
+  tracing: Tracing.optional(),
   /** The tamper-evident log of this gateway. Without it a warning at each start. */
   eventLog: FileEventLogConfig.optional(),
   log: z.strictObject({ level: z.enum(["debug", "info", "warning", "error"]).default("info") }).prefault({}),

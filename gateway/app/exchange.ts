@@ -23,6 +23,8 @@ export class Exchange {
   /** Set by the strict reading. */
   request: StrictRequest | undefined;
   readonly gone = new AbortController();
+  #headBytes = 0;
+  #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
     readonly incoming: IncomingMessage,
@@ -50,6 +52,17 @@ export class Exchange {
     else this.outgoing.once("close", leave);
   }
 
+  /** Of the answer so far, head included, before encryption. */
+  get bytes(): number {
+    const body = this.#body instanceof UpstreamBody ? this.#body.bytes : this.#body?.length ?? 0;
+    return this.#headBytes + body;
+  }
+
+  #writeHead(status: number, headers: Readonly<Record<string, string | string[]>>): void {
+    this.#headBytes = headLength(headers);
+    this.outgoing.writeHead(status, headers);
+  }
+
   #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {
     return {
       ...more,
@@ -73,7 +86,8 @@ export class Exchange {
     const unread = !this.incoming.complete;
     const close = REFUSALS[refusal.reason].close || unread;
     this.report.status = body.status;
-    this.outgoing.writeHead(body.status, {
+    this.#body = body.bytes;
+    this.#writeHead(body.status, {
       "content-type": PROBLEM_MEDIA_TYPE,
       "content-length": String(body.bytes.length),
       "cache-control": "no-store",
@@ -125,7 +139,8 @@ export class Exchange {
     this.report.status = status;
     // An early answer: the rest of the request is not wanted, and the connection cannot carry another one.
     const early = !this.incoming.complete;
-    this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, early)));
+    this.#body = body;
+    this.#writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, early)));
     if (body instanceof UpstreamBody) {
       const outcome = await body.pass(this.outgoing, maxBytes);
       if (outcome.kind !== "whole") {
@@ -144,6 +159,15 @@ export class Exchange {
     }
     return await written;
   }
+}
+
+/** Bytes of a head, without the few lines that the runtime adds. */
+function headLength(headers: Readonly<Record<string, string | string[]>>): number {
+  let bytes = "HTTP/1.1 200 OK\r\n\r\n".length;
+  for (const name in headers) {
+    for (const value of [headers[name]!].flat()) bytes += name.length + value.length + 4;
+  }
+  return bytes;
 }
 
 /** Why an answer was cut in the middle, for the log: code of the connection -> reason. */

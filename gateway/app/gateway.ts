@@ -39,6 +39,8 @@ import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { Protection } from "./protection.ts";
 import { publicApp } from "./public_app.ts";
+import { Tracing } from "./tracing.ts";
+import { Watch } from "./watch.ts";
 
 /** What a gateway is given; tests replace the clock, the verifier by a broken one, and the log by a full one. */
 export interface GatewayDependencies {
@@ -124,6 +126,8 @@ class RunningGateway implements Gateway {
   readonly #peers: Peers;
   readonly #telemetry: Telemetry;
   readonly #protection: Protection;
+  readonly #watch: Watch;
+  readonly #tracing: Tracing | undefined;
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
@@ -159,14 +163,24 @@ class RunningGateway implements Gateway {
     this.#policy = compilePolicy(config, material);
     const { protection } = material;
     this.#protection = new Protection(config, protection, this.#clock, this.#telemetry, () => this.#policy);
+    this.#watch = new Watch(this.#telemetry, config, material, () => ({
+      listen: this.listen,
+      phase: this.#phase,
+      connections: this.#protection.connections,
+      inFlight: this.#inFlight,
+      pools: this.#pools,
+      trust: this.#peers.trust,
+    }));
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
     this.#validCanary = canaryFingerprint(material.canaries.valid);
+    this.#tracing = config.tracing && new Tracing(config.tracing, this.#clock);
     const app = publicApp({
       exchanges: this.#exchanges,
       policy: () => this.#policy,
       protection: this.#protection,
       pools: this.#pools,
       telemetry: this.#telemetry,
+      tracing: this.#tracing,
     });
     this.#toApp = getRequestListener(app.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
   }
@@ -234,11 +248,14 @@ class RunningGateway implements Gateway {
     this.#admin = await openAdmin({ host: admin.address, port: admin.port, fd: sockets?.adminFd }, {
       telemetry: this.#telemetry,
       ready: () => this.#phase === "serving" && events.writable,
+      status: () => this.#watch.status(),
+      hosts: () => [this.admin, `localhost:${this.#admin?.port}`],
       upstreams: () => Object.fromEntries([...this.#pools].map(([name, pool]) => [name, pool.states()])),
       log: events.page && logPage({ process: "the gateway", ...events.page, now: () => this.#clock.now() }),
     });
     this.#trust.report();
     this.#trust.start();
+    this.#watch.start();
     await events.record("gateway.serving", { actor: events.self });
     this.#phase = "serving";
     if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
@@ -268,7 +285,7 @@ class RunningGateway implements Gateway {
       });
       this.#protection.handshakeFailed(facts.address);
     }
-    return outcome === "accepted" ? { chain: facts.chain, address: facts.address } : undefined;
+    return outcome === "accepted" ? { chain: facts.chain, address: normalAddress(facts.address) } : undefined;
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */
@@ -289,7 +306,7 @@ class RunningGateway implements Gateway {
     head: StrictRequest,
   ): Promise<void> {
     const began = this.#clock.monotonic();
-    const address = normalAddress(peer.address);
+    const address = peer.address;
     const clientCertificate = peer.chain[0]!;
     const report = {
       requestId: crypto.randomUUID(),
@@ -309,6 +326,7 @@ class RunningGateway implements Gateway {
     const over = () => {
       this.#end();
       if (this.#phase === "proving") return;
+      exchange.report.bytes = exchange.bytes;
       exchange.report.ms = Math.round(this.#clock.monotonic() - began);
       if (exchange.report.status === 0) exchange.report.reason ??= "client-gone";
       this.#telemetry.request(exchange.report);
@@ -375,6 +393,7 @@ class RunningGateway implements Gateway {
     this.#policy = policy;
     this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
+    this.#watch.taken(config, material);
     this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
   }
 
@@ -415,8 +434,10 @@ class RunningGateway implements Gateway {
   }
 
   async #closeRest(): Promise<void> {
+    this.#watch.stop();
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     await this.#admin?.close();
     this.#protection.close();
+    await this.#tracing?.close();
   }
 }

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import "../transport/errors.ts";
+import { gatheredLines } from "../transport/log_lines.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
 import { type HandedSockets, readHanded } from "./handed_sockets.ts";
@@ -23,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return EXIT_CODES.ok;
     }
     const { log } = await readConfig(config, GatewayConfig);
-    const logger = createLogger("gateway", { level: log.level });
+    const logger = createLogger("gateway", { level: log.level, write: gatheredLines().write });
     const gateway = await startGateway(config, { logger, ...(sockets ? { sockets } : {}) });
     console.log(JSON.stringify({ ready: true, listen: gateway.listen, admin: gateway.admin }));
     return await untilStopped(gateway, logger, sockets !== undefined);

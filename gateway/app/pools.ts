@@ -24,6 +24,7 @@ export function makePools(
           maxWaiting: upstream.maxWaitingPerInstance,
           connectTimeoutMs: upstream.connectTimeoutMs,
           idleTimeoutMs: upstream.idleTimeoutMs,
+          sent: (bytes) => telemetry.outbound?.add(`upstream ${name} ${new URL(text).host}`, bytes),
         });
       const instances = upstream.instances.map(({ url, health }): Instance => {
         const main = client(url);

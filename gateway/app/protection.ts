@@ -51,6 +51,11 @@ export class Protection {
     );
   }
 
+  /** Open TCP connections. */
+  get connections(): number {
+    return this.#door.open;
+  }
+
   /** From here on everybody counts. */
   serve(): void {
     this.#serving = true;

@@ -19,6 +19,8 @@ import { forward, type ForwardOutcome } from "../service/forward.ts";
 import type { Pool } from "../service/pool.ts";
 import type { Telemetry } from "../service/telemetry.ts";
 import { type RequestBody, StreamedBody, takeBody } from "../transport/request_body.ts";
+import { newTraceparent } from "./trace.ts";
+import type { Tracing } from "./tracing.ts";
 import type { AdmittedExchange } from "./exchange.ts";
 import type { Protection } from "./protection.ts";
 
@@ -29,6 +31,8 @@ export interface PublicContext {
   readonly protection: Protection;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly telemetry: Telemetry;
+  /** Undefined: no spans. */
+  readonly tracing: Tracing | undefined;
 }
 
 interface Env {
@@ -127,6 +131,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.
     const upstreamRequestId = crypto.randomUUID();
     exchange.report.upstreamRequestId = upstreamRequestId;
+    const span = context.tracing?.begin(route.name, request.method);
     const outcome = await forward(
       {
         request,
@@ -135,7 +140,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
         facts: {
           clientCertificate: exchange.clientCertificate,
           requestId: upstreamRequestId,
-          traceparent: newTraceparent(),
+          traceparent: span?.traceparent ?? newTraceparent(),
           clientAddress: exchange.report.address,
         },
         clientGone: exchange.gone.signal,
@@ -150,6 +155,7 @@ export function publicApp(context: PublicContext): Hono<Env> {
     else {
       outcome.finish(await exchange.answer(outcome, headers, route.maxAnswerBytes));
     }
+    span?.end(exchange.report);
     return RESPONSE_ALREADY_SENT;
   });
 
@@ -167,10 +173,4 @@ function isOverload(outcome: ForwardOutcome): boolean {
   return outcome.kind === "refuse"
     ? outcome.reason === "upstream-deadline"
     : outcome.status === 503 || outcome.status === 504;
-}
-
-/** A trace context of our own: one from outside is not trusted (W3C Trace Context, 3.2). */
-function newTraceparent(): string {
-  const hex = (length: number) => crypto.getRandomValues(new Uint8Array(length)).toHex();
-  return `00-${hex(16)}-${hex(8)}-01`;
 }

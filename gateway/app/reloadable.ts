@@ -14,6 +14,8 @@ export const FIXED_PARTS = [
   "drain",
   "eventLog",
   "log",
+  "outbound",
+  "tracing",
   ...PROTECTION_FIXED,
 ] as const;
 

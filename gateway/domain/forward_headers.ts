@@ -39,8 +39,11 @@ const GATEWAY_ONLY = new Set([
 
 const isGatewayOnly = (name: string) => GATEWAY_ONLY.has(name) || name.startsWith("x-forwarded-");
 
+const NO_NAMES: ReadonlySet<string> = new Set();
+
 /** Names that a Connection field declares to be of this hop. */
-function namedByConnection(headers: StrictRequest["headers"]): Set<string> {
+function namedByConnection(headers: StrictRequest["headers"]): ReadonlySet<string> {
+  if (!headers.some(([name]) => name === "connection")) return NO_NAMES;
   const connection = headers.filter(([name]) => name === "connection").map(([, value]) => value).join(",");
   return new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
 }
@@ -67,6 +70,17 @@ export interface ForwardFacts {
   readonly timeLeftMs: number;
 }
 
+const certificateFields = new WeakMap<Uint8Array, string>();
+
+/** `:base64(DER):`, made once for the bytes of a connection. */
+function clientCertificateField(der: Uint8Array): string {
+  const known = certificateFields.get(der);
+  if (known !== undefined) return known;
+  const made = `:${der.toBase64()}:`;
+  certificateFields.set(der, made);
+  return made;
+}
+
 /** Headers of the request to the upstream. Client-Cert is `:base64(DER):` (RFC 9440). */
 export function upstreamHeaders(request: StrictRequest, facts: ForwardFacts): HeaderFields {
   // Without a prototype: a header called `__proto__` is just a header.
@@ -77,7 +91,7 @@ export function upstreamHeaders(request: StrictRequest, facts: ForwardFacts): He
     add(fields, name, value);
   }
   fields["host"] = facts.upstreamHost;
-  fields["client-cert"] = `:${facts.clientCertificate.toBase64()}:`;
+  fields["client-cert"] = clientCertificateField(facts.clientCertificate);
   fields["x-request-id"] = facts.requestId;
   fields["traceparent"] = facts.traceparent;
   const address = facts.clientAddress.includes(":") ? `"[${facts.clientAddress}]"` : facts.clientAddress;
@@ -105,6 +119,6 @@ export function downstreamHeaders(
     if (name === "server" || name === "x-powered-by" || isGatewayOnly(name)) continue;
     add(fields, name, value);
   }
-  for (const [name, value] of Object.entries(own)) fields[name.toLowerCase()] = value;
+  for (const name in own) fields[name.toLowerCase()] = own[name]!;
   return fields;
 }

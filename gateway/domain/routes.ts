@@ -8,6 +8,7 @@ import type { BackupPlace } from "../protocol/backup_identifier.ts";
 import { type NetworkSet } from "./networks.ts";
 import type { ConcurrencyRule, RateRule } from "./rate_rule.ts";
 import { type Refusal, refuse } from "./refusals.ts";
+import { indexPaths, type PathIndex } from "./route_index.ts";
 
 /** One compiled route. */
 export interface Route {
@@ -44,7 +45,11 @@ export interface Route {
 }
 
 /** Decides on one path. */
-export type PathPattern = (path: string) => boolean;
+export interface PathPattern {
+  (path: string): boolean;
+  /** The text that it was compiled from. */
+  readonly pattern: string;
+}
 
 const SEGMENT = /^(?:\{[A-Za-z][A-Za-z0-9]*\}|[A-Za-z0-9._~!$&'()*+,;=:@-]+)$/;
 
@@ -65,11 +70,12 @@ export function compilePathPattern(pattern: string): PathPattern {
   const parts = pattern.slice(1).split("/");
   const open = parts[parts.length - 1] === "**";
   const fixed = open ? parts.slice(0, -1) : parts;
-  return (path) => {
+  const fits = (path: string) => {
     const segments = path.slice(1).split("/");
     if (open ? segments.length <= fixed.length : segments.length !== fixed.length) return false;
     return fixed.every((part, i) => part.startsWith("{") ? segments[i] !== "" : part === segments[i]);
   };
+  return Object.assign(fits, { pattern });
 }
 
 /** What the decision looks at. */
@@ -84,9 +90,18 @@ export interface RoutedRequest {
 /** The decision. */
 export type RouteDecision = { readonly kind: "route"; readonly route: Route } | Refusal;
 
+const indexes = new WeakMap<readonly Route[], PathIndex>();
+
+/** The index of a table, made when it is first asked. */
+function indexOf(routes: readonly Route[]): PathIndex {
+  let index = indexes.get(routes);
+  if (index === undefined) indexes.set(routes, index = indexPaths(routes.map(({ path }) => path.pattern)));
+  return index;
+}
+
 /** Finds the route of a request; the first in the table that fits wins. */
 export function decideRoute(routes: readonly Route[], request: RoutedRequest): RouteDecision {
-  const onPath = routes.filter((route) => route.path(request.path));
+  const onPath = indexOf(routes)(request.path).map((position) => routes[position]!);
   if (onPath.length === 0) return refuse("route-unknown");
   const onMethod = onPath.filter((route) => route.methods.includes(request.method));
   if (onMethod.length === 0) {

@@ -24,6 +24,7 @@ const MAX_VERDICTS = 20_000;
 /** Verdicts over one trust at a time. */
 export class Peers {
   #verdicts = new Map<string, CertificateVerdict>();
+  readonly #fingerprints = new WeakMap<Uint8Array, string>();
   #trust: Trust;
 
   /** @param verifier Replaced in tests only, by one that is broken on purpose. */
@@ -41,11 +42,20 @@ export class Peers {
     this.#verdicts.clear();
   }
 
+  /** The same bytes come with every request of a connection: hashed once. */
+  #fingerprint(leaf: Uint8Array): string {
+    const known = this.#fingerprints.get(leaf);
+    if (known !== undefined) return known;
+    const made = certificateFingerprint(leaf);
+    this.#fingerprints.set(leaf, made);
+    return made;
+  }
+
   /** The verdict of now on a presented chain. */
   async verify(chain: readonly Uint8Array[]): Promise<CertificateVerdict> {
     const now = this.clock.now();
     const leaf = chain[0];
-    const key = leaf === undefined ? undefined : certificateFingerprint(leaf);
+    const key = leaf === undefined ? undefined : this.#fingerprint(leaf);
     const known = key === undefined ? undefined : this.#verdicts.get(key);
     if (known !== undefined && now < known.validUntil) return known;
     const trust = this.#trust;

@@ -10,6 +10,8 @@ import type { LogFields, Logger } from "shared/base/log.ts";
 import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import { decideLimit, type LimitRule } from "../domain/limit.ts";
+import { Activity } from "./activity.ts";
+import type { Outbound } from "./outbound.ts";
 
 /** Lines about refused connections: this many a second on average, with as many at once. */
 const CONNECTION_LINES: LimitRule = { name: "connection-lines", quota: 10, windowSeconds: 1, burst: 50 };
@@ -44,11 +46,17 @@ export interface RequestReport {
   readonly dryRun?: readonly string[];
   readonly instance?: string;
   readonly attempts?: number;
+  /** Of the answer, head included, before encryption. */
+  readonly bytes?: number;
 }
 
 /** Metrics and log of one gateway. */
 export class Telemetry {
   readonly registry = new Registry();
+  /** For the status page. */
+  readonly activity: Activity;
+  /** Set when the gateway starts to count what leaves. */
+  outbound: Outbound | undefined;
   readonly #requests = this.#counter("gateway_requests_total", "Requests by route and status", [
     "route",
     "status",
@@ -115,7 +123,9 @@ export class Telemetry {
   #suppressed = 0;
 
   /** @param events the tamper-evident log: what is refused is counted there. */
-  constructor(readonly logger: Logger, readonly clock: Clock, readonly events: EventLog = NO_EVENT_LOG) {}
+  constructor(readonly logger: Logger, readonly clock: Clock, readonly events: EventLog = NO_EVENT_LOG) {
+    this.activity = new Activity(clock);
+  }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
     return new Counter({ name, help, labelNames, registers: [this.registry] });
@@ -144,6 +154,8 @@ export class Telemetry {
     if (report.wouldRefuse !== undefined) {
       this.#dryRuns.inc({ route: report.route, reason: report.wouldRefuse });
     }
+    this.activity.request(report);
+    if (report.bytes !== undefined) this.outbound?.add(`route ${report.route}`, report.bytes);
     this.logger.info("request", { ...report });
   }
 
@@ -156,6 +168,7 @@ export class Telemetry {
       outcome: "refused",
       reason,
     });
+    this.activity.connectionRefused(reason);
     const decision = decideLimit(CONNECTION_LINES, this.#lines, this.clock.monotonic());
     this.#lines = decision.arrival;
     if (!decision.allowed) return void this.#suppressed++;

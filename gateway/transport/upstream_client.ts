@@ -33,6 +33,8 @@ export interface UpstreamOptions {
   readonly connectTimeoutMs: number;
   /** Idle connections are closed after this; keep it below the upstream's own keep-alive timeout. */
   readonly idleTimeoutMs: number;
+  /** Told of the bytes of requests as they are written, before encryption. */
+  readonly sent?: (bytes: number) => void;
 }
 
 /** A request to send. */
@@ -189,7 +191,7 @@ class PooledClient implements UpstreamClient {
         else if (this.#waiting.size > 0 && this.#open < this.options.maxSockets && !this.#closed) {
           this.#connect();
         }
-      });
+      }, this.options.sent);
       // Between requests only: while one is answered, its own deadline counts.
       socket.setTimeout(
         this.options.idleTimeoutMs,

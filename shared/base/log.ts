@@ -36,6 +36,24 @@ function printable(key: string, value: unknown): unknown {
   return value;
 }
 
+/** Whether every value stands for itself and no name is that of a secret. */
+function isPlain(line: LogFields): boolean {
+  for (const name in line) {
+    const kind = typeof line[name];
+    if (kind !== "string" && kind !== "number" && kind !== "boolean" && kind !== "undefined") return false;
+    let harmless = harmlessNames.get(name);
+    if (harmless === undefined) {
+      harmless = !SECRET_FIELD.test(name);
+      // Names of fields are few; were they ever not, they are looked at one by one again.
+      if (harmlessNames.size < 1_000) harmlessNames.set(name, harmless);
+    }
+    if (!harmless) return false;
+  }
+  return true;
+}
+
+const harmlessNames = new Map<string, boolean>();
+
 /** Makes a logger of one process. Lines below `level` are dropped. */
 export function createLogger(
   process: string,
@@ -46,7 +64,8 @@ export function createLogger(
   const emit = (level: LogLevel, event: string, fields: LogFields = {}) => {
     if (ORDER[level] < threshold) return;
     const line = { time: new Date().toISOString(), level, process, event, ...options.bound, ...fields };
-    write(JSON.stringify(line, printable));
+    // Most lines are plain: looking at them is a third of the cost of a replacer.
+    write(isPlain(line) ? JSON.stringify(line) : JSON.stringify(line, printable));
   };
   return {
     debug: (event, fields) => emit("debug", event, fields),

@@ -217,6 +217,12 @@ export const EVENTS = {
     "The shared store of limits does not answer; each limit says what counts meanwhile.",
     { severity: "warning", outcomes: ["failed"] },
   ),
+  "gateway.outbound-alarm": row(
+    "gateway",
+    ["outbound-alarm"],
+    "More bytes left through a route or to an instance than is usual, or than is allowed at all; done: it is over.",
+    { severity: "alarm", subject: ["route", "instance"], outcomes: ["failed", "done"] },
+  ),
   "gateway.draining": row("gateway", ["draining"], "The gateway takes no new connection and ends."),
   "gateway.drained": row("gateway", ["drained"], "The gateway has ended; failed: requests were cut off.", {
     outcomes: ["done", "failed"],

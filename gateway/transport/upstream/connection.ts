@@ -38,8 +38,15 @@ export class UpstreamConnection {
   /** The answer is whole, while the request was not. */
   #over = false;
 
-  /** @param released Called when the connection may be used again, or (false) is gone. */
-  constructor(readonly socket: Socket, readonly released: (usable: boolean) => void) {
+  /**
+   * @param released Called when the connection may be used again, or (false) is gone.
+   * @param sent Told of the bytes that are written.
+   */
+  constructor(
+    readonly socket: Socket,
+    readonly released: (usable: boolean) => void,
+    readonly sent: (bytes: number) => void = () => {},
+  ) {
     socket.setNoDelay(true);
     socket.on("data", (bytes: Buffer) => this.#read(bytes));
     socket.on("end", () => this.#closed("CLOSED"));
@@ -57,11 +64,13 @@ export class UpstreamConnection {
     this.#chunks = undefined;
     this.#over = false;
     this.#written = whole;
+    this.sent(bytes.length);
     this.socket.write(bytes);
   }
 
   /** Writes on; false when the other side does not keep up: wait for `drained`. */
   write(bytes: Uint8Array): boolean {
+    this.sent(bytes.length);
     return this.socket.write(bytes);
   }
 
