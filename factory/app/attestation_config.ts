@@ -1,9 +1,8 @@
 /** The attestation service's configuration: one YAML file, checked as a whole; errors name file and line. */
 
 import { isAbsolute, join, resolve } from "node:path";
-import { isCollection, isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
-import { CodedError } from "shared/base/errors.ts";
+import { Address, type Contradiction, isLoopback, parseConfig } from "shared/base/configuration.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
 import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import { FACTORY_HOST_PREFIX } from "../domain/issuance/host_certificate.ts";
@@ -11,8 +10,6 @@ import "./attestation_errors.ts";
 
 const BASE64URL_32 = /^[A-Za-z0-9_-]{43}$/;
 const Path = z.string().min(1);
-/** `host:port`; port 0 takes a free one, which the ready line tells. */
-const Address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "not host:port");
 
 const Authority = z.strictObject({
   authority: Path,
@@ -120,51 +117,10 @@ export type AttestationConfig = z.infer<typeof AttestationConfigFile>;
  * @throws {CodedError} `ATTEST_CONFIG`, naming file, line and field; all faults at once.
  */
 export function parseAttestationConfig(file: string, text: string): AttestationConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
-  const faults: string[] = [];
-  for (const error of document.errors) {
-    faults.push(`${file}:${error.linePos?.[0].line ?? 1}: ${error.message.split("\n")[0]}`);
-  }
-  if (faults.length === 0) {
-    const result = AttestationConfigFile.safeParse(document.toJS());
-    if (result.success) {
-      faults.push(...contradictions(result.data).map((fault) => faultAt(fault.path, fault.message)));
-      if (faults.length === 0) return withAbsolutePaths(file, result.data);
-    } else {
-      for (const issue of result.error.issues) {
-        const unknown = issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
-        faults.push(faultAt([...issue.path, ...unknown], issue.message));
-      }
-    }
-  }
-  throw new CodedError("ATTEST_CONFIG", `Cannot use configuration:\n${faults.join("\n")}`);
-
-  function faultAt(path: readonly PropertyKey[], message: string): string {
-    return `${file}:${lineOf(path)}: ${
-      path.length > 0 ? path.map(String).join(".") : "the file"
-    }: ${message}`;
-  }
-
-  /** Line of the deepest part of `path` that is in the file. */
-  function lineOf(path: readonly PropertyKey[]): number {
-    for (let depth = path.length; depth > 0; depth--) {
-      const parent = depth === 1 ? document.contents : document.getIn(path.slice(0, depth - 1), true);
-      const key = path[depth - 1];
-      if (!isCollection(parent)) continue;
-      const item = parent.items.find((entry, i) =>
-        "key" in (entry as object) ? String((entry as { key: unknown }).key) === String(key) : i === key
-      ) as { key?: unknown } | undefined;
-      const node = item?.key ?? item;
-      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
-    }
-    return 1;
-  }
-}
-
-interface Contradiction {
-  readonly path: PropertyKey[];
-  readonly message: string;
+  return withAbsolutePaths(
+    file,
+    parseConfig(file, text, AttestationConfigFile, { code: "ATTEST_CONFIG", contradictions }),
+  );
 }
 
 /** What the schema alone cannot say. */
@@ -189,11 +145,6 @@ function contradictions(config: AttestationConfig): Contradiction[] {
     found.push({ path: ["admin"], message: "it has no TLS: give a loopback address" });
   }
   return found;
-}
-
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(":"));
-  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function withAbsolutePaths(file: string, config: AttestationConfig): AttestationConfig {
@@ -228,14 +179,5 @@ function withAbsolutePaths(file: string, config: AttestationConfig): Attestation
     hsm: hsm.kind === "software"
       ? { ...hsm, file: at(hsm.file), passphraseFile: at(hsm.passphraseFile) }
       : { ...hsm, library: at(hsm.library), pinFile: at(hsm.pinFile) },
-  };
-}
-
-/** Host and port of an address of the configuration. */
-export function splitAddress(address: string): { hostname: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
-    port: Number(address.slice(colon + 1)),
   };
 }

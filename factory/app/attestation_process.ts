@@ -1,5 +1,6 @@
 /** One instance of the attestation service, from a checked configuration to a listener that serves. */
 
+import { splitAddress } from "shared/base/configuration.ts";
 import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import type { EventName } from "shared/log/events.ts";
@@ -22,7 +23,7 @@ import type { ConfiguredSender } from "../service/attestation/context.ts";
 import { ATTESTATION_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
 import { IssuanceStore } from "../transport/issuance_store/store.ts";
 import { openAdmin } from "./attestation_admin.ts";
-import { type AttestationConfig, splitAddress } from "./attestation_config.ts";
+import type { AttestationConfig } from "./attestation_config.ts";
 import { readTlsFiles, watchTlsFiles } from "./attestation_files.ts";
 import { attestationApp } from "./attestation_http.ts";
 import { IdentityChecker } from "./attestation_identity.ts";

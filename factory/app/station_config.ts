@@ -1,8 +1,7 @@
 /** A station's configuration file (YAML or JSON): who it is, how it reaches the attestation service, where it keeps its state. */
 
-import { parse } from "yaml";
-import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { besideConfig, parseConfig } from "shared/base/configuration.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { fromUtf8 } from "shared/base/bytes.ts";
 import { JUDGED_CARDS_MAX, type JudgementLimits } from "../domain/judgement/judgement.ts";
@@ -75,23 +74,9 @@ async function read(path: string, what: string): Promise<string> {
  */
 export async function readStationConfig(path: string): Promise<StationConfig> {
   const text = await read(path, "the station's configuration");
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    throw new CodedError(
-      "STATION_CONFIG",
-      `Cannot read ${path}: ${(error as Error).message.split("\n")[0]}`,
-      { path },
-    );
-  }
-  const parsed = StationConfigFile.safeParse(value);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".") || "file"}: ${issue.message}`);
-    throw new CodedError("STATION_CONFIG", `Cannot use ${path}: ${faults.join("; ")}`, { path });
-  }
-  const at = (relative: string) => isAbsolute(relative) ? relative : join(dirname(path), relative);
-  const { tls, signingKeyFile, sealingKeyFile, stateFolder, eventLog, ...rest } = parsed.data;
+  const file = parseConfig(path, text, StationConfigFile, { code: "STATION_CONFIG" });
+  const at = (relative: string) => besideConfig(path, relative);
+  const { tls, signingKeyFile, sealingKeyFile, stateFolder, eventLog, ...rest } = file;
   return {
     ...rest,
     tls: { ca: at(tls.ca), cert: at(tls.cert), key: at(tls.key) },

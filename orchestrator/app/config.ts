@@ -1,16 +1,12 @@
 /** The orchestrator's configuration: one YAML file, checked as a whole. Relative paths begin at its folder. */
 
-import { isAbsolute, join, resolve } from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
+import { Address, parseConfig, pathFrom } from "shared/base/configuration.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 
-/** `host:port`; port 0 takes a free one, which the ready line tells. */
-const Address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "not host:port");
-
-function fileSchema(folder: string) {
-  const Path = z.string().min(1).transform((path) => isAbsolute(path) ? path : join(folder, path));
+function fileSchema(file: string) {
+  const Path = pathFrom(file);
   const Authority = z.strictObject({
     authority: Path,
     revocationList: Path.optional(),
@@ -80,18 +76,7 @@ export type OrchestratorConfig = z.infer<ReturnType<typeof fileSchema>>;
  * @throws {CodedError} `ORCHESTRATOR_CONFIG` with all faults.
  */
 export function parseOrchestratorConfig(file: string, text: string): OrchestratorConfig {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    throw new CodedError("ORCHESTRATOR_CONFIG", `Cannot use configuration ${file}: it is no YAML`, {}, error);
-  }
-  const result = fileSchema(resolve(file, "..")).safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) =>
-    `${file}: ${path.map(String).join(".") || "the file"}: ${message}`
-  );
-  throw new CodedError("ORCHESTRATOR_CONFIG", `Cannot use configuration:\n${faults.join("\n")}`);
+  return parseConfig(file, text, fileSchema(file), { code: "ORCHESTRATOR_CONFIG" });
 }
 
 /** Text of a file that the configuration names. @throws {CodedError} `ORCHESTRATOR_FILE`. */
@@ -106,15 +91,6 @@ export async function readText(path: string): Promise<string> {
       error,
     );
   }
-}
-
-/** Host and port of an address of the configuration. */
-export function splitAddress(address: string): { hostname: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
-    port: Number(address.slice(colon + 1)),
-  };
 }
 
 defineErrors({

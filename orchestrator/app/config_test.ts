@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parse, stringify } from "yaml";
-import { parseOrchestratorConfig, splitAddress } from "./config.ts";
+import { parseOrchestratorConfig } from "./config.ts";
 
 const EXAMPLE = Deno.readTextFileSync(new URL("../example.yaml", import.meta.url));
 
@@ -8,7 +8,6 @@ Deno.test("parseOrchestratorConfig() takes the example, and paths from its folde
   const config = parseOrchestratorConfig("/etc/orchestrator/config.yaml", EXAMPLE);
   assert.equal(config.tls.gateways.authority, "/etc/pki/internal.crt");
   assert.equal(config.providers[2]!.tls.key, "/etc/orchestrator/provider-3-client.key");
-  assert.deepEqual(splitAddress(config.listen), { hostname: "127.0.0.1", port: 8453 });
 });
 
 Deno.test("parseOrchestratorConfig() names every fault of a file", () => {
@@ -18,9 +17,9 @@ Deno.test("parseOrchestratorConfig() names every fault of a file", () => {
     return () => parseOrchestratorConfig("c.yaml", stringify(value));
   };
   const cases: [() => unknown, RegExp][] = [
-    [changed((value) => delete value.listen), /c\.yaml: listen/],
+    [changed((value) => delete value.listen), /c\.yaml:1:1: listen: missing/],
     [changed((value) => value.extra = 1), /extra/],
-    [changed((value) => (value.providers as unknown[]).pop()), /c\.yaml: providers/],
+    [changed((value) => (value.providers as unknown[]).pop()), /c\.yaml:\d+:\d+: providers/],
     [
       changed((value) => {
         const list = value.providers as { publicKey: string }[];
@@ -29,7 +28,7 @@ Deno.test("parseOrchestratorConfig() names every fault of a file", () => {
       /two providers have the same key/,
     ],
     [changed((value) => value.providerRoot = "04"), /providerRoot/],
-    [() => parseOrchestratorConfig("c.yaml", "a: ["), /no YAML/],
+    [() => parseOrchestratorConfig("c.yaml", "a: ["), /c\.yaml:1:/],
   ];
   for (const [work, message] of cases) assert.throws(work, { code: "ORCHESTRATOR_CONFIG", message });
 });

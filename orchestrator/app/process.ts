@@ -1,6 +1,7 @@
 /** One instance of the orchestrator, from a checked configuration to a listener that serves. */
 
 import { fromHex, toHex } from "shared/base/bytes.ts";
+import { splitAddress } from "shared/base/configuration.ts";
 import { CodedError } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
@@ -19,7 +20,7 @@ import { ProviderClient } from "../service/provider_client.ts";
 import { SESSION_MIGRATIONS } from "../transport/session_store/migrations.ts";
 import { PostgresSessionStore } from "../transport/session_store/postgres_store.ts";
 import { openStateSeal } from "../transport/session_store/state_seal.ts";
-import { type OrchestratorConfig, readText, splitAddress } from "./config.ts";
+import { type OrchestratorConfig, readText } from "./config.ts";
 import { orchestratorApp } from "./http.ts";
 import { openListener } from "./listener.ts";
 

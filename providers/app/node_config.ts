@@ -1,7 +1,8 @@
 /** Configuration of a provider's node. */
 
 import { z } from "zod";
-import { Address, readConfigFile } from "./config_file.ts";
+import { Address, isLoopback } from "shared/base/configuration.ts";
+import { readConfigFile } from "./config_file.ts";
 
 const schema = (Path: z.ZodType<string>) => {
   const Authority = z.strictObject({
@@ -17,7 +18,7 @@ const schema = (Path: z.ZodType<string>) => {
     listen: Address,
     /** Health and metrics, without TLS: loopback only. */
     admin: Address.refine(
-      (address) => /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+):/.test(address),
+      isLoopback,
       "not loopback",
     ),
     tls: z.strictObject({

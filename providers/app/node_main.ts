@@ -4,6 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { splitAddress } from "shared/base/configuration.ts";
 import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
@@ -14,7 +15,7 @@ import { ProviderService } from "../service/provider_service.ts";
 import { PROVIDER_MIGRATIONS } from "../transport/migrations.ts";
 import { ProviderStore } from "../transport/store.ts";
 import { VaultClient } from "../vault/vault_client.ts";
-import { readText, splitAddress } from "./config_file.ts";
+import { readText } from "./config_file.ts";
 import { type NodeConfig, readNodeConfig } from "./node_config.ts";
 import { nodeApp } from "./node_http.ts";
 import { openAdmin, openListener } from "./node_listener.ts";

@@ -1,14 +1,12 @@
 /** Configuration of a witness process: one YAML file, checked as a whole. */
 
 import { dirname, resolve } from "node:path";
-import { parse } from "yaml";
 import { z } from "zod";
-import { CodedError, defineErrors } from "../../base/errors.ts";
+import { Address, type Contradiction, isLoopback, parseConfig } from "../../base/configuration.ts";
+import { defineErrors } from "../../base/errors.ts";
 import { isKeyName } from "../note.ts";
 
 const Path = z.string().min(1).max(4096);
-/** `host:port`; port 0 takes a free one, which the ready line tells. */
-const Address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "not host:port");
 const Label = z.string().min(1).max(64);
 
 const Key = z.discriminatedUnion("kind", [
@@ -79,7 +77,18 @@ export type WitnessConfig = z.infer<typeof WitnessConfigFile>;
 /** The witness's key in it. */
 export type WitnessKeyConfig = WitnessConfig["key"];
 
-const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
+/** What the schema alone cannot say. */
+function contradictions({ tls, listen, admin, logs }: WitnessConfig): Contradiction[] {
+  const found: Contradiction[] = [];
+  if (tls === undefined && !isLoopback(listen)) {
+    found.push({ path: ["listen"], message: "without tls only a loopback address" });
+  }
+  if (!isLoopback(admin)) found.push({ path: ["admin"], message: "only a loopback address" });
+  if (new Set(logs.map(({ origin }) => origin)).size < logs.length) {
+    found.push({ path: ["logs"], message: "an origin twice" });
+  }
+  return found;
+}
 
 /**
  * Checks a configuration.
@@ -87,26 +96,7 @@ const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):/;
  * @throws {CodedError} `WITNESS_CONFIG` naming all fields at once.
  */
 export function parseWitnessConfig(file: string, text: string): WitnessConfig {
-  let value: unknown;
-  try {
-    value = parse(text);
-  } catch (error) {
-    throw faulty(file, [(error as Error).message.split("\n")[0]!]);
-  }
-  const parsed = WitnessConfigFile.safeParse(value);
-  if (!parsed.success) {
-    throw faulty(file, parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
-  }
-  const { data } = parsed;
-  const faults: string[] = [];
-  if (data.tls === undefined && !LOOPBACK.test(data.listen)) {
-    faults.push("listen: without tls only a loopback address");
-  }
-  if (!LOOPBACK.test(data.admin)) faults.push("admin: only a loopback address");
-  if (new Set(data.logs.map(({ origin }) => origin)).size < data.logs.length) {
-    faults.push("logs: an origin twice");
-  }
-  if (faults.length > 0) throw faulty(file, faults);
+  const data = parseConfig(file, text, WitnessConfigFile, { code: "WITNESS_CONFIG", contradictions });
   return withAbsolutePaths(data, (path) => resolve(dirname(file), path));
 }
 
@@ -149,25 +139,6 @@ function withAbsolutePaths(config: WitnessConfig, at: (path: string) => string):
       }),
     })),
   };
-}
-
-/** Takes `host:port` apart. */
-export function splitHostPort(address: string): { readonly hostname: string; readonly port: number } {
-  const colon = address.lastIndexOf(":");
-  return {
-    hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
-    port: Number(address.slice(colon + 1)),
-  };
-}
-
-function faulty(file: string, faults: readonly string[]): CodedError {
-  return new CodedError(
-    "WITNESS_CONFIG",
-    `Cannot use ${file}:\n${faults.map((fault) => `    ${fault}`).join("\n")}`,
-    {
-      faults,
-    },
-  );
 }
 
 defineErrors({

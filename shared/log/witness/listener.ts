@@ -5,11 +5,11 @@ import { createServer as createPlainServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { splitAddress } from "../../base/configuration.ts";
 import { CodedError, defineErrors } from "../../base/errors.ts";
 import { type Trust } from "../../protocol/x509/trust.ts";
 import { verifyCertificate } from "../../protocol/x509/verification.ts";
 import type { Clock } from "../../transport/clock.ts";
-import { splitHostPort } from "./config.ts";
 import type { PeerEnvironment } from "./http_app.ts";
 
 /** PEM texts of a TLS listener. */
@@ -66,7 +66,7 @@ export async function openWitnessListener(
       : { ca: tls.clients.authority, requestCert: true, rejectUnauthorized: true }),
   }, handler);
   server.maxConnections = CONNECTIONS_MAX;
-  const { hostname, port } = splitHostPort(address);
+  const { hostname, port } = splitAddress(address);
   await new Promise<void>((resolve, reject) => {
     server.once(
       "error",
