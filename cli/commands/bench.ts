@@ -6,7 +6,7 @@ import { benchBatch } from "../bench/batch.ts";
 import { benchCard, type CardToolBench } from "../bench/card.ts";
 import { benchLog } from "../bench/log.ts";
 import { benchStation } from "../bench/station.ts";
-import { HOME } from "../home.ts";
+import { benchFolder } from "../bench/folder.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
 import { startSpine } from "../spine/spine.ts";
 import { registerGatewayBench } from "./bench_gateway.ts";
@@ -40,36 +40,32 @@ export function registerBench(program: Command): void {
     .option("--cards <n>", "cards through each reader", wholeNumber, 10)
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: StationOptions) => {
-      await Deno.mkdir(HOME, { recursive: true });
-      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      await using own = await benchFolder();
+      const { folder } = own;
       const tell = (line: string) => say(options, `  ${line}`);
+      const spine = await startSpine({ folder, real: options.real ?? false, tell });
       try {
-        const spine = await startSpine({ folder, real: options.real ?? false, tell });
-        try {
-          const measured = await benchStation({
-            folder,
-            spine,
-            real: options.real ?? false,
-            apduDelayMs: options.apduDelayMs,
-            cardsPerReader: options.cards,
-            tell,
-          });
-          const { hostMsPerCard: host, hostMsPerCardAtDelay: beside, cardsPerMinute: rate } = measured;
-          say(
-            options,
-            `host ${host.p50} ms a card (p99 ${host.p99}), ${measured.apdusPerCard} APDUs a card; ` +
-              `beside a chip of ${measured.apduDelayMs} ms an APDU ${beside.p50} ms (p99 ${beside.p99})\n` +
-              `cards a minute: ${rate[1]} on 1 reader, ${rate[2]} on 2, ${
-                rate[4]
-              } on 4 (${measured.scaling4} times 1)\n` +
-              `the chip alone allows ${measured.chipLimit.cardsPerMinute} on 1 reader; reached ${measured.chipLimit.reached}`,
-          );
-          result(options, measured);
-        } finally {
-          await spine.stop();
-        }
+        const measured = await benchStation({
+          folder,
+          spine,
+          real: options.real ?? false,
+          apduDelayMs: options.apduDelayMs,
+          cardsPerReader: options.cards,
+          tell,
+        });
+        const { hostMsPerCard: host, hostMsPerCardAtDelay: beside, cardsPerMinute: rate } = measured;
+        say(
+          options,
+          `host ${host.p50} ms a card (p99 ${host.p99}), ${measured.apdusPerCard} APDUs a card; ` +
+            `beside a chip of ${measured.apduDelayMs} ms an APDU ${beside.p50} ms (p99 ${beside.p99})\n` +
+            `cards a minute: ${rate[1]} on 1 reader, ${rate[2]} on 2, ${
+              rate[4]
+            } on 4 (${measured.scaling4} times 1)\n` +
+            `the chip alone allows ${measured.chipLimit.cardsPerMinute} on 1 reader; reached ${measured.chipLimit.reached}`,
+        );
+        result(options, measured);
       } finally {
-        await Deno.remove(folder, { recursive: true });
+        await spine.stop();
       }
     }));
 }
@@ -82,28 +78,24 @@ function registerCardBench(bench: Command): void {
     .option("--rounds <n>", "measured rounds; medians are reported", wholeNumber, 3)
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: CardOptions) => {
-      await Deno.mkdir(HOME, { recursive: true });
-      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
-      try {
-        const tell = (line: string) => say(options, `  ${line}`);
-        const measured = await benchCard({ folder, rounds: Math.max(1, options.rounds), tell });
-        const words = (name: string, tool: CardToolBench) =>
-          (["list", "install", "delete"] as const)
-            .map((verb) => `${name} ${verb}: ${tool[verb].apdus} APDUs, ${tool[verb].ms} ms`).join("\n");
-        say(options, words("ours", measured.ours));
-        for (const [name, peer] of Object.entries(measured.peers)) {
-          if ("list" in peer) say(options, words(name, peer));
-          else {say(
-              options,
-              `${name}: ${"absent" in peer ? `absent, ${peer.absent}` : `failed, ${peer.failed}`}`,
-            );}
-        }
-        // Each tool stands beside ours under its own name.
-        const { peers, ...rest } = measured;
-        result(options, { ...rest, ...peers });
-      } finally {
-        await Deno.remove(folder, { recursive: true });
+      await using own = await benchFolder();
+      const { folder } = own;
+      const tell = (line: string) => say(options, `  ${line}`);
+      const measured = await benchCard({ folder, rounds: Math.max(1, options.rounds), tell });
+      const words = (name: string, tool: CardToolBench) =>
+        (["list", "install", "delete"] as const)
+          .map((verb) => `${name} ${verb}: ${tool[verb].apdus} APDUs, ${tool[verb].ms} ms`).join("\n");
+      say(options, words("ours", measured.ours));
+      for (const [name, peer] of Object.entries(measured.peers)) {
+        if ("list" in peer) say(options, words(name, peer));
+        else {say(
+            options,
+            `${name}: ${"absent" in peer ? `absent, ${peer.absent}` : `failed, ${peer.failed}`}`,
+          );}
       }
+      // Each tool stands beside ours under its own name.
+      const { peers, ...rest } = measured;
+      result(options, { ...rest, ...peers });
     }));
 }
 
@@ -115,29 +107,25 @@ function registerLogBench(bench: Command): void {
     .option("--seconds <n>", "time of appending", wholeNumber, 8)
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: LogOptions) => {
-      await Deno.mkdir(HOME, { recursive: true });
-      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
-      try {
-        const measured = await benchLog({
-          folder,
-          seconds: Math.max(1, options.seconds),
-          tell: (line) => say(options, `  ${line}`),
-        });
-        const { limit, appendMs } = measured;
-        say(
-          options,
-          `${measured.entriesPerSecond} entries a second (${measured.callers} callers, ${measured.checkpoints} checkpoints; ` +
-            `append ${appendMs.p50} ms, p99 ${appendMs.p99})\n` +
-            `PostgreSQL alone: ${limit.insertsPerSecond} rows a second in groups, ${limit.singleCommitsPerSecond} one by one; ` +
-            `the disk: ${limit.fsyncsPerSecond} fsyncs a second`,
-        );
-        for (const [size, proof] of Object.entries(measured.proof)) {
-          say(options, `a proof at ${size} entries: ${proof.bytes} bytes, ${proof.ms} ms`);
-        }
-        result(options, measured);
-      } finally {
-        await Deno.remove(folder, { recursive: true });
+      await using own = await benchFolder();
+      const { folder } = own;
+      const measured = await benchLog({
+        folder,
+        seconds: Math.max(1, options.seconds),
+        tell: (line) => say(options, `  ${line}`),
+      });
+      const { limit, appendMs } = measured;
+      say(
+        options,
+        `${measured.entriesPerSecond} entries a second (${measured.callers} callers, ${measured.checkpoints} checkpoints; ` +
+          `append ${appendMs.p50} ms, p99 ${appendMs.p99})\n` +
+          `PostgreSQL alone: ${limit.insertsPerSecond} rows a second in groups, ${limit.singleCommitsPerSecond} one by one; ` +
+          `the disk: ${limit.fsyncsPerSecond} fsyncs a second`,
+      );
+      for (const [size, proof] of Object.entries(measured.proof)) {
+        say(options, `a proof at ${size} entries: ${proof.bytes} bytes, ${proof.ms} ms`);
       }
+      result(options, measured);
     }));
 }
 
@@ -149,28 +137,24 @@ function registerAttestBench(bench: Command): void {
     .option("--seconds <n>", "how long each load lasts", wholeNumber, 3)
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: CommonOptions & { seconds: number }) => {
-      await Deno.mkdir(HOME, { recursive: true });
-      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      await using own = await benchFolder();
+      const { folder } = own;
       const tell = (line: string) => say(options, `  ${line}`);
+      const spine = await startSpine({ folder, real: true, tell });
       try {
-        const spine = await startSpine({ folder, real: true, tell });
-        try {
-          const measured = await benchAttest({ spine, seconds: Math.max(1, options.seconds), tell });
-          const { perSecond, share, throughGateways: through, cpuMsPerCard: cpu } = measured;
-          say(
-            options,
-            `${perSecond["16"]} cards a second with 16 stations (p99 of a request ${measured.p99Ms} ms), ` +
-              `${through.perSecond} through the gateways\n` +
-              `the token alone signs ${measured.tokenSignsPerSecond} a second; reached ${share}\n` +
-              `processor time a card: service ${cpu.service} ms, database ${cpu.database} ms, load ${cpu.load} ms, ` +
-              `on ${measured.processors} processors together`,
-          );
-          result(options, measured);
-        } finally {
-          await spine.stop();
-        }
+        const measured = await benchAttest({ spine, seconds: Math.max(1, options.seconds), tell });
+        const { perSecond, share, throughGateways: through, cpuMsPerCard: cpu } = measured;
+        say(
+          options,
+          `${perSecond["16"]} cards a second with 16 stations (p99 of a request ${measured.p99Ms} ms), ` +
+            `${through.perSecond} through the gateways\n` +
+            `the token alone signs ${measured.tokenSignsPerSecond} a second; reached ${share}\n` +
+            `processor time a card: service ${cpu.service} ms, database ${cpu.database} ms, load ${cpu.load} ms, ` +
+            `on ${measured.processors} processors together`,
+        );
+        result(options, measured);
       } finally {
-        await Deno.remove(folder, { recursive: true });
+        await spine.stop();
       }
     }));
 }
@@ -188,28 +172,24 @@ function registerBatchBench(bench: Command): void {
     )
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: CommonOptions & { cards: number }) => {
-      await Deno.mkdir(HOME, { recursive: true });
-      const folder = await Deno.makeTempDir({ dir: HOME, prefix: "bench-" });
+      await using own = await benchFolder();
+      const { folder } = own;
       const tell = (line: string) => say(options, `  ${line}`);
+      const spine = await startSpine({ folder, real: true, tell });
       try {
-        const spine = await startSpine({ folder, real: true, tell });
-        try {
-          const measured = await benchBatch({ spine, cards: Math.max(100, options.cards), tell });
-          const { peakMb } = measured;
-          say(
-            options,
-            `${measured.cards} cards, ${measured.missing} declared missing: closed in ${measured.close} s, exported in ` +
-              `${measured.export} s (${measured.exportMb} MB), verified in ${measured.verify} s\n` +
-              `longest request ${measured.longestRequestMs} ms; memory at most: service ${peakMb.service} MB ` +
-              `(before ${peakMb.serviceBefore}), export ${peakMb.export} MB, verify ${peakMb.verify} MB, ` +
-              `with a proof ${peakMb.proof} MB`,
-          );
-          result(options, measured);
-        } finally {
-          await spine.stop();
-        }
+        const measured = await benchBatch({ spine, cards: Math.max(100, options.cards), tell });
+        const { peakMb } = measured;
+        say(
+          options,
+          `${measured.cards} cards, ${measured.missing} declared missing: closed in ${measured.close} s, exported in ` +
+            `${measured.export} s (${measured.exportMb} MB), verified in ${measured.verify} s\n` +
+            `longest request ${measured.longestRequestMs} ms; memory at most: service ${peakMb.service} MB ` +
+            `(before ${peakMb.serviceBefore}), export ${peakMb.export} MB, verify ${peakMb.verify} MB, ` +
+            `with a proof ${peakMb.proof} MB`,
+        );
+        result(options, measured);
       } finally {
-        await Deno.remove(folder, { recursive: true });
+        await spine.stop();
       }
     }));
 }

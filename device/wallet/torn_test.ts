@@ -117,14 +117,13 @@ Deno.test("restore torn at every APDU in every way: the wallet is empty or whole
   console.log(`restore torn: APDUs by tap ${counts}, ends ${JSON.stringify(ends)}`);
 });
 
-Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the new one opens the card, and the seed is there", async () => {
-  const wallet = await testWallet();
+/** A backed-up card for each APDU of the acting tap of a change, torn there. */
+async function* tornChanges(run: Omit<Parameters<typeof testFlow>[1], "cards">) {
   const make = async () => {
     const card = await freshCard();
-    await testFlow("backup", { wallet, trust, cards: [card] });
+    await testFlow("backup", { wallet: run.wallet, trust, cards: [card] });
     return card;
   };
-  const run = { wallet, trust, action: "pin" as const, secrets: { newCardPin: NEW_PIN } };
   const first = await make();
   const counts = await apdusOf((count) =>
     testFlow("manage", { ...run, cards: [first], intercept: intercept(count) })
@@ -135,6 +134,14 @@ Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the n
     const card = await make();
     const torn = await testFlow("manage", { ...run, cards: [card], faults: planOf(tear) });
     if (torn.end !== "done") assert.equal(torn.error?.code, "WALLET_TORN", where);
+    yield { torn, card, where };
+  }
+}
+
+Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the new one opens the card, and the seed is there", async () => {
+  const wallet = await testWallet();
+  const run = { wallet, trust, action: "pin" as const, secrets: { newCardPin: NEW_PIN } };
+  for await (const { torn, card, where } of tornChanges(run)) {
     const look = await testFlow("identify", {
       wallet,
       trust,
@@ -150,22 +157,8 @@ Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the n
 
 Deno.test("wipe torn at every APDU of the acting tap: the card holds the seed or is empty, and says which", async () => {
   const wallet = await testWallet();
-  const make = async () => {
-    const card = await freshCard();
-    await testFlow("backup", { wallet, trust, cards: [card] });
-    return card;
-  };
   const run = { wallet, trust, action: "wipe" as const, confirm: { wipe: true } };
-  const first = await make();
-  const counts = await apdusOf((count) =>
-    testFlow("manage", { ...run, cards: [first], intercept: intercept(count) })
-  );
-  for (const tear of tears(counts)) {
-    if (tear.tap === 0) continue;
-    const where = JSON.stringify(tear);
-    const card = await make();
-    const torn = await testFlow("manage", { ...run, cards: [card], faults: planOf(tear) });
-    if (torn.end !== "done") assert.equal(torn.error?.code, "WALLET_TORN", where);
+  for await (const { torn, card, where } of tornChanges(run)) {
     const look = await testFlow("identify", { wallet, trust, cards: [card], compare: true });
     assert.equal(look.end, "done", `${where} ${look.error?.message}`);
     assert.equal(look.matches, look.card!.lifeCycle === 3 ? true : null, where);

@@ -21,7 +21,7 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { AttestationService } from "../service/attestation/attestation_service.ts";
 import { type ConfiguredSender, isRefusal } from "../service/attestation/context.ts";
-import { ISSUANCE_REFUSALS } from "../domain/issuance/refusals.ts";
+import { ISSUANCE_REFUSALS, type Refusal } from "../domain/issuance/refusals.ts";
 import type { RequestStamp } from "../transport/issuance_store/transaction.ts";
 import {
   ANSWER_KEPT_SECONDS,
@@ -116,58 +116,37 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
   });
   app.use("/v1/*", bounded(front), bodyLimit({ maxSize: BODY_MAX, onError: tooLarge }), authenticated(front));
 
-  app.openapi(CREATE_BATCH, async (c) => {
-    const result = await service.createBatch(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(READ_BATCH, async (c) => {
-    const result = await service.readBatch(c.var.identity.name, c.req.valid("param").batch);
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(OPEN_BATCH, async (c) => {
-    const result = await service.openBatch(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(CLOSE_BATCH, async (c) => {
-    const result = await service.closeBatch(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(BATCH_REPORT, async (c) => {
-    const result = await service.batchReport(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(BATCH_CARDS, async (c) => {
-    const result = await service.batchCards(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(BATCH_RECORDS, async (c) => {
-    const result = await service.batchRecords(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(RECORD_KEY, async (c) => {
-    const result = await service.recordKey(c.var.stamp);
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(CARD_KEYS, async (c) => {
-    const result = await service.cardKeys(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(RESERVE, async (c) => {
-    const result = await service.reserve(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(ATTEST, async (c) => {
-    const result = await service.attest(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(INSTALL, async (c) => {
-    const result = await service.install(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
-  app.openapi(CLOSE, async (c) => {
-    const result = await service.close(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
+  app.openapi(
+    CREATE_BATCH,
+    async (c) => decided(c, await service.createBatch(c.var.stamp, c.req.valid("json"))),
+  );
+  app.openapi(
+    READ_BATCH,
+    async (c) => decided(c, await service.readBatch(c.var.identity.name, c.req.valid("param").batch)),
+  );
+  app.openapi(OPEN_BATCH, async (c) => decided(c, await service.openBatch(c.var.stamp, c.req.valid("json"))));
+  app.openapi(
+    CLOSE_BATCH,
+    async (c) => decided(c, await service.closeBatch(c.var.stamp, c.req.valid("json"))),
+  );
+  app.openapi(
+    BATCH_REPORT,
+    async (c) => decided(c, await service.batchReport(c.var.stamp, c.req.valid("json"))),
+  );
+  app.openapi(
+    BATCH_CARDS,
+    async (c) => decided(c, await service.batchCards(c.var.stamp, c.req.valid("json"))),
+  );
+  app.openapi(
+    BATCH_RECORDS,
+    async (c) => decided(c, await service.batchRecords(c.var.stamp, c.req.valid("json"))),
+  );
+  app.openapi(RECORD_KEY, async (c) => decided(c, await service.recordKey(c.var.stamp)));
+  app.openapi(CARD_KEYS, async (c) => decided(c, await service.cardKeys(c.var.stamp, c.req.valid("json"))));
+  app.openapi(RESERVE, async (c) => decided(c, await service.reserve(c.var.stamp, c.req.valid("json"))));
+  app.openapi(ATTEST, async (c) => decided(c, await service.attest(c.var.stamp, c.req.valid("json"))));
+  app.openapi(INSTALL, async (c) => decided(c, await service.install(c.var.stamp, c.req.valid("json"))));
+  app.openapi(CLOSE, async (c) => decided(c, await service.close(c.var.stamp, c.req.valid("json"))));
   app.openapi(REVOCATIONS, async (c) => {
     const { list, number } = await service.revocations();
     const headers = { etag: `"${number}"`, "cache-control": LIST_CACHE_CONTROL };
@@ -175,14 +154,21 @@ export function attestationApp(front: AttestationFront): OpenAPIHono<Env> {
     if (known?.some((tag) => tag === "*" || tag === headers.etag)) return c.body(null, 304, headers);
     return c.body(list, 200, { ...headers, "content-type": REVOCATION_LIST_MEDIA_TYPE }) as never;
   });
-  app.openapi(HOST_CERTIFICATE, async (c) => {
-    const result = await service.hostCertificate(c.var.stamp, c.req.valid("json"));
-    return isRefusal(result) ? refusalResponse(result.reason) as never : c.json(result, 200);
-  });
+  app.openapi(
+    HOST_CERTIFICATE,
+    async (c) => decided(c, await service.hostCertificate(c.var.stamp, c.req.valid("json"))),
+  );
 
   describeSecurity(app);
   app.doc31("/openapi.json", DOCUMENT_HEAD);
   return app;
+}
+
+/** A decision as an answer: what was asked for, or the problem of its refusal. */
+function decided<T extends object>(c: Context<Env>, result: T | Refusal) {
+  return isRefusal(result)
+    ? refusalResponse(result.reason) as never
+    : c.json(result as Exclude<T, Refusal>, 200);
 }
 
 function tooLarge(): Response {
