@@ -141,7 +141,7 @@ async function* tornChanges(run: Omit<Parameters<typeof testFlow>[1], "cards">) 
 Deno.test("PIN change torn at every APDU of the acting tap: the old PIN or the new one opens the card, and the seed is there", async () => {
   const wallet = await testWallet();
   const run = { wallet, trust, action: "pin" as const, secrets: { newCardPin: NEW_PIN } };
-  for await (const { torn, card, where } of tornChanges(run)) {
+  for await (const { card, where } of tornChanges(run)) {
     const look = await testFlow("identify", {
       wallet,
       trust,
