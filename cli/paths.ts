@@ -10,6 +10,11 @@ export function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
 
+/** The same for an option that may be left out. */
+export function absoluteIfGiven(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : absolute(path);
+}
+
 /** Writes a file that only its owner can read (mode 0600), replacing it whole. */
 export async function writePrivate(path: string, content: string | Uint8Array): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;

@@ -1,27 +1,20 @@
 /** `rk batch`: batches from their quota to the signed account of every card. */
 
 import { type Command, InvalidArgumentError } from "commander";
-import { exportSPKI, importJWK } from "jose";
-import { createHash } from "node:crypto";
 import { parseProfile } from "factory/domain/profile.ts";
 import { encodeBatchFile } from "factory/domain/profile_batch.ts";
 import { CodedError, defineErrors, EXIT_CODES } from "shared/base/errors.ts";
-import { toHex } from "shared/base/bytes.ts";
 import { NAMED_MISSING_MAX } from "shared/protocol/wire/batch.ts";
-import { exportBatch, manifestPath, recordKeyOf } from "../batch/export.ts";
+import { exportBatch } from "../batch/export.ts";
 import { type BatchLimitOptions, limitsFrom, stationQuotas } from "../batch/options.ts";
 import { type LineFacts, reconcileBatch } from "../batch/reconcile.ts";
 import { reportJson, reportLines } from "../batch/report.ts";
 import { table } from "../batch/table.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
-import { absolute, exists, writePrivate } from "../paths.ts";
-import { runForeground } from "../process/foreground.ts";
+import { absolute, absoluteIfGiven, writePrivate } from "../paths.ts";
 import { asBatchManager, createBatch } from "../spine/batch.ts";
 import { withSpine } from "../spine/running.ts";
-
-/** Standard paths in the permission sets of `rk batch verify`. */
-const IN = ".rk/batch/in";
-const OUT = ".rk/batch/out";
+import { registerKey, registerVerify } from "./batch_proof.ts";
 
 interface ManagerOptions extends CommonOptions {
   as?: string;
@@ -49,13 +42,6 @@ interface ReconcileOptions extends ManagerOptions {
   scrap: string[];
 }
 
-interface VerifyOptions extends CommonOptions {
-  key: string;
-  manifest?: string;
-  serial?: string;
-  proofOut?: string;
-}
-
 /** Registers the commands. */
 export function registerBatch(program: Command): void {
   const batch = program.command("batch").description(
@@ -66,7 +52,7 @@ export function registerBatch(program: Command): void {
     .requiredOption("--reason <text>", "why it may go on; it goes on record", reasonText)
     .action(action(async (name: string, options: ManagerOptions & { reason: string }) => {
       const answer = await asBatchManager(
-        path(options.as),
+        absoluteIfGiven(options.as),
         (client) => client.open({ batch: name, reason: options.reason }),
       );
       say(options, `Batch ${name} is open.`);
@@ -87,7 +73,7 @@ export function registerBatch(program: Command): void {
     ),
   )
     .action(action(async (name: string, options: ManagerOptions) => {
-      const report = await asBatchManager(path(options.as), (client) => client.report(name));
+      const report = await asBatchManager(absoluteIfGiven(options.as), (client) => client.report(name));
       for (const line of reportLines(report)) say(options, line);
       result(options, reportJson(report));
     }));
@@ -116,7 +102,7 @@ export function registerBatch(program: Command): void {
         const out = absolute(options.out);
         const kind = options.format ?? (out.toLowerCase().endsWith(".csv") ? "csv" : "jsonl");
         const { manifest, files } = await asBatchManager(
-          path(options.as),
+          absoluteIfGiven(options.as),
           (client) => exportBatch(client, name, out, kind),
         );
         say(options, `${manifest.totals.reserved} records of batch ${name}: ${files.join(", ")}`);
@@ -158,7 +144,7 @@ function registerCreate(batch: Command): void {
         ...(stations === undefined ? {} : { stations }),
         limits,
       };
-      const manager = path(options.as);
+      const manager = absoluteIfGiven(options.as);
       const created = manager === undefined
         ? await withSpine(
           (line) => console.error(`rk: ${line}`),
@@ -200,7 +186,7 @@ async function close(name: string, options: CloseOptions): Promise<number> {
     reason: options.reason ?? null,
   } as const;
   const answer = await asBatchManager(
-    path(options.as),
+    absoluteIfGiven(options.as),
     (client) =>
       client.close(request, ({ missingToDeclare, recordsToSign }) =>
         console.error(
@@ -246,7 +232,7 @@ async function reconcile(name: string, options: ReconcileOptions): Promise<numbe
     scrapped: options.scrap.map(absolute),
   };
   const { report, compared, differences } = await asBatchManager(
-    path(options.as),
+    absoluteIfGiven(options.as),
     (client) => reconcileBatch(client, name, line),
   );
   for (const { code, serial, text, next } of differences) {
@@ -269,81 +255,12 @@ async function reconcile(name: string, options: ReconcileOptions): Promise<numbe
   return differences.length === 0 ? EXIT_CODES.ok : EXIT_CODES.card;
 }
 
-function registerKey(batch: Command): void {
-  batch.command("key")
-    .description("write the public key that records are signed with")
-    .requiredOption("--out <file>", "file to write: JWK, or PEM with .pem")
-    .option("--as <file>", "configuration of a factory's batch manager; the local spine's otherwise")
-    .option("--json", "the last line is one JSON object")
-    .action(action(async (options: ManagerOptions & { out: string }) => {
-      const key = await asBatchManager(path(options.as), recordKeyOf);
-      const out = absolute(options.out);
-      const point = Uint8Array.of(
-        4,
-        ...[key.jwk.x, key.jwk.y].flatMap((
-          part,
-        ) => [...Uint8Array.fromBase64(part, { alphabet: "base64url" })]),
-      );
-      const publicKeySha256 = toHex(createHash("sha256").update(point).digest());
-      const text = out.endsWith(".pem")
-        ? await exportSPKI(await importJWK(key.jwk, "ES256", { extractable: true }) as CryptoKey)
-        : JSON.stringify({ ...key.jwk, use: "sig", alg: "ES256", kid: key.thumbprint });
-      await Deno.writeTextFile(out, text.trimEnd() + "\n");
-      say(
-        options,
-        `Record key written to ${out}\n  thumbprint (RFC 7638)  ${key.thumbprint}\n  SHA-256 of the point   ${publicKeySha256}\n` +
-          "Compare the second line with `rk hsm keys` at the token before you hand the key out.",
-      );
-      result(options, { out, thumbprint: key.thumbprint, publicKeySha256 });
-    }));
-}
-
-function registerVerify(batch: Command): void {
-  batch.command("verify")
-    .description("check an export or the proof of one card with the public key alone: no service, no network")
-    .argument("<file>", "export as JSON lines or CSV, or a proof")
-    .requiredOption("--key <file>", "the factory's record key, JWK or PEM (`rk batch key`)")
-    .option("--manifest <file>", "manifest of a CSV export; NAME.manifest.jws beside it otherwise")
-    .option("--serial <hex>", "prove this card: its record, and that it was in the batch")
-    .option("--proof-out <file>", "write that proof to a file, which verifies by itself")
-    .option("--json", "the last line is one JSON object")
-    .action(action(async (file: string, options: VerifyOptions) => {
-      const export_ = absolute(file);
-      const key = absolute(options.key);
-      const beside = manifestPath(export_);
-      const manifest = path(options.manifest) ?? (await exists(beside) ? beside : undefined);
-      const proofOut = path(options.proofOut);
-      return await runForeground({
-        name: "batch-verifier",
-        module: "factory/app/batch_verify_main.ts",
-        permissions: proofOut === undefined ? "batch-verifier" : "batch-prover",
-        substitution: {
-          [IN]: [export_, key, ...(manifest === undefined ? [] : [manifest])],
-          ...(proofOut === undefined ? {} : { [OUT]: proofOut }),
-        },
-        args: [
-          export_,
-          "--key",
-          key,
-          ...(manifest === undefined ? [] : ["--manifest", manifest]),
-          ...(options.serial === undefined ? [] : ["--serial", options.serial]),
-          ...(proofOut === undefined ? [] : ["--proof-out", proofOut]),
-          ...(options.json ? ["--json"] : []),
-        ],
-      });
-    }));
-}
-
 /** What every command about one batch of a service takes. */
 function manager(command: Command): Command {
   return command
     .argument("<batch>", "the batch's name")
     .option("--as <file>", "configuration of a factory's batch manager; the local spine's otherwise")
     .option("--json", "the last line is one JSON object");
-}
-
-function path(given: string | undefined): string | undefined {
-  return given === undefined ? undefined : absolute(given);
 }
 
 function many(value: string, others: string[]): string[] {
