@@ -22,7 +22,6 @@ import {
   CLA_RECOVER,
   COMMAND,
   COMMANDS_WITH_P1,
-  INS,
   LENGTH,
   ROLE,
   ROOT_ID,
