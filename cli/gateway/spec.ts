@@ -46,9 +46,10 @@ export function gatewaySubstitution(
     `${host.includes(":") ? `[${host}]` : host}${port === 0 ? "" : `:${port}`}`;
   const at = (path: string) => path.startsWith("/") ? path : `${folder}/${path}`;
   const { serverName } = config.canaries;
+  const witnesses = config.eventLog?.witnesses;
   const upstreams = Object.values(config.upstreams).flatMap(({ instances }) =>
     instances.flatMap(({ url, health }) => [url, ...(health ? [health] : [])].map(hostAndPort))
-  );
+  ).concat(witnesses?.peers.map(({ url }) => hostAndPort(url)) ?? []);
   const files = [
     config.listen.certificate,
     config.listen.key,
@@ -64,6 +65,7 @@ export function gatewaySubstitution(
       tls ? [tls.certificate, tls.key, ...tls.authorities] : []
     ),
     ...(config.eventLog ? [config.eventLog.keyFile, config.eventLog.pseudonymKeyFile] : []),
+    ...Object.values(witnesses?.tls ?? {}),
     ...protectionFiles(config),
   ].map(at);
   const written = config.eventLog

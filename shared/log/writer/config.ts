@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { isKeyName } from "../note.ts";
+import { WitnessPeersConfig } from "../witness/peers_config.ts";
 
 const Path = z.string().min(1).max(4096);
 
@@ -12,6 +13,8 @@ const COMMON = {
   folder: Path,
   /** File (mode 0600) of at least 32 bytes: the key of the log's pseudonyms. */
   pseudonymKeyFile: Path,
+  /** Who cosigns it. Without it nobody outside can tell that the whole log was exchanged for another. */
+  witnesses: WitnessPeersConfig.optional(),
 };
 
 /** Log of a process without a database: its sequence is a file of its own, its key one as well. */
@@ -44,6 +47,14 @@ export function resolveEventLog<C extends FileEventLogConfig | ServiceEventLogCo
     ...config,
     folder: at(config.folder),
     pseudonymKeyFile: at(config.pseudonymKeyFile),
+    ...(config.witnesses === undefined ? {} : {
+      witnesses: {
+        ...config.witnesses,
+        tls: Object.fromEntries(
+          Object.entries(config.witnesses.tls).map(([name, path]) => [name, at(path!)]),
+        ),
+      },
+    }),
     ...("keyFile" in config ? { keyFile: at(config.keyFile), sequenceFile: at(config.sequenceFile) } : {}),
   };
 }

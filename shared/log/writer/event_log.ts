@@ -9,6 +9,7 @@ import { SOFTWARE_VERSION } from "../../base/version.ts";
 import type { Clock } from "../../transport/clock.ts";
 import { directorySource } from "../../transport/log_source/directory.ts";
 import type { TransactionSql } from "../../transport/postgres/database.ts";
+import { cosignatureVerifier } from "../cosignature.ts";
 import type { EventName } from "../events.ts";
 import { parseLeaf } from "../leaf.ts";
 import type { LogPageOptions } from "../page.ts";
@@ -19,7 +20,9 @@ import type { LogSigner } from "../store/note_signers.ts";
 import type { ProcessLog } from "../store/process_log.ts";
 import type { Receipt } from "../store/sequence.ts";
 import type { SequencerOptions } from "../store/sequencer.ts";
-import { ed25519Verifier } from "../vkey.ts";
+import { ed25519Verifier, parseVerifierKey } from "../vkey.ts";
+import { connectWitnesses } from "../witness/peers_config.ts";
+import type { WitnessedPublication } from "../witness/witnessed_publication.ts";
 import type { FileEventLogConfig, ServiceEventLogConfig } from "./config.ts";
 import { CountedEvents, type CountedFacts } from "./counted_events.ts";
 
@@ -99,23 +102,34 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
   /** Makes the entries. */
   protected readonly recorder: EventRecorder<Receipt>;
   readonly #keys: readonly Secret[];
+  readonly #publication: WitnessedPublication | undefined;
   readonly #counted: CountedEvents;
 
-  /** @param keys wiped at the end; the first makes the pseudonyms. */
+  /**
+   * @param keys wiped at the end; the first makes the pseudonyms.
+   * @param publication the log's witnesses, when it has any.
+   */
   constructor(
     protected readonly log: L,
     config: FileEventLogConfig | ServiceEventLogConfig,
     signer: LogSigner,
     keys: readonly [Secret, ...Secret[]],
+    publication: WitnessedPublication | undefined,
     { process, clock, logger }: EventLogSurroundings,
   ) {
-    const { origin, folder } = config;
+    const { origin, folder, witnesses } = config;
     this.self = { kind: "process", identifier: process };
     this.page = {
       source: directorySource(folder),
-      policy: { origin, log: [ed25519Verifier(signer.verifierKey)], witnesses: [], quorum: 0 },
+      policy: {
+        origin,
+        log: [ed25519Verifier(signer.verifierKey)],
+        witnesses: witnesses?.peers.map(({ vkey }) => cosignatureVerifier(parseVerifierKey(vkey))) ?? [],
+        quorum: witnesses?.quorum ?? 0,
+      },
     };
     this.#keys = keys;
+    this.#publication = publication;
     this.recorder = new EventRecorder({
       pseudonyms: new Pseudonyms(origin, hmacPseudonyms(keys[0])),
       software: SOFTWARE_VERSION,
@@ -144,24 +158,51 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
   async stop(): Promise<void> {
     await this.#counted.stop();
     await this.log.stop();
+    await this.#publication?.stop();
     for (const key of this.#keys) key.wipe();
   }
 }
 
-/** What the writer of either kind works with, but the sequence. @throws {CodedError} `LOG_TILE_STORAGE`. */
-export async function writerOptions(
+/** What the writer of either kind works with, but the sequence. */
+export interface WriterParts {
+  readonly options: Omit<SequencerOptions, "sequence">;
+  /** The log's witnesses; undefined when it has none. */
+  readonly publication: WitnessedPublication | undefined;
+}
+
+/**
+ * Makes the parts of a writer.
+ * @throws {CodedError} `LOG_TILE_STORAGE`, `WITNESS_POLICY`, `WITNESS_PEER_FILE`, `VKEY_*`, `COSIGNATURE_KEY`.
+ */
+export async function writerParts(
   config: FileEventLogConfig | ServiceEventLogConfig,
   signer: LogSigner,
-  logger: Logger,
-): Promise<Omit<SequencerOptions, "sequence">> {
-  return {
-    origin: config.origin,
-    tiles: await openFileTileStore({ directory: config.folder }),
-    signers: [signer],
+  { clock, logger }: EventLogSurroundings,
+): Promise<WriterParts> {
+  const { origin } = config;
+  const tiles = await openFileTileStore({ directory: config.folder });
+  const signers = [signer];
+  const publication = config.witnesses === undefined ? undefined : await connectWitnesses(
+    config.witnesses,
+    { origin, tiles, signers, logger },
+    () => Math.floor(clock.now() / 1000),
+  );
+  if (publication === undefined) {
+    const message = "Nobody cosigns this log: give `eventLog.witnesses`.";
+    logger.warning("not-for-production", { what: "unwitnessed-log", message });
+  }
+  const options = {
+    origin,
+    tiles,
+    signers,
     verifiers: [ed25519Verifier(signer.verifierKey)],
     logger,
-    timeOf: (entry) => Date.parse(parseLeaf(entry).time),
+    timeOf: (entry: Uint8Array) => Date.parse(parseLeaf(entry).time),
     idleMs: CHECKPOINT_MS,
     restMs: CHECKPOINT_MS,
+    ...(publication === undefined
+      ? {}
+      : { onPublished: publication.onPublished, witnessedSize: publication.witnessedSize }),
   };
+  return { options, publication };
 }

@@ -10,7 +10,7 @@ import { ProcessLog } from "../store/process_log.ts";
 import { openSqliteSequence } from "../store/sqlite_sequence.ts";
 import { formatVerifierKey } from "../vkey.ts";
 import type { FileEventLogConfig } from "./config.ts";
-import { type EventLog, type EventLogSurroundings, OpenEventLog, writerOptions } from "./event_log.ts";
+import { type EventLog, type EventLogSurroundings, OpenEventLog, writerParts } from "./event_log.ts";
 
 /**
  * Opens a log and begins to publish it.
@@ -23,11 +23,12 @@ export async function openFileEventLog(
   const seed = readSeed(config.keyFile);
   const pseudonymKey = readSecretFile(config.pseudonymKeyFile);
   const signer = seedLogSigner(seed, config.origin);
+  const { options, publication } = await writerParts(config, signer, surroundings);
   const log = new ProcessLog({
-    ...await writerOptions(config, signer, surroundings.logger),
+    ...options,
     sequence: openSqliteSequence(config.sequenceFile, config.origin),
   });
-  return new OpenEventLog(log, config, signer, [pseudonymKey, seed], surroundings);
+  return new OpenEventLog(log, config, signer, [pseudonymKey, seed], publication, surroundings);
 }
 
 /** The verifier key of a log whose key is in a file, as trust files have it. @throws {CodedError} `EVENT_LOG_KEY`. */

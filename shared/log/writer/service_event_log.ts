@@ -13,7 +13,7 @@ import {
   type EventLogSurroundings,
   OpenEventLog,
   type ServiceEventLog,
-  writerOptions,
+  writerParts,
 } from "./event_log.ts";
 
 class OpenServiceEventLog extends OpenEventLog<ServiceLog> implements ServiceEventLog {
@@ -50,8 +50,9 @@ export async function openServiceEventLog(
   surroundings: EventLogSurroundings,
 ): Promise<ServiceEventLog> {
   const signer = await hsmLogSigner(hsm, config.keyLabel, config.origin);
+  const { options, publication } = await writerParts(config, signer, surroundings);
   const log = new ServiceLog({
-    ...await writerOptions(config, signer, surroundings.logger),
+    ...options,
     sequence: new PostgresSequence({ database, origin: config.origin }),
   });
   return new OpenServiceEventLog(
@@ -59,6 +60,7 @@ export async function openServiceEventLog(
     config,
     signer,
     [readSecretFile(config.pseudonymKeyFile)],
+    publication,
     surroundings,
   );
 }
