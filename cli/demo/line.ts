@@ -74,6 +74,8 @@ export async function runLine(options: LineOptions): Promise<LineResult> {
     env: { ...spec.env, ...options.env },
     logFile: `${spine.folder}/logs/station.log`,
   });
+  // The first line says that the station is ready, and on which batch.
+  options.onEvent?.(station.ready as unknown as StationEvent);
   const feeder = await startFeeder({
     cards: `${spine.folder}/cards`,
     slots: readers.map(({ address }) => address),
