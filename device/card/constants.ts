@@ -19,6 +19,10 @@ export const RECOVERY_KEY_MODULE_AID = fromHex("A0000000624C45444745523031");
 export const ISD_PRIVILEGES = fromHex("9EFE80");
 /** Privileges of the SSD: Security Domain, Trusted Path. GPC 2.3.1, tables 11-7 to 11-9. */
 export const SSD_PRIVILEGES = fromHex("808000");
+/** Default AID of the domain that may upgrade ("upgrade domain"). */
+export const UPGRADE_DOMAIN_AID = fromHex("A000000151555047");
+/** Its privileges: Security Domain, Authorized Management. */
+export const UPGRADE_DOMAIN_PRIVILEGES = fromHex("804000");
 /** Default AID of the domain that checks load files ("SSD_DAP"). */
 export const DAP_AID = fromHex("5353445F444150");
 /** Its privileges: Security Domain, DAP Verification, Mandated DAP Verification. */
