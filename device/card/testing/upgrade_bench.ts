@@ -101,7 +101,7 @@ export async function upgradableState(
       recoveryKey: one.recoveryKey === null ? null : {
         ...one.recoveryKey,
         name: life === "3" ? fromHex("416C696365") : null,
-        pinTriesLeft: life === "3" ? 2 : 3,
+        pinTriesLeft: 3,
       },
     })),
   });
