@@ -6,7 +6,8 @@ import { concat, fromHex, toHex } from "shared/base/bytes.ts";
 import { formatStatus } from "shared/protocol/apdu/status_words.ts";
 import { readCap } from "shared/protocol/cap/reader.ts";
 import { writeTestCap } from "shared/protocol/cap/writer.ts";
-import { installForLoad } from "shared/protocol/gp/install.ts";
+import { deleteCommand } from "shared/protocol/gp/delete.ts";
+import { installForInstall, installForLoad, installForPersonalization } from "shared/protocol/gp/install.ts";
 import { loadBlocks } from "shared/protocol/gp/load.ts";
 import {
   abortUpgrade,
@@ -17,6 +18,7 @@ import {
 } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { publicKeyComponents } from "shared/protocol/gp/public_key.ts";
 import { selectCommand } from "shared/protocol/gp/select.ts";
+import { setStatusCommand } from "shared/protocol/gp/set_status.ts";
 import { getStatusCommand } from "shared/protocol/recovery_key/commands.ts";
 import { parseStatus } from "shared/protocol/recovery_key/status.ts";
 import type { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
@@ -268,4 +270,23 @@ Deno.test("the issuer domain may upgrade too, and a domain without Authorized Ma
     ),
   }));
   equal(await sw(await plain.domain(), startUpgrade(PACKAGE)), "6985");
+});
+
+Deno.test("the upgrade keys alone harm nothing: no deletion, no second instance, no lock of the applet", async () => {
+  const before = await upgradableState();
+  const host = await upgradeHost(storeWith(before));
+  const channel = await host.domain();
+  const tried = [
+    deleteCommand(RECOVERY_KEY_MODULE_AID),
+    deleteCommand(PACKAGE, { related: true }),
+    installForInstall({
+      packageAid: PACKAGE,
+      moduleAid: RECOVERY_KEY_MODULE_AID,
+      instanceAid: fromHex("A00000000103"),
+    }),
+    setStatusCommand(0x40, 0x83, RECOVERY_KEY_MODULE_AID),
+    installForPersonalization(RECOVERY_KEY_MODULE_AID),
+  ];
+  for (const command of tried) equal(await sw(channel, command), "6985");
+  deepEqual(keptOf(host.store.load()!), keptOf(before));
 });

@@ -11,6 +11,7 @@ import { deleteCommand } from "shared/protocol/gp/delete.ts";
 import {
   installForExtradition,
   installForInstall,
+  installForLoad,
   installForMakeSelectable,
   installForPersonalization,
 } from "shared/protocol/gp/install.ts";
@@ -318,9 +319,12 @@ Deno.test("while a session is open the applet cannot be selected, and nothing ch
     for (const [name, held] of HELD) {
       equal(formatStatus((await isd.send(held)).sw), "6985", `${status}: ${name}`);
     }
+    const own = await host.domain();
+    equal(formatStatus((await own.send(installForLoad({ packageAid: OTHER }))).sw), "6985", status);
     equal(content(host.store.load()!), content(states.get(status)!));
     // The card itself can still be secured: that is no content.
-    equal(formatStatus((await isd.send(setStatusCommand(0x80, 0x07))).sw), "9000");
+    const again = await host.domain(ISD_AID);
+    equal(formatStatus((await again.send(setStatusCommand(0x80, 0x07))).sw), "9000");
     ok(host.card.powered);
   }
 });

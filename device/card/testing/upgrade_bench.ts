@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { fromHex } from "shared/base/bytes.ts";
-import { Secret } from "shared/base/secret.ts";
 import { type CommandApdu, encodeCommand } from "shared/protocol/apdu/command.ts";
 import { decodeResponse, type ResponseApdu } from "shared/protocol/apdu/response.ts";
 import { formatStatus } from "shared/protocol/apdu/status_words.ts";
