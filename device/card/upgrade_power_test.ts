@@ -150,7 +150,7 @@ Deno.test("a loss of power between any two phases leaves the status of the phase
 Deno.test("power fails twice, at any two writes of an upgrade or of its recovery, and the third try ends it", async () => {
   const before = await upgradableState("2");
   let runs = 0;
-  for (const content of [PACKAGES.next, PACKAGES.foreignData]) {
+  for (const content of [PACKAGES.next, PACKAGES.broken]) {
     const minor = content === PACKAGES.next ? 1 : 0;
     const finished = (state: CardState) => {
       deepEqual(keptOf(state), keptOf(before));
@@ -193,7 +193,7 @@ async function upgradeOrRecover(host: UpgradeHost, content: Uint8Array): Promise
   const state = host.store.load()!;
   // A host remembers that it has given a package up.
   const isGivenUp = state.upgrade?.recovery === true || state.upgrade?.status === "restore-failed";
-  if (isGivenUp && content === PACKAGES.foreignData) {
+  if (isGivenUp && content === PACKAGES.broken) {
     const channel = await host.domain();
     if (await statusOfUpgrade(channel) === "restore-failed") {
       equal((await channel.send(recoverUpgrade())).sw, 0x9000);

@@ -157,10 +157,10 @@ Deno.test("only a higher version comes in; the old package comes back after reco
   equal(await loadInUpgrade(channel, PACKAGES.old), "6985");
 });
 
-Deno.test("a package that cannot read the saved data leaves restore-failed, and recovery brings the old one back", async () => {
+Deno.test("a package that refuses the saved data leaves restore-failed, and recovery brings the old one back", async () => {
   const before = await upgradableState();
   const { host, channel } = await waiting(before);
-  equal(await loadInUpgrade(channel, PACKAGES.foreignData), "9000");
+  equal(await loadInUpgrade(channel, PACKAGES.broken), "9000");
   for (let attempt = 0; attempt < 2; attempt++) {
     const failed = await channel.send(resumeUpgrade());
     equal(parseUpgradeAnswer(failed.data).status, "restore-failed");
@@ -172,6 +172,18 @@ Deno.test("a package that cannot read the saved data leaves restore-failed, and 
   equal(parseUpgradeAnswer((await channel.send(resumeUpgrade())).data).status, "completed");
   deepEqual(keptOf(host.store.load()!), keptOf(before));
   deepEqual(host.store.load()!.instances[0]!.recoveryKey!.version, { major: 1, minor: 0 });
+});
+
+Deno.test("a card goes to another major version, and after a broken build to a good one", async () => {
+  const before = await upgradableState("2");
+  const { host, channel } = await waiting(before);
+  equal(await loadInUpgrade(channel, PACKAGES.broken), "9000");
+  equal(parseUpgradeAnswer((await channel.send(resumeUpgrade())).data).status, "restore-failed");
+  equal(await sw(channel, recoverUpgrade()), "9000");
+  equal(await loadInUpgrade(channel, packageOf({ major: 2, minor: 0 })), "9000");
+  equal(parseUpgradeAnswer((await channel.send(resumeUpgrade())).data).status, "completed");
+  deepEqual(keptOf(host.store.load()!), keptOf(before));
+  deepEqual(host.store.load()!.instances[0]!.recoveryKey!.version, { major: 2, minor: 0 });
 });
 
 Deno.test("a package without the applet fails at install, and a good one may follow", async () => {
@@ -236,7 +248,7 @@ Deno.test("mandated DAP holds in an upgrade: no package without the release key'
   }));
   const { channel } = await waiting(before);
   equal(await loadInUpgrade(channel, PACKAGES.next), "6985");
-  equal(await loadInUpgrade(channel, PACKAGES.next, { dap: signed(PACKAGES.foreignData) }), "6982");
+  equal(await loadInUpgrade(channel, PACKAGES.next, { dap: signed(PACKAGES.broken) }), "6982");
   equal(await sw(channel, recoverUpgrade()), "9000");
   equal(await loadInUpgrade(channel, PACKAGES.old), "6985");
   equal(await statusOfUpgrade(channel), "waiting-for-elf");

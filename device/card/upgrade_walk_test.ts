@@ -188,7 +188,7 @@ function watchedStore(first: CardState): { store: CardStore; seen: CardState[] }
 async function statesByStatus(): Promise<Map<UpgradeStatusName, CardState>> {
   const before = await upgradableState();
   const found = new Map<UpgradeStatusName, CardState>([["none", before]]);
-  for (const content of [PACKAGES.next, PACKAGES.foreignData]) {
+  for (const content of [PACKAGES.next, PACKAGES.broken]) {
     const { store, seen } = watchedStore(before);
     const host = await upgradeHost(store);
     await host.authorize();
