@@ -24,6 +24,7 @@ Deno.test("completeCardOptions() refuses bad options and repeats no value", () =
     { dapKey: { key: { modulus: "AB".repeat(100) } } },
     { dapKey: { key: { point: "04" + "AB".repeat(64), modulus: "AB".repeat(256) } } },
     { memoryBytes: -1 },
+    { preloaded: { package: { sha256: "AB".repeat(31) } } },
     { preloaded: { upgradeDomain: {} } },
     { preloaded: { upgradeDomain: { keys: { ...PUBLISHED_TEST_KEYS, enc: key } } } },
     { preloaded: { instance: {} } },

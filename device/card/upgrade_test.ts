@@ -24,6 +24,7 @@ import { parseStatus } from "shared/protocol/recovery_key/status.ts";
 import type { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
 import { DAP_PRIVILEGES, ISD_AID, RECOVERY_KEY_MODULE_AID, RECOVERY_KEY_PACKAGE_AID } from "./constants.ts";
 import type { CardState } from "./state.ts";
+import { memoryStore } from "./store.ts";
 import { storeWith } from "./testing/applet_bench.ts";
 import {
   keptOf,
@@ -32,9 +33,11 @@ import {
   PACKAGES,
   statusOfUpgrade,
   upgradableState,
+  UPGRADE_KEYS_HEX,
   type UpgradeHost,
   upgradeHost,
 } from "./testing/upgrade_bench.ts";
+import { VirtualCard } from "./virtual_card.ts";
 
 const PACKAGE = RECOVERY_KEY_PACKAGE_AID;
 const sw = async (channel: SecureChannel, command: ReturnType<typeof resumeUpgrade>) =>
@@ -94,6 +97,28 @@ Deno.test("applet 1.1 claims the hash of its package, 1.0 does not", async () =>
   equal(toHex(serial), "00C0FFEE");
   const old = await read(await upgradeHost(storeWith(await upgradableState("2"))));
   equal(old.packageHash, undefined);
+});
+
+Deno.test("a card made with options upgrades too, and a package of known hash comes back", async () => {
+  const keys = { version: "40", enc: UPGRADE_KEYS_HEX, mac: UPGRADE_KEYS_HEX, dek: UPGRADE_KEYS_HEX };
+  const sha = toHex(sha256(PACKAGES.old));
+  for (const known of [true, false]) {
+    const store = memoryStore();
+    const card = await VirtualCard.open({
+      store,
+      preloaded: {
+        package: known ? { version: "1.0", sha256: sha } : {},
+        instance: {},
+        upgradeDomain: { keys },
+      },
+    });
+    card.close();
+    const { channel } = await waiting(store.load()!);
+    equal(await sw(channel, recoverUpgrade()), "9000");
+    equal(await loadInUpgrade(channel, PACKAGES.old), known ? "9000" : "6985");
+    if (!known) equal(await loadInUpgrade(channel, PACKAGES.next), "9000");
+    equal(parseUpgradeAnswer((await channel.send(resumeUpgrade())).data).status, "completed");
+  }
 });
 
 Deno.test("without a PIN a personalized card refuses at saving, and one grant opens one session", async () => {
