@@ -4,7 +4,13 @@
  */
 
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { recoverUpgrade, resumeUpgrade, startUpgrade } from "shared/protocol/gp/manage_elf_upgrade.ts";
+import fc from "fast-check";
+import {
+  abortUpgrade,
+  recoverUpgrade,
+  resumeUpgrade,
+  startUpgrade,
+} from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { RECOVERY_KEY_PACKAGE_AID } from "./constants.ts";
 import { FAULT_KINDS } from "./fault_plan.ts";
 import type { CardState } from "./state.ts";
@@ -202,3 +208,51 @@ async function upgradeOrRecover(host: UpgradeHost, content: Uint8Array): Promise
   }
   await upgradeTo(host, content);
 }
+
+/** What anybody with the upgrade keys can do to a card, in any order. */
+const ACTS = {
+  start: startUpgrade(PACKAGE),
+  resume: resumeUpgrade(),
+  recovery: recoverUpgrade(),
+  abort: abortUpgrade(),
+} as const;
+const act = fc.constantFrom(
+  ...(Object.keys(ACTS) as (keyof typeof ACTS)[]),
+  "load new" as const,
+  "load old" as const,
+  "load broken" as const,
+  "power" as const,
+);
+
+Deno.test("whatever is asked in whatever order, with power lost at any write: the data are whole and an upgrade can end", async () => {
+  const before = await upgradableState("2");
+  const steps = fc.array(fc.tuple(act, fc.option(fc.nat({ max: 5 }), { freq: 6 })), { maxLength: 14 });
+  await fc.assert(
+    fc.asyncProperty(steps, async (walk) => {
+      const store = new FailingStore(before);
+      let host = await upgradeHost(store);
+      let channel = await host.domain();
+      for (const [name, cutAfter] of walk) {
+        store.failAt = cutAfter === null ? -1 : store.writes + cutAfter;
+        try {
+          if (name === "power") throw new Error("power lost");
+          if (name === "load new") await loadInUpgrade(channel, PACKAGES.next);
+          else if (name === "load old") await loadInUpgrade(channel, PACKAGES.old);
+          else if (name === "load broken") await loadInUpgrade(channel, PACKAGES.broken);
+          else await channel.send(ACTS[name]);
+        } catch (error) {
+          ok(/power lost|no power/.test(String(error)), String(error));
+          store.failAt = -1;
+          host.card.close();
+          host = await upgradeHost(store);
+          channel = await host.domain();
+        }
+        store.failAt = -1;
+        assertWhole(store.load()!, before);
+      }
+      await upgradeTo(host, PACKAGES.next);
+      deepEqual(keptOf(store.load()!), keptOf(before));
+    }),
+    { numRuns: 150 },
+  );
+});
