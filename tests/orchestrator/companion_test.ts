@@ -1,6 +1,6 @@
 /**
  * `rk wallet recover` as a process under its permission set, over the real gateway, to the orchestrator's process under its
- * own, with PostgreSQL and a software token; the providers are stubs behind mutual TLS; the device answers APDUs over TCP.
+ * own, with PostgreSQL and a software token; the providers are in memory, behind mutual TLS; the device answers APDUs over TCP.
  */
 
 import assert from "node:assert/strict";
@@ -21,10 +21,10 @@ import { parseOrchestratorConfig } from "orchestrator/app/config.ts";
 import { startTestGateway, startUpstream, testPki } from "tests/environment/gateway.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
 import { IDENTITY, RecoverScene, type TestDevice } from "./scene.ts";
-import { type StubProvider, verifiedAs } from "./stub_provider.ts";
+import { type InMemoryProvider, verifiedAs } from "./in_memory_provider.ts";
 
-/** A stub provider's routes. */
-function routesOf(provider: StubProvider): RequestListener {
+/** A provider in memory's routes. */
+function routesOf(provider: InMemoryProvider): RequestListener {
   return async (request, response) => {
     let text = "";
     request.setEncoding("utf8");
@@ -46,7 +46,7 @@ function routesOf(provider: StubProvider): RequestListener {
         : () => provider.abandon(session));
       send(200, await work());
     } catch (error) {
-      const { status = 503, code = "STUB" } = error instanceof CodedError ? error.details : {};
+      const { status = 503, code = "PROVIDER_IN_MEMORY" } = error instanceof CodedError ? error.details : {};
       send(Number(status), { type: "urn:test", title: "refused", status, code });
     }
   };
@@ -227,7 +227,7 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
   assert.equal(deleted.code, 0, deleted.errors);
   const refused = await served(scene.device(), (device) => run("restore", { config, device, backup }));
   assert.equal(refused.code, 4);
-  assert.match(JSON.stringify(refused.last), /ORCHESTRATOR_PROVIDER_REFUSED.*STUB_NO_BACKUP/);
+  assert.match(JSON.stringify(refused.last), /ORCHESTRATOR_PROVIDER_REFUSED.*IN_MEMORY_NO_BACKUP/);
   const logged = await Deno.readTextFile(logFile);
   for (const text of Object.values(IDENTITY).filter(({ length }) => length > 5)) {
     assert.ok(!logged.includes(text) && !JSON.stringify(gateway.lines).includes(text));
