@@ -10,6 +10,7 @@ import type { Substitution } from "../process/permissions.ts";
 import { writePrivate } from "../paths.ts";
 import { openToken, type OwnPostgres, ownPostgres, type Token } from "./backends.ts";
 import { writeConfigurations } from "./configurations.ts";
+import { layDatabase } from "./database_template.ts";
 import { provisionEventLogs } from "./event_logs.ts";
 import {
   type Endpoint,
@@ -106,6 +107,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
   const addresses = freeAddresses();
   const logger = await fileLogger(`${folder}/logs/spine.log`);
   const children = new Map<string, Child>();
+  const specs = new Map<string, ChildSpec>();
   let token: Token | undefined;
   let postgres: OwnPostgres | undefined;
   let recovering: Promise<RecoverServices> | undefined;
@@ -132,10 +134,11 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     token = await openToken(folder, real, logger);
     tell("database");
     if (real) postgres = await ownPostgres(folder);
-    else {children.set(
-        "database",
-        await startChild(databaseSpec(options, "database", `${folder}/database`, addresses.database)),
-      );}
+    else {
+      const spec = await laidDatabase(options, "database", `${folder}/database`, addresses.database);
+      specs.set("database", spec);
+      children.set("database", await startChild(spec));
+    }
     const proxy = postgres && await options.databaseProxy?.(postgres, "attestation");
     const databaseUrl = proxy === undefined
       ? postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`
@@ -155,12 +158,8 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       await provisionEventLogs(folder, token.hsm),
       recover,
     );
-    const specs = new Map(
-      Object.entries(serviceSpecs(options, addresses, token, databaseUrl, tls, recover)),
-    );
-    if (!real) {
-      specs.set("database", databaseSpec(options, "database", `${folder}/database`, addresses.database));
-    }
+    const services = serviceSpecs(options, addresses, token, databaseUrl, tls, recover);
+    for (const [name, spec] of Object.entries(services)) specs.set(name, spec);
     // The first service brings the schema up to date; the others find it done.
     tell("attestation services");
     for (const name of ["attestation-a", "attestation-b"]) {
@@ -196,7 +195,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
           gateways: addresses,
           addresses: recover,
           spec: (name, spec) => ({ ...spec, ...common(options, name) }),
-          databaseSpec: (name, directory, address) => databaseSpec(options, name, directory, address),
+          databaseSpec: (name, directory, address) => laidDatabase(options, name, directory, address),
           children,
           specs,
           ...(options.databaseProxy ? { databaseProxy: options.databaseProxy } : {}),
@@ -237,6 +236,17 @@ function common(options: SpineOptions, name: string): Common {
     ...(options.outlives ? { outlives: true } : {}),
     ...(options.preload ? { preload: options.preload } : {}),
   };
+}
+
+/** An embedded database, laid as a copy of an empty one when it is new. */
+async function laidDatabase(
+  options: SpineOptions,
+  name: string,
+  directory: string,
+  address: string,
+): Promise<ChildSpec> {
+  await layDatabase(directory, (other) => databaseSpec(options, name, other, "127.0.0.1:0"));
+  return databaseSpec(options, name, directory, address);
 }
 
 function databaseSpec(options: SpineOptions, name: string, directory: string, address: string): ChildSpec {

@@ -50,8 +50,8 @@ export interface RecoverOptions {
   readonly addresses: RecoverAddresses;
   /** Adds what every process of the spine has: its log, whether it outlives us. */
   readonly spec: (name: string, spec: Omit<ChildSpec, "logFile">) => ChildSpec;
-  /** The embedded database below a folder, at an address. */
-  readonly databaseSpec: (name: string, directory: string, address: string) => ChildSpec;
+  /** The embedded database in a folder, at an address. */
+  readonly databaseSpec: (name: string, directory: string, address: string) => Promise<ChildSpec>;
   /** Running processes by name; what is started is added. */
   readonly children: Map<string, Child>;
   /** How each process is started again. */
@@ -140,7 +140,7 @@ async function openDatabase(
     return own;
   }
   const child = `${name}-database`;
-  await start(options, child, options.databaseSpec(child, `${folder}/database`, address));
+  await start(options, child, await options.databaseSpec(child, `${folder}/database`, address));
   return embeddedDatabase(address);
 }
 
