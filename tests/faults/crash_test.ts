@@ -5,7 +5,7 @@ import { suiteSeed } from "./machinery/seed.ts";
 import { runCrash } from "./suites/crash.ts";
 
 /** Points of the sample: about a minute of work. */
-const SAMPLE = 14;
+const SAMPLE = 12;
 
 Deno.test("nodes, vaults, orchestrators, gateways and databases killed at commits: complete or absent at all three, never half", async () => {
   const { faults, ...figures } = await runCrash({ seed: suiteSeed(), sample: SAMPLE });

@@ -4,7 +4,6 @@
  */
 
 import { HOME } from "cli/home.ts";
-import { PROVIDERS } from "cli/spine/recover/layout.ts";
 import type { RecoverServices } from "cli/spine/recover/services.ts";
 import { type Spine, startSpine } from "cli/spine/spine.ts";
 import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
@@ -19,7 +18,7 @@ export const CRASH_VICTIMS = ["process", "vault", "both", "gateways", "database"
 export type CrashVictim = (typeof CRASH_VICTIMS)[number];
 
 /** Times of the orchestrators' sweep, so short that a test can wait for it; in milliseconds. */
-const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 3_000 } as const;
+const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 2_000 } as const;
 const POLL_MS = 50;
 /** Longest wait for the services to be up or for sessions to end. */
 const WAIT_MS = 90_000;
@@ -64,13 +63,12 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
     databaseProxy: ({ socketDirectory, port }, name) => {
       if (name === "attestation") return Promise.resolve(undefined);
       const proxy = startCommitProxy(`${socketDirectory}/.s.PGSQL.${port}`);
-      proxies.push(proxy);
+      proxies.push(started.use(proxy));
       return Promise.resolve(proxy.address);
     },
   });
   started.defer(() => spine.stop());
   const services = await spine.startRecover();
-  for (const proxy of proxies) started.use(proxy);
   const look = ({ url }: { readonly url: string }): Database => {
     const database = openDatabase({ url, applicationName: "audit", max: 1 });
     started.defer(() => database.close());
@@ -134,9 +132,6 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
-
-/** Number of shares, which every provider is asked for. */
-export const SHARES = PROVIDERS.length;
 
 async function rowsOf({ sql }: Database): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`SELECT count(*)::int AS rows FROM backups`;
