@@ -6,9 +6,8 @@
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
 import { orchestratorSpec } from "cli/commands/orchestrator.ts";
-import { recoverSpec } from "cli/commands/wallet_recover.ts";
-import { DENO, REPOSITORY } from "cli/home.ts";
-import { commandLine, environment, startChild } from "cli/process/child.ts";
+import { runCompanion } from "cli/demo/companion.ts";
+import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
 import { freePort } from "cli/spine/layout.ts";
 import { stringify } from "yaml";
@@ -52,41 +51,9 @@ function routesOf(provider: InMemoryProvider): RequestListener {
   };
 }
 
-interface Ran {
-  readonly code: number;
-  readonly last: Record<string, unknown>;
-  readonly errors: string;
-}
-
 /** Runs the command; answers each verification as its verifier would. */
-async function run(verb: string, options: Parameters<typeof recoverSpec>[1]): Promise<Ran> {
-  const spec = recoverSpec(verb, { ...options, json: true });
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
-    cwd: REPOSITORY,
-    env: environment(spec),
-    clearEnv: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const errors = new Response(child.stderr).text();
-  const input = child.stdin.getWriter();
-  let last: Record<string, unknown> = {};
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      last = JSON.parse(line);
-      if (last.event === "verify") {
-        await input.write(new TextEncoder().encode(`${verifiedAs(String(last.nonce))}\n`));
-      }
-    }
-  }
-  const { code } = await child.status;
-  await input.close().catch(() => {});
-  return { code, last, errors: await errors };
+function run(verb: "backup" | "restore" | "delete", options: Parameters<typeof runCompanion>[1]) {
+  return runCompanion(verb, options, { verify: ({ nonce }) => Promise.resolve(verifiedAs(nonce)) });
 }
 
 async function served<T>(device: TestDevice, work: (address: string) => Promise<T>): Promise<T> {
