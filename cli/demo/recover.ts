@@ -3,7 +3,7 @@
  * third does not, and its owner has it deleted. What is told as true was looked at: in wallets, rows and logs.
  */
 
-import { equalConstantTime, toHex } from "shared/base/bytes.ts";
+import { equalConstantTime } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { RecoverIdentity } from "shared/protocol/wire/recover.ts";
 import { openDatabase } from "shared/transport/postgres/database.ts";

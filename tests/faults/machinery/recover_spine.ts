@@ -18,7 +18,7 @@ export const CRASH_VICTIMS = ["process", "vault", "both", "gateways", "database"
 export type CrashVictim = (typeof CRASH_VICTIMS)[number];
 
 /** Times of the orchestrators' sweep, so short that a test can wait for it; in milliseconds. */
-const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 2_000 } as const;
+const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 4_000 } as const;
 const POLL_MS = 50;
 /** Longest wait for the services to be up or for sessions to end. */
 const WAIT_MS = 90_000;
