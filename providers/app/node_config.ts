@@ -46,7 +46,15 @@ const schema = (Path: z.ZodType<string>) => {
     /** File with the service's status document: read at each request; without it the service is locked. */
     statusFile: Path,
     /** File with the identity verifier's signed key set: read at each request, so that keys rotate. */
-    keySetFile: Path,
+    keySetFile: Path.optional(),
+    /** Or where the verifier serves it. */
+    keySet: z.strictObject({
+      url: z.url().refine(isSecure, "neither https nor loopback"),
+      /** Of the verifier's server; without it the system's authorities. */
+      authority: Path.optional(),
+      /** How long a set is used before it is asked for again, in seconds: shorter than keys are announced. */
+      refreshSeconds: z.int().min(1).max(86_400).default(300),
+    }).optional(),
     limits: z.strictObject({
       inFlight: z.int().min(1).default(64),
       deadlineMs: z.int().min(100).default(15_000),
@@ -54,8 +62,17 @@ const schema = (Path: z.ZodType<string>) => {
       /** How often rows are written anew in the order of their identifiers, in minutes; 0: never. */
       rewriteMinutes: z.int().min(0).default(360),
     }).prefault({}),
+  }).refine(({ keySet, keySetFile }) => (keySet === undefined) !== (keySetFile === undefined), {
+    path: ["keySet"],
+    message: "give keySet or keySetFile",
   });
 };
+
+function isSecure(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" ||
+    protocol === "http:" && /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(hostname);
+}
 
 /** A checked configuration; paths are absolute. */
 export type NodeConfig = z.infer<ReturnType<typeof schema>>;

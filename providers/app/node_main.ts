@@ -11,6 +11,7 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { ProviderService } from "../service/provider_service.ts";
+import { KeySetSource } from "../transport/key_set_source.ts";
 import { PROVIDER_MIGRATIONS } from "../transport/migrations.ts";
 import { ProviderStore } from "../transport/store.ts";
 import { VaultClient } from "../vault/vault_client.ts";
@@ -57,12 +58,15 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
   if (config.database.migrate) await migrate(database, PROVIDER_MIGRATIONS);
   const store = new ProviderStore(database);
   const vault = new VaultClient({ pipes: config.pipes, deadlineMs: limits.deadlineMs });
+  const { keySetFile } = config;
+  const source = await keySetSource(config, log);
+  const keySet = keySetFile === undefined ? () => source!.current() : () => textOf(keySetFile);
   const service = new ProviderService({
     vault,
     store,
     clock,
     status: () => textOf(config.statusFile),
-    keySet: () => textOf(config.keySetFile),
+    keySet,
   });
   const metrics = nodeMetrics();
   let draining = false;
@@ -101,10 +105,18 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     await listener.close(limits.drainMs);
     await admin.close(0);
     vault.close();
+    source?.[Symbol.dispose]();
     await database.close();
     log.info("stopped");
   };
   return { listen: listener.address, admin: admin.address, stop };
+}
+
+async function keySetSource({ keySet }: NodeConfig, log: Logger): Promise<KeySetSource | undefined> {
+  if (keySet === undefined) return undefined;
+  const { url, refreshSeconds } = keySet;
+  const authority = keySet.authority === undefined ? {} : { authority: await readText(keySet.authority) };
+  return new KeySetSource({ url, refreshSeconds, ...authority, clock: SYSTEM_CLOCK, log });
 }
 
 /** A file's text as it is now; null when it is not there, which locks the service or leaves no verifier's key. */
