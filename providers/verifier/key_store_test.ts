@@ -55,7 +55,7 @@ Deno.test("VerifierKeys: whoever has a set of this hour believes results of befo
 
     const turn = START + POLICY.rotateSeconds;
     await t.step("old and new overlap", async () => {
-      const early = await keys.signedSet(turn - 1800);
+      const early = await keys.signedSet(turn - POLICY.announceSeconds);
       const before = await make(turn - 1);
       const signedBefore = (await keys.signer(turn - 1)).kid;
       assert.equal((await keys.published(turn - 1)).length, 2, "the next one is announced");
