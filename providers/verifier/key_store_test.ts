@@ -22,13 +22,13 @@ const FORM = VerificationForm.parse({
 Deno.test("VerifierKeys: whoever has a set of this hour believes results of before, of now, and of after a rotation", async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "rk-verifier-keys-" });
   try {
-    assert.throws(() => new VerifierKeys(folder, { issuer: ISSUER, policy: POLICY, setSeconds: 3600 }), {
+    assert.throws(() => new VerifierKeys(folder, { issuer: ISSUER, policy: POLICY, setSeconds: 7200 }), {
       code: "VERIFIER_KEYS",
     });
     const pinnedKey = await ensureVerifierKeys(folder);
     assert.deepEqual(await ensureVerifierKeys(folder), pinnedKey);
     assert.deepEqual(Object.keys(pinnedKey).sort(), ["crv", "kty", "x", "y"]);
-    const open = () => new VerifierKeys(folder, { issuer: ISSUER, policy: POLICY, setSeconds: 3600 });
+    const open = () => new VerifierKeys(folder, { issuer: ISSUER, policy: POLICY, setSeconds: 7200 });
     const keys = open();
     const pair = await generateKeyPair("ECDH-ES+A256KW", { extractable: true, crv: "P-256" });
     const provider = { name: "Provider 1", vaultKey: await exportJWK(pair.publicKey) };
@@ -83,13 +83,13 @@ Deno.test("VerifierKeys: whoever has a set of this hour believes results of befo
         const sealed = await make(now);
         const set = await keys.signedSet(now);
         assert.equal(await opened(sealed, set, now), "claims");
-        assert.equal(await opened(sealed, set, now + 3601), "keys", "expired");
+        assert.equal(await opened(sealed, set, now + 7201), "keys", "expired");
         assert.equal(await opened(sealed, set, now, "https://verifier-2.example"), "keys");
         assert.equal(await opened(sealed, JSON.stringify({ keys: await keys.published(now) }), now), "keys");
         const other = await Deno.makeTempDir({ prefix: "rk-verifier-keys-" });
         try {
           assert.equal(await opened(sealed, set, now, ISSUER, await ensureVerifierKeys(other)), "keys");
-          const foreign = new VerifierKeys(other, { issuer: ISSUER, policy: POLICY, setSeconds: 3600 });
+          const foreign = new VerifierKeys(other, { issuer: ISSUER, policy: POLICY, setSeconds: 7200 });
           assert.equal(await opened(sealed, await foreign.signedSet(now), now), "keys");
         } finally {
           await Deno.remove(other, { recursive: true });
