@@ -155,7 +155,7 @@ export function vaultSpec(
 
 /** How a node's process is started. */
 export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "logFile"> {
-  const { tls, database, pipes, statusFile, keySetFile, keySet } = config;
+  const { tls, database, pipes, statusFile, keySetFile, keySet, eventLog } = config;
   const url = new URL(database.url);
   const socket = url.searchParams.get("host");
   const files = [
@@ -163,6 +163,7 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
     tls.certificate,
     tls.key,
     statusFile,
+    ...(eventLog ? [eventLog.keyFile, eventLog.pseudonymKeyFile] : []),
     ...[keySetFile, keySet?.authority].filter((path) => path !== undefined),
     ...[tls.gateways, tls.orchestrators].flatMap(({ authority, revocationList }) =>
       revocationList === undefined ? [authority] : [authority, revocationList]
@@ -180,6 +181,7 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
       [`${STANDARD}/node`]: [...files, ...(socketFile ? [socketFile] : [])],
       [`${STANDARD}/pipes/requests`]: [`${pipes}/${PIPES.requests}`, ...(socketFile ? [socketFile] : [])],
       [`${STANDARD}/pipes/answers`]: `${pipes}/${PIPES.answers}`,
+      [`${STANDARD}/event-log`]: eventLog ? eventLog.folder : [],
       "127.0.0.1:8501": withAnyPort(config.listen),
       "127.0.0.1:8601": withAnyPort(config.admin),
       "127.0.0.1:8511": keySet ? hostAndPort(keySet.url) : [],

@@ -1,6 +1,8 @@
 /** Configuration of a provider's node. */
 
 import { z } from "zod";
+import { resolve } from "node:path";
+import { DatabaseEventLogConfig, resolveEventLog } from "shared/log/writer/config.ts";
 import { Address, readConfigFile } from "./config_file.ts";
 
 const schema = (Path: z.ZodType<string>) => {
@@ -41,6 +43,8 @@ const schema = (Path: z.ZodType<string>) => {
       connections: z.int().min(1).max(100).default(8),
       migrate: z.boolean().default(true),
     }),
+    /** The provider's tamper-evident log, which its nodes share. Without it, changes are anchored and nothing is entered. */
+    eventLog: DatabaseEventLogConfig.optional(),
     /** Folder with the pipes to the vault. */
     pipes: Path,
     /** File with the service's status document: read at each request; without it the service is locked. */
@@ -78,6 +82,8 @@ function isSecure(url: string): boolean {
 export type NodeConfig = z.infer<ReturnType<typeof schema>>;
 
 /** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `PROVIDER_FILE`. */
-export function readNodeConfig(file: string): Promise<NodeConfig> {
-  return readConfigFile(file, schema);
+export async function readNodeConfig(file: string): Promise<NodeConfig> {
+  const config = await readConfigFile(file, schema);
+  if (config.eventLog === undefined) return config;
+  return { ...config, eventLog: resolveEventLog(config.eventLog, (path) => resolve(file, "..", path)) };
 }

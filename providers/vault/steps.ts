@@ -21,7 +21,7 @@ import type {
   DepositRequest,
   ReleaseAnswer,
 } from "shared/protocol/wire/recover.ts";
-import { verificationFault } from "../domain/identity_verification.ts";
+import { type VerificationFault, verificationFault } from "../domain/identity_verification.ts";
 import { decideRelease } from "../domain/release.ts";
 import { type BackupRecord, USED_RESULT_LENGTH, USED_RESULTS } from "./backup_record.ts";
 import { deviceHash, lockState } from "./open_step.ts";
@@ -253,7 +253,7 @@ function littleEndian(bytes: Uint8Array): number {
 }
 
 /** Why the identity verification does not hold; undefined when it holds, or when none is asked. */
-function verificationReason(scene: Scene, used: BackupRecord["used"]): string | undefined {
+function verificationReason(scene: Scene, used: BackupRecord["used"]): VerificationFault | undefined {
   const { facts, session, verification, channel, nowSeconds } = scene;
   if (session.verificationNonce === null) return undefined;
   if (verification === undefined) return "absent";

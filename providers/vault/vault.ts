@@ -22,6 +22,7 @@ import {
   OpenSessionRequest,
   ReleaseRequest,
 } from "shared/protocol/wire/recover.ts";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import { lockedBecause } from "../domain/service_lock.ts";
@@ -147,7 +148,7 @@ class Vault implements VaultPort {
     return await this.#continue(request, body.data, hash, session, nowSeconds);
   }
 
-  async #locked(document: string | null, nowSeconds: number): Promise<string | undefined> {
+  async #locked(document: string | null, nowSeconds: number): Promise<ProviderReason | undefined> {
     const status = await readStatus(document, this.#options.facts.lockAuthority);
     const because = lockedBecause(status, this.#newestStatus, nowSeconds);
     if (status !== undefined) this.#newestStatus = Math.max(this.#newestStatus, status.sequence);
@@ -376,7 +377,7 @@ const STALE: StepAnswer = {
 };
 
 /** A refusal that leaves session and backup as they are. */
-function unchanged(step: VaultStep, code: string, ...reasons: string[]): StepAnswer {
+function unchanged(step: VaultStep, code: string, ...reasons: readonly ProviderReason[]): StepAnswer {
   const outcome: GivenOutcome = { kind: "refuse", code };
   return {
     outcome,

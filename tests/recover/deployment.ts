@@ -11,11 +11,15 @@ import { ecdsaSign } from "shared/crypto/secp256k1.ts";
 import { joinPrefixed } from "shared/protocol/recovery_key/length_prefixed.ts";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { readVaultConfig } from "providers/app/vault_config.ts";
 import { STATUS_TYPE } from "providers/vault/status_document.ts";
 import { PROBE } from "tests/permissions/probed.ts";
 import { makeMaker } from "./device.ts";
+
+/** Origin of the node's log. */
+export const LOG_ORIGIN = "provider-1.example/log";
 
 /** Where a node finds its verifier. */
 export interface DeployedVerifier {
@@ -51,8 +55,11 @@ export async function deploy<V extends DeployedVerifier>(
   const certificate = async (uri: string) =>
     new Uint8Array((await issue(clients, { now, commonName: "client", uris: [uri] })).certificate.rawData);
   ensureSecretFile(`${folder}/passphrase`);
+  ensureSecretFile(`${folder}/pseudonym.key`);
+  await Deno.mkdir(`${folder}/event-log`);
   const write = (name: string, text: string) =>
     Deno.writeTextFile(`${folder}/${name}`, text, { mode: 0o600 });
+  await write("event-log.key", SYSTEM_RANDOM(32).toBase64());
   await write("server.crt", server.certificatePem);
   await write("server.key", server.privateKeyPem);
   await write("internal.crt", internal.certificatePem);
@@ -87,6 +94,12 @@ export async function deploy<V extends DeployedVerifier>(
         orchestrators: accept("client.crt"),
       },
       database: { url: databaseUrl, connections: 2 },
+      eventLog: {
+        origin: LOG_ORIGIN,
+        folder: "event-log",
+        keyFile: "event-log.key",
+        pseudonymKeyFile: "pseudonym.key",
+      },
       pipes: "pipes",
       statusFile: "status.jwt",
       ...verifier.node,

@@ -17,6 +17,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { filesOf, findSecrets } from "tests/integration/secret_search.ts";
 import { ALL_REFUSED, probed } from "tests/permissions/probed.ts";
 import { deploy } from "./deployment.ts";
+import { entered } from "./entries.ts";
 import { makeDevice, type TestDevice } from "./device.ts";
 import { IDENTITY, openRequest } from "./flows.ts";
 import { HostSession } from "./host.ts";
@@ -174,7 +175,7 @@ Deno.test("rk provider: node and vault as processes, killed half-way, and nothin
       await sql
         .sql`SELECT encode(blob, 'hex') AS b, encode(device_tag, 'hex') AS t, session::text FROM sessions`,
     ) +
-      JSON.stringify(await sql.sql`SELECT event, result, reasons, encode(tag, 'hex') AS t FROM recover_log`);
+      JSON.stringify(await entered({ database: sql }));
     await sql.close();
     const secrets = [
       { name: "entropy", bytes: entropy },

@@ -6,6 +6,8 @@ import { createLogger } from "shared/base/log.ts";
 import { ecdsaSign } from "shared/crypto/secp256k1.ts";
 import { encodeProviderCertificate, providerBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import type { ServiceEventLog } from "shared/log/writer/event_log.ts";
+import { openDatabaseEventLog } from "shared/log/writer/service_event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { startPGliteServer } from "shared/transport/pglite/server.ts";
@@ -16,6 +18,7 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { ProviderService } from "providers/service/provider_service.ts";
+import { hourClock, recoverLog } from "providers/service/recover_log.ts";
 import { PROVIDER_MIGRATIONS } from "providers/transport/migrations.ts";
 import { ProviderStore } from "providers/transport/store.ts";
 import type { StepAnswer, StepRequest, VaultPort } from "providers/vault/protocol.ts";
@@ -42,6 +45,9 @@ export interface TestProvider extends AsyncDisposable {
   readonly verifier: TestVerifier;
   readonly vaultKey: JWK;
   readonly database: Database;
+  readonly events: ServiceEventLog;
+  /** Where its log is published. */
+  readonly logFolder: string;
   readonly service: ProviderService;
   /** The second node: its own vault over the same token and database. */
   readonly secondNode: ProviderService;
@@ -106,13 +112,33 @@ export async function startProviders(
     const database = openDatabase({ url, applicationName: `provider-${index}`, max: 4 });
     started.defer(() => database.close());
     await migrate(database, PROVIDER_MIGRATIONS);
-    providers.push(await makeProvider({ maker, clock, hsm, database, index, change }));
+    const logDatabase = openDatabase({ url, applicationName: `provider-${index}-log`, max: 2 });
+    started.defer(() => logDatabase.close());
+    const events = await openTestLog(own, index, logDatabase, clock);
+    started.defer(() => events.stop());
+    const logFolder = `${own}/log`;
+    providers.push(await makeProvider({ maker, clock, hsm, database, index, change, events, logFolder }));
   }
   const owned = started.move();
   return { providers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-async function makeProvider({ maker, clock, hsm, database, index, change }: {
+async function openTestLog(folder: string, index: number, database: Database, clock: Clock) {
+  const config = {
+    origin: `provider-${index}.example/log`,
+    folder: `${folder}/log`,
+    keyFile: `${folder}/log.key`,
+    pseudonymKeyFile: `${folder}/pseudonym.key`,
+  };
+  await Deno.writeTextFile(config.keyFile, SYSTEM_RANDOM(32).toBase64(), { mode: 0o600 });
+  ensureSecretFile(config.pseudonymKeyFile);
+  const surroundings = { process: `provider-${index}`, clock: hourClock(clock), logger: SILENT };
+  return await openDatabaseEventLog(config, database, surroundings);
+}
+
+async function makeProvider({ maker, clock, hsm, database, index, change, events, logFolder }: {
+  readonly events: ServiceEventLog;
+  readonly logFolder: string;
   readonly maker: Maker;
   readonly clock: Clock;
   readonly hsm: Hsm;
@@ -152,7 +178,7 @@ async function makeProvider({ maker, clock, hsm, database, index, change }: {
   };
   await setStatus("open");
   const vaultKey = await exportJWK(sealedTo.privateKey);
-  const store = new ProviderStore(database);
+  const store = new ProviderStore(database, recoverLog(events));
   const makeOwnVault = () =>
     makeVault({
       facts,
@@ -193,6 +219,8 @@ async function makeProvider({ maker, clock, hsm, database, index, change }: {
     verifier,
     vaultKey: publicVaultKey,
     database,
+    events,
+    logFolder,
     service: freshNode(),
     secondNode: freshNode(),
     vault: makeOwnVault(),

@@ -20,7 +20,7 @@ import type { ProcessLog } from "../store/process_log.ts";
 import type { Receipt } from "../store/sequence.ts";
 import type { SequencerOptions } from "../store/sequencer.ts";
 import { ed25519Verifier } from "../vkey.ts";
-import type { FileEventLogConfig, ServiceEventLogConfig } from "./config.ts";
+import type { DatabaseEventLogConfig, FileEventLogConfig, ServiceEventLogConfig } from "./config.ts";
 import { CountedEvents, type CountedFacts } from "./counted_events.ts";
 
 /**
@@ -28,6 +28,8 @@ import { CountedEvents, type CountedFacts } from "./counted_events.ts";
  * much later, and the disk is not synced a dozen times for each.
  */
 export const CHECKPOINT_MS = 1_000;
+
+type EventLogConfig = FileEventLogConfig | ServiceEventLogConfig | DatabaseEventLogConfig;
 
 /** An event with its facts. */
 export interface EventEntry {
@@ -59,8 +61,8 @@ export interface EventLog {
 
 /** The log of a service, in whose transactions entries stand beside the change that they tell of. */
 export interface ServiceEventLog extends EventLog {
-  /** Adds entries to a transaction: both happen, or neither. */
-  inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<void>;
+  /** Adds entries to a transaction: both happen, or neither. @returns a receipt for each; none without a log. */
+  inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<readonly Receipt[]>;
   /** A transaction with entries was committed. */
   committed(): void;
 }
@@ -73,7 +75,7 @@ export const NO_EVENT_LOG: ServiceEventLog = {
   writable: true,
   page: undefined,
   stop: () => Promise.resolve(),
-  inTransaction: () => Promise.resolve(),
+  inTransaction: () => Promise.resolve([]),
   committed: () => {},
 };
 
@@ -104,7 +106,7 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
   /** @param keys wiped at the end; the first makes the pseudonyms. */
   constructor(
     protected readonly log: L,
-    config: FileEventLogConfig | ServiceEventLogConfig,
+    config: EventLogConfig,
     signer: LogSigner,
     keys: readonly [Secret, ...Secret[]],
     { process, clock, logger }: EventLogSurroundings,
@@ -150,7 +152,7 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
 
 /** What the writer of either kind works with, but the sequence. @throws {CodedError} `LOG_TILE_STORAGE`. */
 export async function writerOptions(
-  config: FileEventLogConfig | ServiceEventLogConfig,
+  config: EventLogConfig,
   signer: LogSigner,
   logger: Logger,
 ): Promise<Omit<SequencerOptions, "sequence">> {
