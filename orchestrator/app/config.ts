@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 
 /** `host:port`; port 0 takes a free one, which the ready line tells. */
@@ -61,6 +62,8 @@ function fileSchema(folder: string) {
       servers: z.array(z.url()).min(1).max(8),
       tls: z.strictObject({ authority: Path, ...Keys }),
     })).length(3),
+    /** Its tamper-evident log, which its instances share; the key is an Ed25519 key in the token. */
+    eventLog: ServiceEventLogConfig.optional(),
     limits: z.strictObject({
       /** How often sessions that were left are looked for, in milliseconds. */
       sweepMs: z.int().min(100).default(5_000),
@@ -87,7 +90,11 @@ export function parseOrchestratorConfig(file: string, text: string): Orchestrato
     throw new CodedError("ORCHESTRATOR_CONFIG", `Cannot use configuration ${file}: it is no YAML`, {}, error);
   }
   const result = fileSchema(resolve(file, "..")).safeParse(value);
-  if (result.success) return result.data;
+  if (result.success) {
+    const { eventLog, ...config } = result.data;
+    const at = (path: string) => resolve(file, "..", path);
+    return eventLog === undefined ? config : { ...config, eventLog: resolveEventLog(eventLog, at) };
+  }
   const faults = result.error.issues.map(({ path, message }) =>
     `${file}: ${path.map(String).join(".") || "the file"}: ${message}`
   );

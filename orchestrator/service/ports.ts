@@ -1,6 +1,7 @@
 /** What the orchestrator's service works with. */
 
 import type { Logger } from "shared/base/log.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import type {
   ConfirmRequest,
   DeleteAnswer,
@@ -45,4 +46,5 @@ export interface OrchestratorContext {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  readonly events: EventLog;
 }

@@ -7,12 +7,7 @@ import { Secret } from "shared/base/secret.ts";
 import { ecdsaVerify, isPublicKey } from "shared/crypto/secp256k1.ts";
 import { CONFIRM_RESTORE, IDENTITY_FLOW, LENGTH } from "shared/protocol/recover/constants.ts";
 import { encodeIdentity } from "shared/protocol/recover/identity.ts";
-import {
-  expectedShareCommitment,
-  isAuxiliaryPoint,
-  isConsistent,
-  shareCommitment,
-} from "shared/protocol/recover/sharing.ts";
+import { expectedShareCommitment, isAuxiliaryPoint, isConsistent } from "shared/protocol/recover/sharing.ts";
 import type {
   ConfirmRequest,
   DeleteAnswer,
@@ -51,7 +46,8 @@ export function depositStep(scene: Scene, body: DepositRequest): Decision {
       return refuse("commitments", "RECOVER_SHARE");
     }
     if (!isConsistent({ index: facts.index, value }, commitments)) return refuse("share", "RECOVER_SHARE");
-    const commitment = shareCommitment(value);
+    // The share is consistent, so this is its commitment too, without a second multiplication of secret numbers.
+    const commitment = expectedShareCommitment(commitments, facts.index);
     const answer: DepositAnswer = {
       shareCommitment: toHex(commitment),
       sealedValues: toHex(channel.seal(sha256(commitment))),

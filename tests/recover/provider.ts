@@ -12,7 +12,7 @@ import type { Clock } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { startPGliteServer } from "shared/transport/pglite/server.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
@@ -41,13 +41,13 @@ export interface TestClock extends Clock {
 /** A provider under test. */
 export interface TestProvider extends AsyncDisposable {
   readonly name: string;
+  /** Of the devices that it serves. */
+  readonly maker: Maker;
   readonly facts: ProviderFacts;
   readonly verifier: TestVerifier;
   readonly vaultKey: JWK;
   readonly database: Database;
   readonly events: ServiceEventLog;
-  /** Where its log is published. */
-  readonly logFolder: string;
   readonly service: ProviderService;
   /** The second node: its own vault over the same token and database. */
   readonly secondNode: ProviderService;
@@ -73,6 +73,14 @@ export function testClock(): TestClock {
   return { now: () => start + ahead, monotonic: () => ahead, advance: (seconds) => ahead += seconds * 1000 };
 }
 
+/** Stands between a provider and what it works on, to measure. */
+export interface Instrument {
+  /** Reaches PostgreSQL over TCP with TLS, as another machine would. */
+  readonly tls?: boolean;
+  readonly hsm: (hsm: Hsm) => Hsm;
+  readonly database: (database: Database) => Database;
+}
+
 /** Starts three providers over three databases and tokens. With SoftHSM they share one token with labels of their own. */
 export async function startProviders(
   maker: Maker,
@@ -80,6 +88,7 @@ export async function startProviders(
   kind: ProviderBackends,
   change: Partial<Pick<ProviderFacts, "limits" | "verifies">> = {},
   indexes: readonly number[] = [1, 2, 3],
+  instrument: Instrument = { hsm: (hsm) => hsm, database: (database) => database },
 ): Promise<{ providers: TestProvider[] } & AsyncDisposable> {
   const folder = await Deno.makeTempDir({ prefix: "rk-providers-" });
   await using started = new AsyncDisposableStack();
@@ -92,9 +101,12 @@ export async function startProviders(
     await Deno.mkdir(own);
     let hsm: Hsm;
     let url: string;
+    let tls: Pick<DatabaseOptions, "tls"> = {};
     if (softHsm) {
-      hsm = await openPkcs11Hsm(softHsm);
-      url = started.use(await startPostgres({ directory: own })).url;
+      hsm = instrument.hsm(await openPkcs11Hsm(softHsm));
+      const server = started.use(await startPostgres({ directory: own, tls: instrument.tls ?? false }));
+      url = server.url;
+      if (server.tls) tls = { tls: server.tls };
     } else {
       const files = { file: `${own}/hsm.json`, passphraseFile: `${own}/passphrase` };
       ensureSecretFile(files.passphraseFile);
@@ -109,15 +121,16 @@ export async function startProviders(
       url = server.url;
     }
     started.defer(() => hsm.close());
-    const database = openDatabase({ url, applicationName: `provider-${index}`, max: 4 });
+    const database = instrument.database(
+      openDatabase({ url, ...tls, applicationName: `provider-${index}`, max: 4 }),
+    );
     started.defer(() => database.close());
     await migrate(database, PROVIDER_MIGRATIONS);
-    const logDatabase = openDatabase({ url, applicationName: `provider-${index}-log`, max: 2 });
+    const logDatabase = openDatabase({ url, ...tls, applicationName: `provider-${index}-log`, max: 2 });
     started.defer(() => logDatabase.close());
     const events = await openTestLog(own, index, logDatabase, clock);
     started.defer(() => events.stop());
-    const logFolder = `${own}/log`;
-    providers.push(await makeProvider({ maker, clock, hsm, database, index, change, events, logFolder }));
+    providers.push(await makeProvider({ maker, clock, hsm, database, index, change, events }));
   }
   const owned = started.move();
   return { providers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
@@ -136,9 +149,8 @@ async function openTestLog(folder: string, index: number, database: Database, cl
   return await openDatabaseEventLog(config, database, surroundings);
 }
 
-async function makeProvider({ maker, clock, hsm, database, index, change, events, logFolder }: {
+async function makeProvider({ maker, clock, hsm, database, index, change, events }: {
   readonly events: ServiceEventLog;
-  readonly logFolder: string;
   readonly maker: Maker;
   readonly clock: Clock;
   readonly hsm: Hsm;
@@ -215,12 +227,12 @@ async function makeProvider({ maker, clock, hsm, database, index, change, events
   const { d: _private, ...publicVaultKey } = vaultKey;
   return {
     name,
+    maker,
     facts,
     verifier,
     vaultKey: publicVaultKey,
     database,
     events,
-    logFolder,
     service: freshNode(),
     secondNode: freshNode(),
     vault: makeOwnVault(),
