@@ -135,6 +135,7 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
     const [three, four] = [await depositable(provider, replaced), await depositable(provider, replaced)];
     await service.step("deposit", three.session, three.body);
     await service.step("deposit", four.session, four.body);
+    refused(await service.step("commit", three.session, {}), "PROVIDER_ORDER", "backup-replaced");
     const count = (await rows(provider)).length;
     assert.equal((await service.step("abandon", three.session, {})).kind, "answer");
     assert.equal((await rows(provider)).length, count);
@@ -253,6 +254,12 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
         [claims({ given_name: "Adah" }), "first-name"],
         [claims({ family_name: "Byron" }), "last-name"],
         [claims({ birthdate: "1815-12-11" }), "date-of-birth"],
+        [{
+          verified_claims: {
+            ...claims({}).verified_claims,
+            claims: { ...claims({}).verified_claims.claims, place_of_birth: { locality: "Londinium" } },
+          },
+        }, "place-of-birth"],
       ];
       for (const [change, reason] of cases) {
         const backupId = newId();
