@@ -93,6 +93,12 @@ export const COMPONENTS: readonly Component[] = [
     present: async () =>
       await program("go") && await exists("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog"),
   },
+  {
+    name: "chromium",
+    purpose: "opens our pages as a person does",
+    packages: ["chromium"],
+    present: async () => await program("chromium") || await program("chromium-headless-shell"),
+  },
   { name: "npm", purpose: "builds the PKCS#11 binding", packages: ["npm"], present: () => program("npm") },
   {
     name: "compiler",

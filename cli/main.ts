@@ -18,6 +18,7 @@ import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
+import { registerVerifier } from "./commands/verifier.ts";
 import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
@@ -40,6 +41,7 @@ export function program(): Command {
   registerWallet(rk);
   registerOrchestrator(rk);
   registerProvider(rk);
+  registerVerifier(rk);
   registerReader(rk);
   registerCard(rk);
   registerGateway(rk);

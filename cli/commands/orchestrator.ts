@@ -14,6 +14,7 @@ const STANDARD = {
   database: "127.0.0.1:8461",
   folder: ".rk/spine/orchestrator",
   pki: ".rk/spine/pki",
+  eventLog: ".rk/spine/event-logs/orchestrator",
   hsm: ".rk/spine/hsm",
   databaseClient: ".rk/spine/database-client",
   library: "/usr/lib/softhsm/libsofthsm2.so",
@@ -56,6 +57,7 @@ export function orchestratorSpec(
     ...[tls.gateways, tls.clients].flatMap((each) => [each.authority, each.revocationList ?? each.authority]),
     ...providers.map(({ tls }) => tls.authority),
   ];
+  const { eventLog } = config;
   const token = hsm.kind === "software" ? [hsm.file, hsm.passphraseFile] : [hsm.library, hsm.pinFile];
   const tokenFolder = token[0]!.replace(/\/[^/]*$/, "");
   const variables = LIBRARY_VARIABLES.flatMap((name) => {
@@ -76,7 +78,8 @@ export function orchestratorSpec(
       [second]: [],
       [STANDARD.database]: `${url.hostname}:${url.port || 5432}`,
       [STANDARD.folder]: file,
-      [STANDARD.pki]: files,
+      [STANDARD.pki]: [...files, ...(eventLog ? [eventLog.pseudonymKeyFile] : [])],
+      [STANDARD.eventLog]: eventLog ? eventLog.folder : [],
       [STANDARD.hsm]: hsm.kind === "software" && verb === "init" ? [tokenFolder, hsm.passphraseFile] : token,
       [STANDARD.databaseClient]: [
         ...(database.tls ? [database.tls.authority, database.tls.certificate, database.tls.key] : []),

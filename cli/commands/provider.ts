@@ -156,7 +156,7 @@ export function vaultSpec(
 
 /** How a node's process is started. */
 export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "logFile"> {
-  const { tls, database, pipes, statusFile, keySetFile } = config;
+  const { tls, database, pipes, statusFile, keySetFile, keySet, eventLog } = config;
   const url = new URL(database.url);
   const socket = url.searchParams.get("host");
   const files = [
@@ -164,7 +164,8 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
     tls.certificate,
     tls.key,
     statusFile,
-    keySetFile,
+    ...(eventLog ? [eventLog.keyFile, eventLog.pseudonymKeyFile] : []),
+    ...[keySetFile, keySet?.authority].filter((path) => path !== undefined),
     ...[tls.gateways, tls.orchestrators].flatMap(({ authority, revocationList }) =>
       revocationList === undefined ? [authority] : [authority, revocationList]
     ),
@@ -181,8 +182,10 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
       [`${STANDARD}/node`]: [...files, ...(socketFile ? [socketFile] : [])],
       [`${STANDARD}/pipes/requests`]: [`${pipes}/${PIPES.requests}`, ...(socketFile ? [socketFile] : [])],
       [`${STANDARD}/pipes/answers`]: `${pipes}/${PIPES.answers}`,
+      [`${STANDARD}/event-log`]: eventLog ? eventLog.folder : [],
       "127.0.0.1:8501": withAnyPort(config.listen),
       "127.0.0.1:8601": withAnyPort(config.admin),
+      "127.0.0.1:8511": keySet ? hostAndPort(keySet.url) : [],
       "127.0.0.1:8461": socketFile ? `unix:${socketFile}` : `${url.hostname}:${url.port || 5432}`,
     },
   };
@@ -191,4 +194,9 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
 /** Port 0 takes a free one: then the whole host is let. */
 function withAnyPort(address: string): string {
   return address.replace(/:0$/, "");
+}
+
+function hostAndPort(address: string): string {
+  const { hostname, port, protocol } = new URL(address);
+  return `${hostname}:${port || (protocol === "http:" ? 80 : 443)}`;
 }

@@ -1,8 +1,9 @@
 /** The orchestrator's configuration: one YAML file, checked as a whole. Relative paths begin at its folder. */
 
 import { z } from "zod";
-import { Address, parseConfig, pathFrom } from "shared/base/configuration.ts";
+import { Address, besideConfig, parseConfig, pathFrom } from "shared/base/configuration.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 
 function fileSchema(file: string) {
@@ -57,6 +58,8 @@ function fileSchema(file: string) {
       servers: z.array(z.url()).min(1).max(8),
       tls: z.strictObject({ authority: Path, ...Keys }),
     })).length(3),
+    /** Its tamper-evident log, which its instances share; the key is an Ed25519 key in the token. */
+    eventLog: ServiceEventLogConfig.optional(),
     limits: z.strictObject({
       /** How often sessions that were left are looked for, in milliseconds. */
       sweepMs: z.int().min(100).default(5_000),
@@ -80,7 +83,10 @@ export type OrchestratorConfig = z.infer<ReturnType<typeof fileSchema>>;
  * @throws {CodedError} `ORCHESTRATOR_CONFIG` with all faults.
  */
 export function parseOrchestratorConfig(file: string, text: string): OrchestratorConfig {
-  return parseConfig(file, text, fileSchema(file), { code: "ORCHESTRATOR_CONFIG" });
+  const { eventLog, ...config } = parseConfig(file, text, fileSchema(file), { code: "ORCHESTRATOR_CONFIG" });
+  return eventLog === undefined
+    ? config
+    : { ...config, eventLog: resolveEventLog(eventLog, (path) => besideConfig(file, path)) };
 }
 
 /** Text of a file that the configuration names. @throws {CodedError} `ORCHESTRATOR_FILE`. */

@@ -7,7 +7,9 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { TLSSocket } from "node:tls";
 import { parseItem } from "structured-headers";
+import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import { Problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import {
   ApduAnswers,
@@ -36,6 +38,7 @@ export interface OrchestratorFront {
   readonly trust: { readonly gateways: Trust; readonly clients: Trust };
   readonly clock: Clock;
   readonly log: Logger;
+  readonly events: EventLog;
   /** Names what does not answer. */
   readonly ready: () => Promise<readonly string[]>;
   readonly draining: () => boolean;
@@ -111,6 +114,7 @@ export function orchestratorApp(front: OrchestratorFront): OpenAPIHono<Env> {
   app.onError((error, c) => {
     if (error instanceof HTTPException) return problemResponse("ORCHESTRATOR_MALFORMED");
     log.warning("request.failed", { path: c.req.path, error });
+    tellRefused(front, "failed", codeOf(error));
     return failureResponse(error);
   });
   app.notFound(() => problemResponse("ORCHESTRATOR_ROUTE_UNKNOWN"));
@@ -162,14 +166,20 @@ export function orchestratorDocument(): object {
   return app.getOpenAPI31Document(DOCUMENT_HEAD);
 }
 
+function tellRefused({ events }: OrchestratorFront, outcome: "refused" | "failed", reason: string): void {
+  events.tell("orchestrator.request-refused", { actor: events.self, outcome, reason });
+}
+
 /** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */
-function gatewayOnly({ trust, clock, log }: OrchestratorFront): MiddlewareHandler<Env> {
+function gatewayOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
+  const { trust, clock, log } = front;
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
     const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
     const name = await identityOf(raw && new Uint8Array(raw), trust.gateways, clock);
     if (name === undefined || !GATEWAY_IDENTITY.test(name)) {
       log.warning("gateway.refused", { address: socket.remoteAddress });
+      tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");
       return problemResponse("ORCHESTRATOR_GATEWAY");
     }
     await next();
@@ -177,11 +187,13 @@ function gatewayOnly({ trust, clock, log }: OrchestratorFront): MiddlewareHandle
 }
 
 /** The companion is whom the gateway names in Client-Cert, verified here again. */
-function companionOnly({ trust, clock, log }: OrchestratorFront): MiddlewareHandler<Env> {
+function companionOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
+  const { trust, clock, log } = front;
   return async (c, next) => {
     const name = await identityOf(clientCertificate(c.req.header(CLIENT_CERT_HEADER)), trust.clients, clock);
     if (name === undefined || !COMPANION_IDENTITY.test(name)) {
       log.warning("companion.refused", {});
+      tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");
       return problemResponse("ORCHESTRATOR_GATEWAY");
     }
     c.set("client", name);

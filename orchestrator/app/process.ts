@@ -6,17 +6,20 @@ import { CodedError } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
+import { openServiceEventLog } from "shared/log/writer/service_event_log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
+import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import type { Scene } from "../domain/steps.ts";
 import { Orchestrator } from "../service/orchestrator.ts";
 import { ProviderClient } from "../service/provider_client.ts";
+import { recoverLog } from "../service/recover_log.ts";
 import { SESSION_MIGRATIONS } from "../transport/session_store/migrations.ts";
 import { PostgresSessionStore } from "../transport/session_store/postgres_store.ts";
 import { openStateSeal } from "../transport/session_store/state_seal.ts";
@@ -68,6 +71,10 @@ export async function startOrchestrator(
     if (config.database.migrate) await migrate(database, SESSION_MIGRATIONS);
     const seal = await openStateSeal(hsm, config.labels.state, SYSTEM_RANDOM);
     closing.push(() => seal.close());
+    const events = await openLog(config, database, hsm, log);
+    closing.push(() => events.stop());
+    await events.record("orchestrator.opened", { actor: events.self });
+    closing.push(() => events.tell("orchestrator.stopped", { actor: events.self }));
     const providers = await Promise.all(config.providers.map(async ({ name, servers, tls }) => {
       const client = new ProviderClient(name, {
         servers,
@@ -76,20 +83,24 @@ export async function startOrchestrator(
           cert: await readText(tls.certificate),
           key: await readText(tls.key),
         },
-        onFailover: (event) => log.warning("provider.failover", event),
+        onFailover: (event) => {
+          log.warning("provider.failover", event);
+          events.tell("orchestrator.failover", { actor: events.self });
+        },
       });
       closing.push(() => client.close());
       return client;
     }));
     const orchestrator = new Orchestrator({
       scene: await sceneOf(config, hsm),
-      store: new PostgresSessionStore(database, seal),
+      store: new PostgresSessionStore(database, seal, recoverLog(events)),
       providers,
       sign: (message) => hsm.sign(config.labels.static, message),
       clock: SYSTEM_CLOCK,
       random: SYSTEM_RANDOM,
       log,
       times: config.limits,
+      events,
     });
     let draining = false;
     const app = orchestratorApp({
@@ -97,7 +108,11 @@ export async function startOrchestrator(
       trust,
       clock: SYSTEM_CLOCK,
       log,
-      ready: () => database.ping().then(() => [], () => ["database"]),
+      events,
+      ready: async () => [
+        ...await database.ping().then(() => [], () => ["database"]),
+        ...(events.writable ? [] : ["event-log"]),
+      ],
       draining: () => draining,
     });
     const listener = await openListener(splitAddress(config.listen), {
@@ -132,6 +147,8 @@ export async function initOrchestrator(
     const { static: identity, state } = config.labels;
     if (!labels.includes(identity)) await hsm.generateSigningKey(identity);
     if (!labels.includes(state)) await hsm.generateMasterKey(state);
+    const log = config.eventLog?.keyLabel;
+    if (log !== undefined && !labels.includes(log)) await hsm.generateSigningKey(log, "ed25519");
     const publicKey = await hsm.publicKey(identity);
     return {
       publicKey: toHex(publicKey),
@@ -184,6 +201,21 @@ async function authority({ authority, revocationList, whenStale }: OrchestratorC
       : { revocationList: { name: revocationList, pem: await readText(revocationList) } }),
     whenStale,
   };
+}
+
+function openLog(
+  config: OrchestratorConfig,
+  database: Database,
+  hsm: Hsm,
+  log: Logger,
+): Promise<ServiceEventLog> {
+  const { eventLog, name } = config;
+  if (eventLog !== undefined) {
+    return openServiceEventLog(eventLog, database, hsm, { process: name, clock: SYSTEM_CLOCK, logger: log });
+  }
+  const message = "Nothing is entered in a tamper-evident log: give `eventLog`.";
+  log.warning("not-for-production", { what: "no-event-log", message });
+  return Promise.resolve(NO_EVENT_LOG);
 }
 
 function openHsm(config: OrchestratorConfig["hsm"], log: Logger): Promise<Hsm> {

@@ -176,7 +176,11 @@ export class Orchestrator {
     if (!(error instanceof CodedError) || error.row.retry || error.code === "ORCHESTRATOR_BATCH") throw error;
     if (!mayFail(state)) {
       // Providers have promised: this is theirs to mend, and the sweep asks again.
-      this.#context.log.error("recover.not-carried-through", { session, phase, error });
+      const { log, events } = this.#context;
+      log.error("recover.not-carried-through", { session, phase, error });
+      const subject = { kind: "session", identifier: session } as const;
+      const facts = { actor: events.self, subject, outcome: "failed", reason: error.code } as const;
+      events.tell("orchestrator.not-carried-through", facts);
       throw new CodedError("ORCHESTRATOR_PROVIDERS_AWAY", error.message, error.details);
     }
     this.#context.log.warning("recover.failed", { session, phase, error });

@@ -1,6 +1,7 @@
 /** What the orchestrator's service works with. */
 
 import type { Logger } from "shared/base/log.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import type {
   ConfirmRequest,
   DeleteAnswer,
@@ -52,4 +53,5 @@ export interface OrchestratorContext {
     /** A session that is to be carried through is taken up by the sweep when nobody has worked on it for this long. */
     readonly carryThroughMs: number;
   };
+  readonly events: EventLog;
 }

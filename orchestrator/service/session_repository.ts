@@ -1,7 +1,7 @@
 /** Sessions in the store: their state as text and back, and what each makes of its backup's record. */
 
 import { SessionState } from "../domain/session.ts";
-import { ENDED, type Phase } from "../domain/session_flow.ts";
+import { ENDED, type Phase, PHASE_FACTS } from "../domain/session_flow.ts";
 import type { BackupRecord, SessionRow, SessionStore } from "../transport/session_store/port.ts";
 
 /** A session and the number of times that it was written. */
@@ -46,14 +46,27 @@ export class SessionRepository {
   }
 }
 
+/** An entry where providers are asked behind the write, and at the end; what the device is asked has no effect yet. */
+function entryOf({ session, flow, phase, step, failure }: SessionState, ended: boolean): SessionRow["entry"] {
+  if (ended) {
+    return phase === "done"
+      ? { session, flow, outcome: "done" }
+      : { session, flow, outcome: "failed", ...(failure ? { code: failure.code } : {}) };
+  }
+  const asks = step === null && PHASE_FACTS[phase].actor === "orchestrator";
+  return asks ? { session, flow, outcome: "intended" } : null;
+}
+
 function rowOf(state: SessionState): SessionRow {
   const { session, phase, backupId, commitments, words, flow } = state;
   const recorded = flow === "restore" ? undefined : RECORDED[flow][phase];
+  // A session has ended when its companion can be shown so.
+  const ended = ENDED.includes(phase) && state.step !== null;
   return {
     session,
     phase,
-    // A session has ended when its companion can be shown so.
-    ended: ENDED.includes(phase) && state.step !== null,
+    ended,
+    entry: entryOf(state, ended),
     content: JSON.stringify(state),
     backup: recorded === undefined
       ? null

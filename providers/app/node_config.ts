@@ -1,7 +1,9 @@
 /** Configuration of a provider's node. */
 
 import { z } from "zod";
+import { resolve } from "node:path";
 import { Address, isLoopback } from "shared/base/configuration.ts";
+import { DatabaseEventLogConfig, resolveEventLog } from "shared/log/writer/config.ts";
 import { readConfigFile } from "./config_file.ts";
 
 const schema = (Path: z.ZodType<string>) => {
@@ -44,12 +46,22 @@ const schema = (Path: z.ZodType<string>) => {
       connections: z.int().min(1).max(100).default(8),
       migrate: z.boolean().default(true),
     }),
+    /** The provider's tamper-evident log, which its nodes share. Without it, changes are anchored and nothing is entered. */
+    eventLog: DatabaseEventLogConfig.optional(),
     /** Folder with the pipes to the vault. */
     pipes: Path,
     /** File with the service's status document: read at each request; without it the service is locked. */
     statusFile: Path,
     /** File with the identity verifier's signed key set: read at each request, so that keys rotate. */
-    keySetFile: Path,
+    keySetFile: Path.optional(),
+    /** Or where the verifier serves it. */
+    keySet: z.strictObject({
+      url: z.url().refine(isSecure, "neither https nor loopback"),
+      /** Of the verifier's server; without it the system's authorities. */
+      authority: Path.optional(),
+      /** How long a set is used before it is asked for again, in seconds: shorter than keys are announced. */
+      refreshSeconds: z.int().min(1).max(86_400).default(300),
+    }).optional(),
     limits: z.strictObject({
       inFlight: z.int().min(1).default(64),
       deadlineMs: z.int().min(100).default(15_000),
@@ -57,13 +69,24 @@ const schema = (Path: z.ZodType<string>) => {
       /** How often rows are written anew in the order of their identifiers, in minutes; 0: never. */
       rewriteMinutes: z.int().min(0).default(360),
     }).prefault({}),
+  }).refine(({ keySet, keySetFile }) => (keySet === undefined) !== (keySetFile === undefined), {
+    path: ["keySet"],
+    message: "give keySet or keySetFile",
   });
 };
+
+function isSecure(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === "https:" ||
+    protocol === "http:" && /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+)$/.test(hostname);
+}
 
 /** A checked configuration; paths are absolute. */
 export type NodeConfig = z.infer<ReturnType<typeof schema>>;
 
 /** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `PROVIDER_FILE`. */
-export function readNodeConfig(file: string): Promise<NodeConfig> {
-  return readConfigFile(file, schema);
+export async function readNodeConfig(file: string): Promise<NodeConfig> {
+  const config = await readConfigFile(file, schema);
+  if (config.eventLog === undefined) return config;
+  return { ...config, eventLog: resolveEventLog(config.eventLog, (path) => resolve(file, "..", path)) };
 }

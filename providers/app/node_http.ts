@@ -11,6 +11,7 @@ import { routePath } from "hono/route";
 import type { TLSSocket } from "node:tls";
 import { CodedError, codeOf, defineErrors, errorRow } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import type { EventLog } from "shared/log/writer/event_log.ts";
 import { problem, PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import {
   ConfirmRequest,
@@ -45,6 +46,7 @@ export interface NodeFront {
   readonly trust: () => NodeTrust;
   readonly metrics: NodeMetrics;
   readonly log: Logger;
+  readonly events: EventLog;
   readonly clock: Clock;
   readonly limits: { readonly inFlight: number; readonly deadlineMs: number };
   /** What stands before `/v1` in every path. */
@@ -74,6 +76,7 @@ export function nodeApp(front: NodeFront): Hono<Env> {
   app.onError((error, c) => {
     const code = codeOfFailure(error);
     front.log.error("request.failed", { route: routeOf(c), code, cause: codeOf(error) });
+    tellFailed(front, error);
     return problemResponse(code);
   });
   app.notFound(() => problemResponse("PROVIDER_ROUTE"));
@@ -127,6 +130,10 @@ async function json(c: Context): Promise<unknown> {
   }
 }
 
+function tellFailed({ events }: NodeFront, error: unknown): void {
+  events.tell("provider.request-failed", { actor: events.self, outcome: "failed", reason: codeOf(error) });
+}
+
 function problemResponse(code: string): Response {
   const { http: status = 500, next } = errorRow(code);
   const headers: Record<string, string> = { "content-type": PROBLEM_MEDIA_TYPE, "cache-control": "no-store" };
@@ -158,24 +165,31 @@ function observed({ clock, metrics }: NodeFront): MiddlewareHandler<Env> {
   };
 }
 
-function gatewayOnly({ trust, clock, log }: NodeFront): MiddlewareHandler<Env> {
+function gatewayOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandler<Env> {
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
     const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
     const fault = await gatewayFault(raw && new Uint8Array(raw), trust(), clock);
     if (fault !== undefined) {
       log.warning("gateway.refused", { reason: fault });
+      const address = { kind: "address", identifier: socket.remoteAddress ?? "unknown" } as const;
+      events.tell("provider.gateway-refused", { actor: address, outcome: "refused", reason: fault });
       return problemResponse("PROVIDER_GATEWAY");
     }
     await next();
   };
 }
 
-function orchestratorOnly({ trust, clock, log }: NodeFront): MiddlewareHandler<Env> {
+function orchestratorOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandler<Env> {
   return async (c, next) => {
     const fault = await orchestratorFault(c.req.header(CLIENT_CERT_HEADER), trust(), clock);
     if (fault !== undefined) {
       log.warning("orchestrator.refused", { reason: fault });
+      const address = {
+        kind: "address",
+        identifier: c.env.incoming.socket.remoteAddress ?? "unknown",
+      } as const;
+      events.tell("provider.orchestrator-refused", { actor: address, outcome: "refused", reason: fault });
       return problemResponse("PROVIDER_IDENTITY");
     }
     await next();
@@ -183,7 +197,8 @@ function orchestratorOnly({ trust, clock, log }: NodeFront): MiddlewareHandler<E
 }
 
 /** Bounds the work: how many at once, and for how long each. */
-function bounded({ limits, draining, log }: NodeFront): MiddlewareHandler<Env> {
+function bounded(front: NodeFront): MiddlewareHandler<Env> {
+  const { limits, draining, log } = front;
   let working = 0;
   return async (_c, next) => {
     if (draining() || working >= limits.inFlight) return problemResponse("PROVIDER_BUSY");
@@ -195,7 +210,10 @@ function bounded({ limits, draining, log }: NodeFront): MiddlewareHandler<Env> {
     );
     try {
       if (await Promise.race([done, deadline]) === "late") {
-        done.catch((error) => log.error("request.failed-late", { code: codeOf(error) }));
+        done.catch((error) => {
+          log.error("request.failed-late", { code: codeOf(error) });
+          tellFailed(front, error);
+        });
         return problemResponse("PROVIDER_BUSY");
       }
     } finally {

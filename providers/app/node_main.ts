@@ -7,12 +7,18 @@ import { parseArgs } from "node:util";
 import { splitAddress } from "shared/base/configuration.ts";
 import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
+import type { EventName } from "shared/log/events.ts";
+import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
+import { openDatabaseEventLog } from "shared/log/writer/service_event_log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
+import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { ProviderService } from "../service/provider_service.ts";
+import { hourClock, recoverLog } from "../service/recover_log.ts";
+import { KeySetSource } from "../transport/key_set_source.ts";
 import { PROVIDER_MIGRATIONS } from "../transport/migrations.ts";
+import { ANCHORS_ONLY, requireAnchors } from "../transport/recover_log.ts";
 import { ProviderStore } from "../transport/store.ts";
 import { VaultClient } from "../vault/vault_client.ts";
 import { readText } from "./config_file.ts";
@@ -23,6 +29,7 @@ import { nodeMetrics } from "./node_metrics.ts";
 import "../provider_errors.ts";
 
 const MINUTE_MS = 60_000;
+const LOG_CONNECTIONS = 2;
 const DAY_MS = 86_400_000;
 
 /** A running node. */
@@ -56,20 +63,36 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
   };
   const database = open(config);
   if (config.database.migrate) await migrate(database, PROVIDER_MIGRATIONS);
-  const store = new ProviderStore(database);
+  const { events, log: entered, close: closeLog } = await openLog(config, database, log).catch(
+    async (error) => {
+      await database.close();
+      throw error;
+    },
+  );
+  await events.record("provider.opened", { actor: events.self });
+  const tell = (event: EventName, code: string) =>
+    events.tell(event, { actor: events.self, outcome: "failed", reason: code });
+  const store = new ProviderStore(database, entered);
   const vault = new VaultClient({ pipes: config.pipes, deadlineMs: limits.deadlineMs });
+  const { keySetFile } = config;
+  const source = await keySetSource(config, log);
+  const keySet = keySetFile === undefined ? () => source!.current() : () => textOf(keySetFile);
   const service = new ProviderService({
     vault,
     store,
     clock,
     status: () => textOf(config.statusFile),
-    keySet: () => textOf(config.keySetFile),
+    keySet,
   });
   const metrics = nodeMetrics();
   let draining = false;
   const ready = async () => {
     if (draining) return ["draining"];
-    const probes = [["database", store.ping()], ["vault", vault.describe()]] as const;
+    const entering = events.writable ? Promise.resolve() : Promise.reject();
+    const probes = [["database", store.ping()], ["vault", vault.describe()], [
+      "event-log",
+      entering,
+    ]] as const;
     const failing = await Promise.all(probes.map(([name, probe]) => probe.then(() => undefined, () => name)));
     return failing.filter((name) => name !== undefined);
   };
@@ -78,6 +101,7 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     trust: () => trust,
     metrics,
     log,
+    events,
     clock,
     limits,
     path: config.path,
@@ -88,14 +112,32 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     await admin.close(0);
     throw error;
   });
-  const care = (everyMs: number, event: string, work: () => Promise<unknown>) =>
-    setInterval(() => work().catch((error) => log.warning(event, { code: codeOf(error) })), everyMs);
+  const care = (everyMs: number, work: () => Promise<unknown>, warn: (fault: { code: string }) => void) =>
+    setInterval(() =>
+      work().catch((error) => {
+        const code = codeOf(error);
+        warn({ code });
+        tell("provider.care-failed", code);
+      }), everyMs);
+  const { rewriteMinutes } = limits;
   const timers = [
-    care(MINUTE_MS, "tls.reload-failed", async () => trust = await readTrusts()),
-    care(60 * MINUTE_MS, "sessions.not-forgotten", () => store.forget(Math.floor(clock.now() / DAY_MS))),
-    ...(limits.rewriteMinutes === 0
-      ? []
-      : [care(limits.rewriteMinutes * MINUTE_MS, "rows.not-rewritten", () => store.rewrite())]),
+    care(
+      MINUTE_MS,
+      async () => trust = await readTrusts(),
+      (fault) => log.warning("tls.reload-failed", fault),
+    ),
+    care(
+      60 * MINUTE_MS,
+      () => store.forget(Math.floor(clock.now() / DAY_MS)),
+      (fault) => log.warning("sessions.not-forgotten", fault),
+    ),
+    ...(rewriteMinutes === 0 ? [] : [
+      care(
+        rewriteMinutes * MINUTE_MS,
+        () => store.rewrite(),
+        (fault) => log.warning("rows.not-rewritten", fault),
+      ),
+    ]),
   ];
   const stop = async () => {
     draining = true;
@@ -103,10 +145,52 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     await listener.close(limits.drainMs);
     await admin.close(0);
     vault.close();
+    source?.[Symbol.dispose]();
+    events.tell("provider.stopped", { actor: events.self });
+    await closeLog();
     await database.close();
     log.info("stopped");
   };
   return { listen: listener.address, admin: admin.address, stop };
+}
+
+/** The log has connections of its own: what it writes by itself never waits behind a step, and no step behind it. */
+async function openLog(config: NodeConfig, database: Database, logger: Logger) {
+  const { eventLog, name } = config;
+  if (eventLog === undefined) {
+    return { events: withoutLog(logger), log: ANCHORS_ONLY, close: () => Promise.resolve() };
+  }
+  const own = open({
+    ...config,
+    name: `${name}-log`,
+    database: { ...config.database, connections: LOG_CONNECTIONS },
+  });
+  try {
+    await requireAnchors(database);
+    const surroundings = { process: name, clock: hourClock(SYSTEM_CLOCK), logger };
+    const events = await openDatabaseEventLog(eventLog, own, surroundings);
+    const close = async () => {
+      await events.stop();
+      await own.close();
+    };
+    return { events, log: recoverLog(events), close };
+  } catch (error) {
+    await own.close();
+    throw error;
+  }
+}
+
+function withoutLog(logger: Logger): ServiceEventLog {
+  const message = "Nothing is entered in a tamper-evident log: give `eventLog`.";
+  logger.warning("not-for-production", { what: "no-event-log", message });
+  return NO_EVENT_LOG;
+}
+
+async function keySetSource({ keySet }: NodeConfig, log: Logger): Promise<KeySetSource | undefined> {
+  if (keySet === undefined) return undefined;
+  const { url, refreshSeconds } = keySet;
+  const authority = keySet.authority === undefined ? {} : { authority: await readText(keySet.authority) };
+  return new KeySetSource({ url, refreshSeconds, ...authority, clock: SYSTEM_CLOCK, log });
 }
 
 /** A file's text as it is now; null when it is not there, which locks the service or leaves no verifier's key. */

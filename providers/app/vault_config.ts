@@ -4,7 +4,13 @@ import { z } from "zod";
 import { hexBytes } from "shared/protocol/wire/attestation.ts";
 import { readConfigFile } from "./config_file.ts";
 
-const PublicJwk = z.object({ kty: z.literal("EC"), crv: z.literal("P-256"), x: z.string(), y: z.string() })
+/** A public P-256 key as a JWK. */
+export const PublicJwk = z.object({
+  kty: z.literal("EC"),
+  crv: z.literal("P-256"),
+  x: z.string(),
+  y: z.string(),
+})
   .strict();
 
 const schema = (Path: z.ZodType<string>) =>

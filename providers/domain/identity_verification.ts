@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import type { Identity } from "shared/protocol/recover/identity.ts";
 
 /** Clocks of verifier and provider may differ by this, in seconds. */
@@ -54,14 +55,19 @@ export interface ExpectedVerification {
   readonly used: boolean;
 }
 
+/** Why a result is not believed: the part of a {@link ProviderReason} behind `verification-`. */
+export type VerificationFault = ProviderReason extends infer R
+  ? R extends `verification-${infer F}` ? F : never
+  : never;
+
 /** Why a result is not believed; undefined when it is. */
 export function verificationFault(
   claims: VerificationClaims,
   expected: ExpectedVerification,
-): string | undefined {
+): VerificationFault | undefined {
   const { nowSeconds: now, identity } = expected;
   const { given_name, family_name, birthdate, place_of_birth } = claims.verified_claims.claims;
-  const checks: readonly (readonly [fault: string, holds: boolean])[] = [
+  const checks: readonly (readonly [fault: VerificationFault, holds: boolean])[] = [
     ["issuer", claims.iss === expected.issuer],
     ["audience", claims.aud === expected.providerName],
     ["nonce", claims.nonce === expected.nonce],

@@ -1,5 +1,8 @@
 /** The decision whether a share is released: one pure function over facts, with its reasons. */
 
+import type { ProviderReason } from "shared/log/reasons.ts";
+import type { VerificationFault } from "./identity_verification.ts";
+
 /** What the decision is made of. */
 export interface ReleaseFacts {
   /** Whether a backup is in force under this identifier. */
@@ -13,7 +16,7 @@ export interface ReleaseFacts {
   /** The device that asks, against the one that confirmed the restore. */
   readonly lock: "same-device" | "another-device" | "expired" | "none";
   /** Undefined when the identity verification holds, else why it does not. */
-  readonly verification: string | undefined;
+  readonly verification: VerificationFault | undefined;
   /** Whether the share is still what was stored. */
   readonly consistent: boolean;
   readonly limits: ReleaseLimits;
@@ -31,12 +34,12 @@ export interface ReleaseLimits {
 export type ReleaseDecision = { readonly kind: "release" } | {
   readonly kind: "refuse";
   /** Every reason, for the log. */
-  readonly reasons: readonly string[];
+  readonly reasons: readonly ProviderReason[];
 };
 
 /** Decides. All reasons are found, so that the time and the order of the checks tell nothing. */
 export function decideRelease(facts: ReleaseFacts): ReleaseDecision {
-  const reasons = [
+  const found: readonly (ProviderReason | undefined)[] = [
     facts.backup === "stored" ? undefined : `backup-${facts.backup}`,
     facts.counted ? undefined : "not-counted",
     facts.attempts <= facts.limits.attempts ? undefined : "attempts",
@@ -44,6 +47,7 @@ export function decideRelease(facts: ReleaseFacts): ReleaseDecision {
     facts.lock === "same-device" ? undefined : `lock-${facts.lock}`,
     facts.verification === undefined ? undefined : `verification-${facts.verification}`,
     facts.consistent ? undefined : "share-inconsistent",
-  ].filter((reason) => reason !== undefined);
+  ];
+  const reasons = found.filter((reason) => reason !== undefined);
   return reasons.length === 0 ? { kind: "release" } : { kind: "refuse", reasons };
 }

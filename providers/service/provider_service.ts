@@ -4,6 +4,7 @@
  */
 
 import { CodedError } from "shared/base/errors.ts";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { ProviderStore } from "../transport/store.ts";
 import type { StepAnswer, VaultPort, VaultStep } from "../vault/protocol.ts";
@@ -29,7 +30,7 @@ export interface ProviderServiceOptions {
 /** What a step is answered. */
 export type StepOutcome =
   | { readonly kind: "answer"; readonly answer: unknown }
-  | { readonly kind: "refuse"; readonly code: string; readonly reasons: readonly string[] };
+  | { readonly kind: "refuse"; readonly code: string; readonly reasons: readonly ProviderReason[] };
 
 /** The service. */
 export class ProviderService {
@@ -93,7 +94,7 @@ export class ProviderService {
     return { answer, stored };
   }
 
-  async #refused(step: VaultStep, reason: string): Promise<StepOutcome> {
+  async #refused(step: VaultStep, reason: ProviderReason): Promise<StepOutcome> {
     await this.#options.store.note({ event: step, result: "refused", reasons: [reason], tag: null });
     return { kind: "refuse", code: "PROVIDER_REFUSED", reasons: [reason] };
   }

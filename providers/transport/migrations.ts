@@ -4,6 +4,7 @@
  * kept elsewhere would be the order in which they came.
  */
 
+import { LOG_MIGRATION_STEPS, logMigrations } from "shared/log/store/migrations.ts";
 import type { Migration } from "shared/transport/postgres/migrate.ts";
 
 /** Length of a backup's blob, in bytes. */
@@ -31,20 +32,17 @@ CREATE TABLE sessions (
 );
 ALTER TABLE sessions ALTER COLUMN blob SET STORAGE EXTERNAL;
 
--- Stand-in behind the RecoverLog port until the tamper-evident log is there.
-CREATE TABLE recover_log (
-  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  event text NOT NULL,
-  result text NOT NULL,
-  reasons text NOT NULL,
-  tag bytea CONSTRAINT change_once UNIQUE CHECK (length(tag) = 32)
+-- Every state that a backup left, once: two changes from one state have one tag. The receipt is that of the log's entry.
+CREATE TABLE changes (
+  tag bytea CONSTRAINT change_once PRIMARY KEY CHECK (length(tag) = 32),
+  receipt bigint UNIQUE
 );
 
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'row of % can not be removed or changed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END $$;
-CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON recover_log
+CREATE TRIGGER never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON changes
   FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE FUNCTION session_goes_on() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -78,8 +76,20 @@ BEGIN
     GRANT SELECT, INSERT, DELETE ON backups, sessions TO recover_provider;
     GRANT UPDATE (key_version, blob) ON backups TO recover_provider;
     GRANT UPDATE (version, key_version, blob) ON sessions TO recover_provider;
-    GRANT INSERT (event, result, reasons, tag) ON recover_log TO recover_provider;
+    GRANT SELECT, INSERT ON changes TO recover_provider;
     GRANT EXECUTE ON FUNCTION rewrite_in_identifier_order() TO recover_provider;
+  END IF;
+END $$;
+`;
+
+/** What the role gets of the log's tables: it adds entries and moves them behind the last index; it changes none. */
+const LOG_LEAST_RIGHTS = `
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recover_provider') THEN
+    GRANT SELECT, INSERT, DELETE ON log_pending TO recover_provider;
+    GRANT SELECT, INSERT ON log_entries TO recover_provider;
+    GRANT SELECT, UPDATE ON log_head TO recover_provider;
   END IF;
 END $$;
 `;
@@ -88,4 +98,6 @@ END $$;
 export const PROVIDER_MIGRATIONS: readonly Migration[] = [
   { id: 1, name: "provider-schema", sql: SCHEMA },
   { id: 2, name: "provider-least-rights", sql: LEAST_RIGHTS },
+  ...logMigrations(3),
+  { id: 3 + LOG_MIGRATION_STEPS, name: "provider-log-least-rights", sql: LOG_LEAST_RIGHTS },
 ];

@@ -3,26 +3,9 @@
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import type { Database, TransactionSql } from "shared/transport/postgres/database.ts";
+import type { RecoverLog } from "./recover_log.ts";
 import type { SealedBackup, SealedSession, StepAnswer, VaultEvent } from "../vault/protocol.ts";
 import "../provider_errors.ts";
-
-/** Where a provider's security events go. The entry is in the log when, and only when, the transaction is committed. */
-export interface RecoverLog {
-  /**
-   * Adds an entry.
-   * @throws {CodedError} `DATABASE_DUPLICATE` (details `constraint` = `change_once`) when there is an entry of this tag: the
-   *   backup was changed from this state before, and the row was set back.
-   */
-  commit(entry: VaultEvent, sql: TransactionSql): Promise<void>;
-}
-
-/** Stand-in for the tamper-evident log: a table that is only added to. */
-export const TABLE_LOG: RecoverLog = {
-  async commit({ event, result, reasons, tag }, sql) {
-    await sql`INSERT INTO recover_log (event, result, reasons, tag)
-      VALUES (${event}, ${result}, ${reasons.join(" ")}, ${tag === null ? null : bytes(tag)})`;
-  },
-};
 
 interface Row {
   readonly key_version: number;
@@ -37,7 +20,7 @@ export class ProviderStore {
   readonly #database: Database;
   readonly #log: RecoverLog;
 
-  constructor(database: Database, log: RecoverLog = TABLE_LOG) {
+  constructor(database: Database, log: RecoverLog) {
     this.#database = database;
     this.#log = log;
   }
@@ -71,12 +54,14 @@ export class ProviderStore {
     forgetDay: number,
   ): Promise<Stored> {
     try {
-      return await this.#database.transaction(async (sql) => {
+      const stored = await this.#database.transaction(async (sql) => {
         if (answer.event !== null) await this.#log.commit(answer.event, sql);
         if (answer.session !== null) await this.#putSession(sql, session, answer, forgetDay);
         if (answer.backup !== null) await this.#putBackup(sql, answer.backup, read);
         return "stored" as const;
       }, { isolation: "read committed" });
+      if (answer.event !== null) this.#log.committed();
+      return stored;
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
       if (error.code === "PROVIDER_CONFLICT") return "conflict";
@@ -129,6 +114,7 @@ export class ProviderStore {
   /** Adds a log entry alone. */
   async note(entry: VaultEvent): Promise<void> {
     await this.#database.transaction((sql) => this.#log.commit(entry, sql), { isolation: "read committed" });
+    this.#log.committed();
   }
 
   /** Forgets sessions whose day has passed. Returns how many. */

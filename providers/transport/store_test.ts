@@ -7,6 +7,7 @@ import { migrate } from "shared/transport/postgres/migrate.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
 import type { StepAnswer, VaultEvent } from "../vault/protocol.ts";
 import { BACKUP_BLOB_LENGTH, PROVIDER_MIGRATIONS, SESSION_BLOB_LENGTH } from "./migrations.ts";
+import { ANCHORS_ONLY } from "./recover_log.ts";
 import { ProviderStore } from "./store.ts";
 
 const ROLE = "recover_provider";
@@ -47,10 +48,10 @@ Deno.test("ProviderStore as the node's role: exactly its statements, each all or
   const url = server.socketUrl.replace(/^postgres:\/\/[^@]+@/, `postgres://${ROLE}@`);
   const database = openDatabase({ url, applicationName: "node", max: 2 });
   started.defer(() => database.close());
-  const store = new ProviderStore(database);
+  const store = new ProviderStore(database, ANCHORS_ONLY);
   const id = crypto.randomUUID();
   const identifier = hex("11", 32);
-  const count = async (table: "backups" | "sessions" | "recover_log") =>
+  const count = async (table: "backups" | "sessions" | "changes") =>
     (await owner.sql.unsafe(`SELECT count(*)::int AS rows FROM ${table}`))[0]!.rows as number;
 
   await t.step("a session begins, goes on and is read back; another version is a conflict", async () => {
@@ -71,10 +72,10 @@ Deno.test("ProviderStore as the node's role: exactly its statements, each all or
       const put = (byte: string, tag: string) =>
         answer({ backup: { put: backup(byte), identifier }, event: event(hex(tag, 32)) });
       assert.equal(await store.store(id, put("AA", "01"), null, 1), "stored");
-      const entries = await count("recover_log");
+      const entries = await count("changes");
       assert.equal(await store.store(id, put("BB", "01"), backup("AA"), 1), "set-back");
       assert.equal(await store.store(id, put("BB", "02"), backup("CC"), 1), "conflict");
-      assert.equal(await count("recover_log"), entries, "a conflict leaves no entry");
+      assert.equal(await count("changes"), entries, "a conflict leaves no entry");
       assert.equal(await store.store(id, put("BB", "02"), backup("AA"), 1), "stored");
       assert.deepEqual(await store.backup(identifier), backup("BB"));
       await store.rewrite();
@@ -90,17 +91,21 @@ Deno.test("ProviderStore as the node's role: exactly its statements, each all or
   await t.step("the role can do nothing else", async () => {
     for (
       const statement of [
-        "SELECT * FROM recover_log",
-        "UPDATE recover_log SET event = 'x'",
-        "DELETE FROM recover_log",
+        "UPDATE changes SET receipt = 1",
+        "DELETE FROM changes",
         "TRUNCATE backups",
+        "UPDATE log_entries SET receipt = 0",
+        "DELETE FROM log_entries",
+        "DELETE FROM log_head",
+        "TRUNCATE log_pending",
+        "INSERT INTO log_head DEFAULT VALUES",
         "UPDATE backups SET identifier = identifier",
         "UPDATE sessions SET device_tag = device_tag",
         "UPDATE sessions SET forget_day = 0",
         "ALTER TABLE backups ADD COLUMN made timestamptz",
         "DROP TABLE sessions",
         "CREATE TABLE copies (x int)",
-        "ALTER TABLE recover_log DISABLE TRIGGER never_changed",
+        "ALTER TABLE changes DISABLE TRIGGER never_changed",
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
       ]
     ) {
@@ -112,8 +117,10 @@ Deno.test("ProviderStore as the node's role: exactly its statements, each all or
   await t.step("what must hold, the database holds, for its owner too", async () => {
     for (
       const statement of [
-        "DELETE FROM recover_log",
-        "UPDATE recover_log SET result = 'x'",
+        "DELETE FROM changes",
+        "UPDATE changes SET receipt = 1",
+        "DELETE FROM log_head",
+        "UPDATE log_head SET epoch = epoch - 1",
         `INSERT INTO backups VALUES (decode('${hex("11", 31)}', 'hex'), 1, decode('${
           hex("AA", BACKUP_BLOB_LENGTH)
         }', 'hex'))`,

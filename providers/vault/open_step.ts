@@ -18,6 +18,7 @@ import {
   type Identity,
   identityHash,
 } from "shared/protocol/recover/identity.ts";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import { verificationNonce } from "shared/protocol/recover/verification_nonce.ts";
 import type { OpenSessionAnswer, OpenSessionRequest } from "shared/protocol/wire/recover.ts";
 import type { BackupRecord } from "./backup_record.ts";
@@ -85,13 +86,13 @@ export function lockState(
 export type Opened = { readonly kind: "open"; readonly session: SessionRecord } | {
   readonly kind: "refuse";
   readonly code: string;
-  readonly reasons: readonly string[];
+  readonly reasons: readonly ProviderReason[];
 };
 
 /** Decides. */
 export function openStep(scene: OpenScene): Opened {
   const { facts, request, backup, nowSeconds } = scene;
-  const refused = (reason: string, code = "PROVIDER_REFUSED"): Opened => ({
+  const refused = (reason: ProviderReason, code = "PROVIDER_REFUSED"): Opened => ({
     kind: "refuse",
     code,
     reasons: [reason],

@@ -4,6 +4,7 @@
  */
 
 import { z } from "zod";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 import { RecoverSessionId } from "shared/protocol/wire/recover.ts";
 
@@ -68,7 +69,7 @@ export interface VaultEvent {
   readonly event: VaultStep | "count";
   readonly result: "done" | "refused";
   /** Why it was refused. */
-  readonly reasons: readonly string[];
+  readonly reasons: readonly ProviderReason[];
   /** 32 bytes in hex, one for each change of a backup: two changes from the same state have the same, and the second is refused. */
   readonly tag: string | null;
 }

@@ -1,6 +1,7 @@
 /** What the decisions of a vault are made of, and what they give: pure functions of (request, records) in steps.ts. */
 
 import type { JWK } from "jose";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import type { RecoverChannel } from "shared/protocol/recover/channel.ts";
 import type { ReleaseLimits } from "../domain/release.ts";
 import type { SessionStep } from "../domain/session_flow.ts";
@@ -49,7 +50,7 @@ export interface Scene {
 export interface Decision {
   readonly outcome: GivenOutcome;
   /** Why it refuses. */
-  readonly reasons: readonly string[];
+  readonly reasons: readonly ProviderReason[];
   readonly event: SessionStep;
   /** What changes in the session beside its state. */
   readonly session?: Partial<SessionRecord>;
@@ -58,7 +59,10 @@ export interface Decision {
 }
 
 /** A decision that refuses. What was stored stays. */
-export function refuse(reason: string | readonly string[], code = "PROVIDER_REFUSED"): Decision {
+export function refuse(
+  reason: ProviderReason | readonly ProviderReason[],
+  code = "PROVIDER_REFUSED",
+): Decision {
   return {
     outcome: { kind: "refuse", code },
     reasons: typeof reason === "string" ? [reason] : reason,

@@ -7,12 +7,7 @@ import { Secret } from "shared/base/secret.ts";
 import { ecdsaVerify, isPublicKey } from "shared/crypto/secp256k1.ts";
 import { CONFIRM_RESTORE, IDENTITY_FLOW, LENGTH } from "shared/protocol/recover/constants.ts";
 import { encodeIdentity } from "shared/protocol/recover/identity.ts";
-import {
-  expectedShareCommitment,
-  isAuxiliaryPoint,
-  isConsistent,
-  shareCommitment,
-} from "shared/protocol/recover/sharing.ts";
+import { expectedShareCommitment, isAuxiliaryPoint, isConsistent } from "shared/protocol/recover/sharing.ts";
 import type {
   ConfirmRequest,
   DeleteAnswer,
@@ -21,7 +16,7 @@ import type {
   DepositRequest,
   ReleaseAnswer,
 } from "shared/protocol/wire/recover.ts";
-import { verificationFault } from "../domain/identity_verification.ts";
+import { type VerificationFault, verificationFault } from "../domain/identity_verification.ts";
 import { decideRelease } from "../domain/release.ts";
 import { type BackupRecord, USED_RESULT_LENGTH, USED_RESULTS } from "./backup_record.ts";
 import { deviceHash, lockState } from "./open_step.ts";
@@ -51,7 +46,8 @@ export function depositStep(scene: Scene, body: DepositRequest): Decision {
       return refuse("commitments", "RECOVER_SHARE");
     }
     if (!isConsistent({ index: facts.index, value }, commitments)) return refuse("share", "RECOVER_SHARE");
-    const commitment = shareCommitment(value);
+    // The share is consistent, so this is its commitment too, without a second multiplication of secret numbers.
+    const commitment = expectedShareCommitment(commitments, facts.index);
     const answer: DepositAnswer = {
       shareCommitment: toHex(commitment),
       sealedValues: toHex(channel.seal(sha256(commitment))),
@@ -253,7 +249,7 @@ function littleEndian(bytes: Uint8Array): number {
 }
 
 /** Why the identity verification does not hold; undefined when it holds, or when none is asked. */
-function verificationReason(scene: Scene, used: BackupRecord["used"]): string | undefined {
+function verificationReason(scene: Scene, used: BackupRecord["used"]): VerificationFault | undefined {
   const { facts, session, verification, channel, nowSeconds } = scene;
   if (session.verificationNonce === null) return undefined;
   if (verification === undefined) return "absent";

@@ -22,9 +22,10 @@ import {
   OpenSessionRequest,
   ReleaseRequest,
 } from "shared/protocol/wire/recover.ts";
+import type { ProviderReason } from "shared/log/reasons.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
-import { lockedBecause } from "../domain/service_lock.ts";
+import { lockedBecause, type ServiceStatus } from "../domain/service_lock.ts";
 import { SESSION_FLOW } from "../domain/session_flow.ts";
 import type { BackupRecord } from "./backup_record.ts";
 import { openStep } from "./open_step.ts";
@@ -101,6 +102,8 @@ class Vault implements VaultPort {
   /** Newest sequence seen of each generation of a backup: a row that was set back while this process runs is refused. */
   readonly #newest = new Map<string, number>();
   #newestStatus = 0;
+  /** The document that was verified last. */
+  #status: { readonly document: string | null; readonly content: ServiceStatus | undefined } | undefined;
 
   constructor(options: VaultOptions) {
     this.#options = options;
@@ -147,8 +150,12 @@ class Vault implements VaultPort {
     return await this.#continue(request, body.data, hash, session, nowSeconds);
   }
 
-  async #locked(document: string | null, nowSeconds: number): Promise<string | undefined> {
-    const status = await readStatus(document, this.#options.facts.lockAuthority);
+  async #locked(document: string | null, nowSeconds: number): Promise<ProviderReason | undefined> {
+    // The same document is what it was; whether it still holds is asked each time.
+    if (document === null || document !== this.#status?.document) {
+      this.#status = { document, content: await readStatus(document, this.#options.facts.lockAuthority) };
+    }
+    const status = this.#status.content;
     const because = lockedBecause(status, this.#newestStatus, nowSeconds);
     if (status !== undefined) this.#newestStatus = Math.max(this.#newestStatus, status.sequence);
     return because === undefined ? undefined : `service-${because}`;
@@ -376,7 +383,7 @@ const STALE: StepAnswer = {
 };
 
 /** A refusal that leaves session and backup as they are. */
-function unchanged(step: VaultStep, code: string, ...reasons: string[]): StepAnswer {
+function unchanged(step: VaultStep, code: string, ...reasons: readonly ProviderReason[]): StepAnswer {
   const outcome: GivenOutcome = { kind: "refuse", code };
   return {
     outcome,

@@ -18,9 +18,7 @@ export function concat(...parts: Uint8Array[]): Uint8Array {
 
 /** Upper-case hex, two digits a byte. */
 export function toHex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text.toUpperCase();
+  return bytes.toHex().toUpperCase();
 }
 
 /**
@@ -32,9 +30,7 @@ export function fromHex(text: string): Uint8Array {
   if (digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits)) {
     throw new CodedError("BYTES_NOT_HEX", "Cannot read hex: an odd number of digits, or other characters");
   }
-  const bytes = new Uint8Array(digits.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(digits.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
+  return Uint8Array.fromHex(digits);
 }
 
 /** Unsigned big-endian integer of 1 to 6 bytes. */

@@ -5,6 +5,7 @@ import {
   CONNECTION_REASONS,
   DEMONSTRATION_REASONS,
   ENROLMENT_REASONS,
+  PROVIDER_REASONS,
   REQUEST_REASONS,
   SENDER_REASONS,
 } from "./reasons.ts";
@@ -15,6 +16,7 @@ const LISTS: readonly (readonly [name: string, reasons: readonly string[]])[] = 
   ["sender", SENDER_REASONS],
   ["demonstration", DEMONSTRATION_REASONS],
   ["enrolment", ENROLMENT_REASONS],
+  ["provider", PROVIDER_REASONS],
 ];
 
 /** Lists that a row's reasons contain whole, and `error code`; longest lists first, so that none is named twice. */

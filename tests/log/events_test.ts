@@ -5,6 +5,7 @@ import { REPOSITORY } from "cli/home.ts";
 import { ENROLMENT_REFUSALS } from "gateway/domain/enrolment.ts";
 import { REFUSALS } from "gateway/domain/refusals.ts";
 import { EVENT_NAMES, eventRow, EVENTS, LINES_WITHOUT_EVENT } from "shared/log/events.ts";
+import { RECOVER_LINES_WITHOUT_EVENT } from "shared/log/recover_events.ts";
 import { eventTable } from "shared/log/event_table.ts";
 import {
   CERTIFICATE_REASONS,
@@ -54,6 +55,20 @@ Deno.test("every line that the gateway logs is an event of the log, and every ev
 
 Deno.test("every line that the attestation service logs is an event of the log, and the other way", async () => {
   assert.deepEqual([...await linesIn("factory")].sort(), [...linesOfWriter("attestation")].sort());
+});
+
+Deno.test("every line of providers and orchestrator is an event of the log, or says why not", async () => {
+  for (const [folder, writer] of [["providers", "provider"], ["orchestrator", "orchestrator"]] as const) {
+    const known = linesOfWriter(writer);
+    const told = await linesIn(folder);
+    const without = new Set(Object.keys(RECOVER_LINES_WITHOUT_EVENT));
+    assert.deepEqual([...told].filter((line) => !known.has(line) && !without.has(line)), [], folder);
+    assert.deepEqual([...known].filter((line) => !told.has(line)), [], folder);
+    // A line that has an event needs no excuse.
+    assert.deepEqual([...known].filter((line) => without.has(line)), [], folder);
+  }
+  const all = await linesIn("providers", "orchestrator");
+  assert.deepEqual(Object.keys(RECOVER_LINES_WITHOUT_EVENT).filter((line) => !all.has(line)), []);
 });
 
 Deno.test("every event that a station tells is an event of the log, or says why not", async () => {

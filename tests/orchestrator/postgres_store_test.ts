@@ -3,6 +3,12 @@
 import assert from "node:assert/strict";
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { Secret } from "shared/base/secret.ts";
+import { createLogger } from "shared/base/log.ts";
+import { openDatabaseEventLog } from "shared/log/writer/service_event_log.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
+import { ensureSecretFile } from "shared/transport/secret_file.ts";
+import { recoverLog } from "orchestrator/service/recover_log.ts";
+import { entered } from "tests/recover/entries.ts";
 import { openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
@@ -18,19 +24,39 @@ Deno.test("whole sessions over PostgreSQL; no share and no provider's channel ke
   try {
     await using server = await startPostgres({ directory: folder });
     const database = openDatabase({ url: server.url, applicationName: "test" });
+    const logDatabase = openDatabase({ url: server.url, applicationName: "log", max: 2 });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => logDatabase.close());
     try {
       await migrate(database, SESSION_MIGRATIONS);
       const key = SYSTEM_RANDOM(32);
       const seal = stateSeal(new Secret(key), SYSTEM_RANDOM);
       // Everything that is ever written, opened: what a thief of the database and of the state key would have.
       const contents: string[] = [];
-      const store = new PostgresSessionStore(database, {
-        ...seal,
-        seal: (content, about) => {
-          contents.push(content);
-          return seal.seal(content, about);
+      await Deno.writeTextFile(`${folder}/log.key`, SYSTEM_RANDOM(32).toBase64(), { mode: 0o600 });
+      ensureSecretFile(`${folder}/pseudonym.key`);
+      const events = await openDatabaseEventLog(
+        {
+          origin: "orchestrator.example/log",
+          folder: `${folder}/log`,
+          keyFile: `${folder}/log.key`,
+          pseudonymKeyFile: `${folder}/pseudonym.key`,
         },
-      });
+        logDatabase,
+        { process: "orchestrator", clock: SYSTEM_CLOCK, logger: createLogger("test", { write: () => {} }) },
+      );
+      stack.defer(() => events.stop());
+      const store = new PostgresSessionStore(
+        database,
+        {
+          ...seal,
+          seal: (content, about) => {
+            contents.push(content);
+            return seal.seal(content, about);
+          },
+        },
+        recoverLog(events),
+      );
       const scene = new RecoverScene(store);
       const owner = scene.device(32);
       const { backupId, session } = await scene.run(owner, BACKUP);
@@ -45,7 +71,8 @@ Deno.test("whole sessions over PostgreSQL; no share and no provider's channel ke
       secrets.push(...scene.providers.flatMap((provider) => provider.secrets()), owner.entropy!);
       const rows = await database.sql`
         SELECT recover_sessions::text AS text FROM recover_sessions
-        UNION ALL SELECT recover_backups::text FROM recover_backups UNION ALL SELECT recover_log::text FROM recover_log`;
+        UNION ALL SELECT recover_backups::text FROM recover_backups UNION ALL SELECT convert_from(entry, 'UTF8') FROM log_pending
+        UNION ALL SELECT convert_from(entry, 'UTF8') FROM log_entries`;
       const stored = rows.map(({ text }) => String(text)).join("\n").toUpperCase();
       const held = contents.join("\n").toUpperCase();
       const logged = scene.logged.join("\n").toUpperCase();
@@ -63,13 +90,15 @@ Deno.test("whole sessions over PostgreSQL; no share and no provider's channel ke
         const bytes = toHex(new TextEncoder().encode(text));
         assert.ok(!stored.includes(bytes) && !logged.includes(bytes));
       }
-      const [log] = await database.sql<{ first: string; entries: number }[]>`
-        SELECT (SELECT entry->>'phase' FROM recover_log ORDER BY number LIMIT 1) AS first,
-          (SELECT count(*)::int FROM recover_log) AS entries`;
-      assert.equal(log!.first, "greeting");
-      const [written] = await database.sql<{ writes: number }[]>`
-        SELECT sum(version)::int AS writes FROM recover_sessions`;
-      assert.equal(log!.entries, written!.writes, "one entry for each write");
+      const entries = await entered({ database });
+      const told = (event: string) =>
+        entries.filter((entry) => entry.event === event).map(({ outcome }) => outcome).join(" ");
+      // One before each time that providers are asked, and one at the end: three shares are deposited, two released.
+      assert.match(told("orchestrator.backup"), /^(intended ){6}done$/);
+      assert.match(told("orchestrator.restore"), /^(intended ){9}done$/);
+      assert.match(told("orchestrator.deletion"), /^(intended ){6}done$/);
+      assert.equal(new Set(entries.map(({ subject }) => subject)).size, 3, "one pseudonym for each session");
+      assert.ok(!JSON.stringify(entries).includes(session) && !JSON.stringify(entries).includes(backupId));
 
       // An ended session keeps no key and nothing that was relayed.
       const ended = JSON.parse((await store.load(session))!.content);
@@ -85,6 +114,7 @@ Deno.test("whole sessions over PostgreSQL; no share and no provider's channel ke
         session: crypto.randomUUID(),
         phase: "greeting",
         ended: false,
+        entry: null,
         content: "{}",
         backup: null,
       };

@@ -1,6 +1,7 @@
 /** Maker, three providers in memory, an orchestrator over a store, and real devices: the parties of a Recover session in one process. */
 
 import { createLogger } from "shared/base/log.ts";
+import { NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import { Secret } from "shared/base/secret.ts";
 import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp256k1.ts";
 import { toHex } from "shared/base/bytes.ts";
@@ -125,6 +126,7 @@ export class RecoverScene {
       clock: { now: () => this.now, monotonic: () => this.now },
       random: SYSTEM_RANDOM,
       times: TIMES,
+      events: NO_EVENT_LOG,
       log: createLogger("orchestrator", { level: "debug", write: (line) => this.logged.push(line) }),
     };
     return this.orchestrator = new Orchestrator(change(context));

@@ -44,7 +44,7 @@ export function refused(outcome: StepOutcome, code: string, reason: string): voi
   assert.equal(outcome.kind, "refuse", JSON.stringify(outcome));
   const { code: given, reasons } = outcome as Extract<StepOutcome, { kind: "refuse" }>;
   assert.equal(given, code, reasons.join());
-  assert.ok(reasons.includes(reason), `${reason} in ${reasons.join()}`);
+  assert.ok((reasons as readonly string[]).includes(reason), `${reason} in ${reasons.join()}`);
 }
 
 /** A request to open a session. */

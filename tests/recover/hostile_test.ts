@@ -8,6 +8,7 @@ import { type StepAnswer, StepRequest } from "providers/vault/protocol.ts";
 import { findSecrets } from "tests/integration/secret_search.ts";
 import { makeDevice, makeMaker } from "./device.ts";
 import { backup, confirm, IDENTITY, release, remove } from "./flows.ts";
+import { entered } from "./entries.ts";
 import { startProviders, testClock, type TestProvider } from "./provider.ts";
 
 type Recorded = Omit<StepRequest, "operation">;
@@ -147,11 +148,13 @@ Deno.test("a vault takes no message and no record of which any part was changed,
 interface Dump {
   readonly backups: { identifier: string; key_version: number; blob: string; xmin: string }[];
   readonly sessions: { session: string; tag: string; size: number; day: number }[];
-  readonly log: { event: string; tag: string | null }[];
+  readonly log: { time: string; event: string; actor: string; subject?: string }[];
+  readonly changes: { tag: string; receipt: number }[];
 }
 
 /** What an administrator sees, in the order in which the tables lie. */
-async function dumpOf({ database: { sql } }: TestProvider): Promise<Dump> {
+async function dumpOf(provider: TestProvider): Promise<Dump> {
+  const { database: { sql } } = provider;
   const rows = async <T>(query: PromiseLike<Iterable<unknown>>) => [...await query] as T[];
   return {
     backups: await rows(
@@ -162,7 +165,15 @@ async function dumpOf({ database: { sql } }: TestProvider): Promise<Dump> {
       sql`SELECT session::text AS session, encode(device_tag, 'hex') AS tag, length(blob) AS size,
       forget_day AS day FROM sessions ORDER BY ctid`,
     ),
-    log: await rows(sql`SELECT event, encode(tag, 'hex') AS tag FROM recover_log ORDER BY number`),
+    log: (await entered(provider)).map(({ time, event, actor, subject }) => ({
+      time,
+      event,
+      actor,
+      ...(subject === undefined ? {} : { subject }),
+    })),
+    changes: await rows(
+      sql`SELECT encode(tag, 'hex') AS tag, receipt::int AS receipt FROM changes ORDER BY ctid`,
+    ),
   };
 }
 
@@ -195,7 +206,8 @@ Deno.test("the data of two providers cannot be joined by equality, size, order o
       new Set([
         ...dump.backups.flatMap(({ identifier, blob }) => [identifier, ...pieces(blob)]),
         ...dump.sessions.flatMap(({ session, tag }) => [session, tag]),
-        ...dump.log.flatMap(({ tag }) => tag ?? []),
+        ...dump.log.flatMap(({ actor, subject }) => [actor, ...(subject === undefined ? [] : [subject])]),
+        ...dump.changes.map(({ tag }) => tag),
       ]);
     const other = words(b);
     assert.deepEqual([...words(a)].filter((word) => other.has(word)), []);
@@ -210,7 +222,8 @@ Deno.test("the data of two providers cannot be joined by equality, size, order o
     const identifiers = new Set(a.backups.map(({ identifier }) => identifier));
     const named = [
       ...a.sessions.flatMap(({ session, tag }) => [session, tag]),
-      ...a.log.map(({ tag }) => tag),
+      ...a.changes.map(({ tag }) => tag),
+      ...a.log.map(({ subject }) => subject ?? null),
     ];
     assert.deepEqual(named.filter((word) => word !== null && identifiers.has(word)), []);
   });
@@ -235,12 +248,16 @@ Deno.test("the data of two providers cannot be joined by equality, size, order o
       assert.equal(new Set(backups.map(({ xmin }) => xmin)).size, 1);
       assert.equal(new Set(sessions.map(({ day }) => day)).size, 1);
     }
+    for (const { log } of [a, b]) {
+      assert.ok(log.length > 24);
+      for (const { time } of log) assert.match(time, /:00:00\.000Z$/, "an entry has the hour only");
+    }
   });
 
   await t.step("columns hold no more than this", async () => {
     const columns = await one.database.sql<{ name: string; type: string }[]>`
       SELECT column_name AS name, data_type AS type FROM information_schema.columns
-      WHERE table_name IN ('backups', 'sessions', 'recover_log') ORDER BY table_name, ordinal_position`;
+      WHERE table_name IN ('backups', 'sessions', 'changes') ORDER BY table_name, ordinal_position`;
     assert.deepEqual(columns.map(({ type }) => type).filter((type) => /time|date/.test(type)), []);
     assert.deepEqual(columns.slice(0, 3).map(({ name }) => name), ["identifier", "key_version", "blob"]);
   });

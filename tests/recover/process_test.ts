@@ -1,123 +1,29 @@
 /** A node and its vault as processes: under their permissions, over HTTPS, and killed on the way. */
 
 import assert from "node:assert/strict";
-import { CompactSign, exportJWK, generateKeyPair } from "jose";
-import { stringify } from "yaml";
-import { startProvider, vaultSpec } from "cli/commands/provider.ts";
-import { runCollected } from "cli/process/foreground.ts";
-import { freePort } from "cli/spine/layout.ts";
-import { concat, fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
+import { startProvider } from "cli/commands/provider.ts";
+import { fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
-import { ecdsaSign } from "shared/crypto/secp256k1.ts";
-import { joinPrefixed } from "shared/protocol/recovery_key/length_prefixed.ts";
 import type {
   DepositAnswer,
   OpenSessionAnswer,
   OpenSessionRequest,
   ReleaseAnswer,
 } from "shared/protocol/wire/recover.ts";
-import { makeAuthority } from "shared/protocol/x509/authority.ts";
-import { issue } from "shared/protocol/x509/certificate.ts";
 import { startPGliteServer } from "shared/transport/pglite/server.ts";
 import { openDatabase } from "shared/transport/postgres/database.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { ensureSecretFile } from "shared/transport/secret_file.ts";
-import { readVaultConfig } from "providers/app/vault_config.ts";
-import { STATUS_TYPE } from "providers/vault/status_document.ts";
 import { filesOf, findSecrets } from "tests/integration/secret_search.ts";
-import { ALL_REFUSED, PROBE, probed } from "tests/permissions/probed.ts";
-import { makeDevice, makeMaker, type TestDevice } from "./device.ts";
+import { ALL_REFUSED, probed } from "tests/permissions/probed.ts";
+import { deploy } from "./deployment.ts";
+import { entered } from "./entries.ts";
+import { makeDevice, type TestDevice } from "./device.ts";
 import { IDENTITY, openRequest } from "./flows.ts";
 import { HostSession } from "./host.ts";
 import { makeVerifier } from "./verifier.ts";
 
 const SILENT = createLogger("test", { level: "error", write: () => {} });
-
-async function deploy(folder: string, databaseUrl: string) {
-  const now = Date.now();
-  const nowSeconds = Math.floor(now / 1000);
-  const maker = makeMaker();
-  const verifier = await makeVerifier("https://verifier-1.example", nowSeconds);
-  const lock = await generateKeyPair("ES256", { extractable: true });
-  const status = await new CompactSign(
-    toUtf8(JSON.stringify({ state: "open", sequence: 1, notAfter: nowSeconds + 3600 })),
-  ).setProtectedHeader({ alg: "ES256", typ: STATUS_TYPE }).sign(lock.privateKey);
-  const internal = await makeAuthority("test internal", { now });
-  const clients = await makeAuthority("test clients", { now });
-  const server = await issue(internal, {
-    now,
-    commonName: "node",
-    ipAddresses: ["127.0.0.1"],
-    usages: ["server"],
-  });
-  const gateway = await issue(internal, { now, commonName: "gateway", uris: ["urn:recovery-key:gateway:a"] });
-  const certificate = async (uri: string) =>
-    new Uint8Array((await issue(clients, { now, commonName: "client", uris: [uri] })).certificate.rawData);
-  ensureSecretFile(`${folder}/passphrase`);
-  const write = (name: string, text: string) =>
-    Deno.writeTextFile(`${folder}/${name}`, text, { mode: 0o600 });
-  await write("server.crt", server.certificatePem);
-  await write("server.key", server.privateKeyPem);
-  await write("internal.crt", internal.certificatePem);
-  await write("client.crt", clients.certificatePem);
-  await write("status.jwt", status);
-  await write("keys.jwt", verifier.keySet());
-  await write(
-    "vault.yaml",
-    stringify({
-      name: "Provider 1",
-      index: 1,
-      pipes: "pipes",
-      hsm: { kind: "software", file: "hsm/keys.json", passphraseFile: "passphrase" },
-      certificateFile: "certificate.hex",
-      verificationKeyFile: "verification-key.json",
-      deviceIssuers: [toHex(maker.issuerPublicKey)],
-      verifier: { issuer: verifier.issuer, url: `${verifier.issuer}/start`, pinnedKey: verifier.pinnedKey },
-      lockAuthority: await exportJWK(lock.publicKey),
-    }),
-  );
-  const accept = (authority: string) => ({ authority, whenStale: "accept" });
-  await write(
-    "node.yaml",
-    stringify({
-      name: "provider-1-a",
-      listen: `127.0.0.1:${freePort()}`,
-      admin: `127.0.0.1:${freePort()}`,
-      tls: {
-        certificate: "server.crt",
-        key: "server.key",
-        gateways: accept("internal.crt"),
-        orchestrators: accept("client.crt"),
-      },
-      database: { url: databaseUrl, connections: 2 },
-      pipes: "pipes",
-      statusFile: "status.jwt",
-      keySetFile: "keys.jwt",
-    }),
-  );
-  await Deno.mkdir(`${folder}/hsm`);
-  await Deno.mkdir(`${folder}/logs`);
-  const vaultFile = `${folder}/vault.yaml`;
-  const made = await runCollected(vaultSpec(vaultFile, await readVaultConfig(vaultFile), "init"));
-  assert.equal(made.code, 0, made.errors);
-  const init = JSON.parse(made.output) as { toSign: string; verificationKey: Record<string, unknown> };
-  const toSign = fromHex(init.toSign);
-  await write("certificate.hex", toHex(concat(toSign, joinPrefixed(ecdsaSign(maker.issuer, toSign)))));
-  return {
-    maker,
-    verifier,
-    vaultKey: init.verificationKey,
-    paths: { vaultFile, nodeFile: `${folder}/node.yaml`, logs: `${folder}/logs`, preload: PROBE },
-    client: Deno.createHttpClient({
-      caCerts: [internal.certificatePem],
-      cert: gateway.certificatePem,
-      key: gateway.privateKeyPem,
-    }),
-    orchestrator: await certificate("urn:recovery-key:orchestrator:main"),
-    stranger: await certificate("urn:recovery-key:station:line-1"),
-  };
-}
 
 Deno.test("rk provider: node and vault as processes, killed half-way, and nothing of a share outside the vault", async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "rk-provider-" });
@@ -130,9 +36,12 @@ Deno.test("rk provider: node and vault as processes, killed half-way, and nothin
     onDeath: (error) => console.error("the embedded database died", error),
   });
   started.defer(() => database.stop());
+  const made = await makeVerifier("https://verifier-1.example", Math.floor(SYSTEM_CLOCK.now() / 1000));
+  await Deno.writeTextFile(`${folder}/keys.jwt`, made.keySet());
   const { maker, verifier, vaultKey, paths, client, orchestrator, stranger } = await deploy(
     folder,
     database.url,
+    { ...made, node: { keySetFile: "keys.jwt" } },
   );
   started.defer(() => client.close());
   let running = await startProvider(paths);
@@ -266,7 +175,7 @@ Deno.test("rk provider: node and vault as processes, killed half-way, and nothin
       await sql
         .sql`SELECT encode(blob, 'hex') AS b, encode(device_tag, 'hex') AS t, session::text FROM sessions`,
     ) +
-      JSON.stringify(await sql.sql`SELECT event, result, reasons, encode(tag, 'hex') AS t FROM recover_log`);
+      JSON.stringify(await entered({ database: sql }));
     await sql.close();
     const secrets = [
       { name: "entropy", bytes: entropy },

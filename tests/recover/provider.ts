@@ -6,16 +6,19 @@ import { createLogger } from "shared/base/log.ts";
 import { ecdsaSign } from "shared/crypto/secp256k1.ts";
 import { encodeProviderCertificate, providerBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import type { ServiceEventLog } from "shared/log/writer/event_log.ts";
+import { openDatabaseEventLog } from "shared/log/writer/service_event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { startPGliteServer } from "shared/transport/pglite/server.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { ProviderService } from "providers/service/provider_service.ts";
+import { hourClock, recoverLog } from "providers/service/recover_log.ts";
 import { PROVIDER_MIGRATIONS } from "providers/transport/migrations.ts";
 import { ProviderStore } from "providers/transport/store.ts";
 import type { StepAnswer, StepRequest, VaultPort } from "providers/vault/protocol.ts";
@@ -38,10 +41,13 @@ export interface TestClock extends Clock {
 /** A provider under test. */
 export interface TestProvider extends AsyncDisposable {
   readonly name: string;
+  /** Of the devices that it serves. */
+  readonly maker: Maker;
   readonly facts: ProviderFacts;
   readonly verifier: TestVerifier;
   readonly vaultKey: JWK;
   readonly database: Database;
+  readonly events: ServiceEventLog;
   readonly service: ProviderService;
   /** The second node: its own vault over the same token and database. */
   readonly secondNode: ProviderService;
@@ -67,6 +73,14 @@ export function testClock(): TestClock {
   return { now: () => start + ahead, monotonic: () => ahead, advance: (seconds) => ahead += seconds * 1000 };
 }
 
+/** Stands between a provider and what it works on, to measure. */
+export interface Instrument {
+  /** Reaches PostgreSQL over TCP with TLS, as another machine would. */
+  readonly tls?: boolean;
+  readonly hsm: (hsm: Hsm) => Hsm;
+  readonly database: (database: Database) => Database;
+}
+
 /** Starts three providers over three databases and tokens. With SoftHSM they share one token with labels of their own. */
 export async function startProviders(
   maker: Maker,
@@ -74,6 +88,7 @@ export async function startProviders(
   kind: ProviderBackends,
   change: Partial<Pick<ProviderFacts, "limits" | "verifies">> = {},
   indexes: readonly number[] = [1, 2, 3],
+  instrument: Instrument = { hsm: (hsm) => hsm, database: (database) => database },
 ): Promise<{ providers: TestProvider[] } & AsyncDisposable> {
   const folder = await Deno.makeTempDir({ prefix: "rk-providers-" });
   await using started = new AsyncDisposableStack();
@@ -86,9 +101,12 @@ export async function startProviders(
     await Deno.mkdir(own);
     let hsm: Hsm;
     let url: string;
+    let tls: Pick<DatabaseOptions, "tls"> = {};
     if (softHsm) {
-      hsm = await openPkcs11Hsm(softHsm);
-      url = started.use(await startPostgres({ directory: own })).url;
+      hsm = instrument.hsm(await openPkcs11Hsm(softHsm));
+      const server = started.use(await startPostgres({ directory: own, tls: instrument.tls ?? false }));
+      url = server.url;
+      if (server.tls) tls = { tls: server.tls };
     } else {
       const files = { file: `${own}/hsm.json`, passphraseFile: `${own}/passphrase` };
       ensureSecretFile(files.passphraseFile);
@@ -103,16 +121,36 @@ export async function startProviders(
       url = server.url;
     }
     started.defer(() => hsm.close());
-    const database = openDatabase({ url, applicationName: `provider-${index}`, max: 4 });
+    const database = instrument.database(
+      openDatabase({ url, ...tls, applicationName: `provider-${index}`, max: 4 }),
+    );
     started.defer(() => database.close());
     await migrate(database, PROVIDER_MIGRATIONS);
-    providers.push(await makeProvider({ maker, clock, hsm, database, index, change }));
+    const logDatabase = openDatabase({ url, ...tls, applicationName: `provider-${index}-log`, max: 2 });
+    started.defer(() => logDatabase.close());
+    const events = await openTestLog(own, index, logDatabase, clock);
+    started.defer(() => events.stop());
+    providers.push(await makeProvider({ maker, clock, hsm, database, index, change, events }));
   }
   const owned = started.move();
   return { providers, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-async function makeProvider({ maker, clock, hsm, database, index, change }: {
+async function openTestLog(folder: string, index: number, database: Database, clock: Clock) {
+  const config = {
+    origin: `provider-${index}.example/log`,
+    folder: `${folder}/log`,
+    keyFile: `${folder}/log.key`,
+    pseudonymKeyFile: `${folder}/pseudonym.key`,
+  };
+  await Deno.writeTextFile(config.keyFile, SYSTEM_RANDOM(32).toBase64(), { mode: 0o600 });
+  ensureSecretFile(config.pseudonymKeyFile);
+  const surroundings = { process: `provider-${index}`, clock: hourClock(clock), logger: SILENT };
+  return await openDatabaseEventLog(config, database, surroundings);
+}
+
+async function makeProvider({ maker, clock, hsm, database, index, change, events }: {
+  readonly events: ServiceEventLog;
   readonly maker: Maker;
   readonly clock: Clock;
   readonly hsm: Hsm;
@@ -152,7 +190,7 @@ async function makeProvider({ maker, clock, hsm, database, index, change }: {
   };
   await setStatus("open");
   const vaultKey = await exportJWK(sealedTo.privateKey);
-  const store = new ProviderStore(database);
+  const store = new ProviderStore(database, recoverLog(events));
   const makeOwnVault = () =>
     makeVault({
       facts,
@@ -189,10 +227,12 @@ async function makeProvider({ maker, clock, hsm, database, index, change }: {
   const { d: _private, ...publicVaultKey } = vaultKey;
   return {
     name,
+    maker,
     facts,
     verifier,
     vaultKey: publicVaultKey,
     database,
+    events,
     service: freshNode(),
     secondNode: freshNode(),
     vault: makeOwnVault(),

@@ -15,6 +15,7 @@ import type { StepOutcome } from "providers/service/provider_service.ts";
 import { makeDevice, makeMaker } from "./device.ts";
 import { backup, confirm, IDENTITY, open, openRequest, refused, release, remove, verify } from "./flows.ts";
 import { HostSession } from "./host.ts";
+import { entered } from "./entries.ts";
 import { startProviders, testClock, type TestProvider } from "./provider.ts";
 import { makeVerifier } from "./verifier.ts";
 
@@ -134,6 +135,7 @@ Deno.test("a provider refuses what section 6 says", async (t) => {
     const [three, four] = [await depositable(provider, replaced), await depositable(provider, replaced)];
     await service.step("deposit", three.session, three.body);
     await service.step("deposit", four.session, four.body);
+    refused(await service.step("commit", three.session, {}), "PROVIDER_ORDER", "backup-replaced");
     const count = (await rows(provider)).length;
     assert.equal((await service.step("abandon", three.session, {})).kind, "answer");
     assert.equal((await rows(provider)).length, count);
@@ -252,6 +254,12 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
         [claims({ given_name: "Adah" }), "first-name"],
         [claims({ family_name: "Byron" }), "last-name"],
         [claims({ birthdate: "1815-12-11" }), "date-of-birth"],
+        [{
+          verified_claims: {
+            ...claims({}).verified_claims,
+            claims: { ...claims({}).verified_claims.claims, place_of_birth: { locality: "Londinium" } },
+          },
+        }, "place-of-birth"],
       ];
       for (const [change, reason] of cases) {
         const backupId = newId();
@@ -329,9 +337,9 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
       }
     };
     await Promise.all(tries.slice(0, limits.attempts).flatMap((one) => [patiently(one), patiently(one)]));
-    const { count } = await provider.database.sql`SELECT FROM recover_log WHERE event = 'count'`;
+    const { length: count } = await entered(provider, "provider.attempt-counted");
     for (const one of tries.slice(0, limits.attempts)) await patiently(one);
-    assert.equal((await provider.database.sql`SELECT FROM recover_log WHERE event = 'count'`).count, count);
+    assert.equal((await entered(provider, "provider.attempt-counted")).length, count);
     refused(await patiently(tries.at(-1)!), "PROVIDER_REFUSED", "attempts");
   });
 
@@ -393,9 +401,9 @@ Deno.test("a provider releases only to a verified owner, and counts before it ju
     // A vault that was started again remembers nothing: the log does.
     refused(await attempt(provider.freshNode()), "PROVIDER_REFUSED", "backup-set-back");
     // Row and log set back together, by one who owns the database: the vault that runs remembers.
-    await sql.unsafe("ALTER TABLE recover_log DISABLE TRIGGER never_changed; DELETE FROM recover_log");
+    await sql.unsafe("ALTER TABLE changes DISABLE TRIGGER never_changed; DELETE FROM changes");
     refused(await attempt(), "PROVIDER_REFUSED", "backup-stale");
-    await sql.unsafe("ALTER TABLE recover_log ENABLE TRIGGER never_changed");
+    await sql.unsafe("ALTER TABLE changes ENABLE TRIGGER never_changed");
   });
 
   await t.step("a row that comes back after its deletion", async () => {

@@ -97,8 +97,8 @@ export class IssuanceTransaction {
   }
 
   /** Enters what is done here in the tamper-evident log: committed together, or not at all. */
-  enter(events: Pick<ServiceEventLog, "inTransaction">, entries: readonly EventEntry[]): Promise<void> {
-    return events.inTransaction(this.#sql, entries);
+  async enter(events: Pick<ServiceEventLog, "inTransaction">, entries: readonly EventEntry[]): Promise<void> {
+    await events.inTransaction(this.#sql, entries);
   }
 
   /** A batch; locked when its serials are about to move. */

@@ -1,5 +1,6 @@
 /** The orchestrator's schema. Whatever tells something about a person or a backup is inside a sealed column. */
 
+import { logMigrations } from "shared/log/store/migrations.ts";
 import type { Migration } from "shared/transport/postgres/migrate.ts";
 
 const SCHEMA = `
@@ -18,13 +19,10 @@ CREATE TABLE recover_backups (
   state text NOT NULL CHECK (state IN ('pending', 'stored', 'deleting', 'deleted')),
   sealed bytea NOT NULL
 );
-
-CREATE TABLE recover_log (
-  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  entry jsonb NOT NULL,
-  at timestamptz NOT NULL DEFAULT now()
-);
 `;
 
 /** Steps of the schema. */
-export const SESSION_MIGRATIONS: readonly Migration[] = [{ id: 1, name: "recover sessions", sql: SCHEMA }];
+export const SESSION_MIGRATIONS: readonly Migration[] = [
+  { id: 1, name: "recover sessions", sql: SCHEMA },
+  ...logMigrations(2),
+];

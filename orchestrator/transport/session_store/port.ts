@@ -10,6 +10,15 @@ export interface BackupRecord {
   readonly state: "pending" | "stored" | "deleting" | "deleted";
 }
 
+/** What a write is told as, in the log: before providers are asked, what is about to happen; at the end, how it ended. */
+export interface SessionLogEntry {
+  readonly session: string;
+  readonly flow: "backup" | "restore" | "delete";
+  readonly outcome: "intended" | "done" | "failed";
+  /** Code of the fault. */
+  readonly code?: string;
+}
+
 /** A session as it is written. */
 export interface SessionRow {
   readonly session: string;
@@ -18,6 +27,8 @@ export interface SessionRow {
   readonly ended: boolean;
   /** JSON. Sealed before it is written. */
   readonly content: string;
+  /** Its log entry, in the same transaction; null: nothing leaves behind this write. */
+  readonly entry: SessionLogEntry | null;
   /** What it makes of its backup's record; null: nothing. */
   readonly backup: BackupRecord | { readonly backupId: string; readonly state: BackupRecord["state"] } | null;
 }

@@ -2,27 +2,18 @@
 
 import { fromHex } from "shared/base/bytes.ts";
 import type { Database, TransactionSql } from "shared/transport/postgres/database.ts";
-import type { BackupRecord, SessionRow, SessionStore, StoredRow } from "./port.ts";
+import type { BackupRecord, SessionLogEntry, SessionRow, SessionStore, StoredRow } from "./port.ts";
 import type { StateSeal } from "./state_seal.ts";
-
-/** A log entry: before an effect, what is about to happen. */
-export interface RecoverLogEntry {
-  readonly session: string;
-  readonly phase: string;
-  readonly version: number;
-}
 
 /** Where entries go, inside the transaction of what they tell of. */
 export interface RecoverLog {
-  commit(entry: RecoverLogEntry, sql: TransactionSql): Promise<void>;
+  commit(entry: SessionLogEntry, sql: TransactionSql): Promise<void>;
+  /** A transaction with an entry was committed. */
+  committed(): void;
 }
 
-/** Entries in a table of the same database. */
-export const TABLE_LOG: RecoverLog = {
-  async commit(entry, sql) {
-    await sql`INSERT INTO recover_log (entry) VALUES (${sql.json({ ...entry })})`;
-  },
-};
+/** No log. */
+export const WITHOUT_LOG: RecoverLog = { commit: () => Promise.resolve(), committed: () => {} };
 
 const about = (session: string, version: number) => `session ${session} ${version}`;
 const aboutBackup = (backupId: string) => `backup ${backupId}`;
@@ -33,7 +24,7 @@ export class PostgresSessionStore implements SessionStore {
   readonly #seal: StateSeal;
   readonly #log: RecoverLog;
 
-  constructor(database: Database, seal: StateSeal, log: RecoverLog = TABLE_LOG) {
+  constructor(database: Database, seal: StateSeal, log: RecoverLog) {
     this.#database = database;
     this.#seal = seal;
     this.#log = log;
@@ -81,18 +72,20 @@ export class PostgresSessionStore implements SessionStore {
     return { backupId, commitments, words, state: row.state };
   }
 
-  #write(
+  async #write(
     row: SessionRow,
     version: number,
     write: (sql: TransactionSql, sealed: Uint8Array<ArrayBuffer>) => Promise<boolean>,
   ): Promise<boolean> {
     const sealed = this.#seal.seal(row.content, about(row.session, version));
-    return this.#database.transaction(async (sql) => {
+    const written = await this.#database.transaction(async (sql) => {
       if (!await write(sql, sealed)) return false;
-      await this.#log.commit({ session: row.session, phase: row.phase, version }, sql);
+      if (row.entry !== null) await this.#log.commit(row.entry, sql);
       if (row.backup !== null) await this.#writeBackup(row.backup, sql);
       return true;
     }, { isolation: "read committed" });
+    if (written && row.entry !== null) this.#log.committed();
+    return written;
   }
 
   async #writeBackup(backup: NonNullable<SessionRow["backup"]>, sql: TransactionSql): Promise<void> {

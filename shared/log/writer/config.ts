@@ -33,13 +33,24 @@ export const ServiceEventLogConfig = z.strictObject({
   keyLabel: z.string().min(1).max(64).default("log"),
 });
 
+/** Log of a process that has a database and no token of its own: its sequence is in the database, its key a file. */
+export const DatabaseEventLogConfig = z.strictObject({
+  ...COMMON,
+  /** File (mode 0600) with the Base64 of the key's seed of 32 bytes. */
+  keyFile: Path,
+});
+
+/** See {@link DatabaseEventLogConfig}. */
+export type DatabaseEventLogConfig = z.infer<typeof DatabaseEventLogConfig>;
 /** See {@link FileEventLogConfig}. */
 export type FileEventLogConfig = z.infer<typeof FileEventLogConfig>;
 /** See {@link ServiceEventLogConfig}. */
 export type ServiceEventLogConfig = z.infer<typeof ServiceEventLogConfig>;
 
 /** The section with its paths resolved. @param at resolves one path. */
-export function resolveEventLog<C extends FileEventLogConfig | ServiceEventLogConfig>(
+export function resolveEventLog<
+  C extends FileEventLogConfig | ServiceEventLogConfig | DatabaseEventLogConfig,
+>(
   config: C,
   at: (path: string) => string,
 ): C {
@@ -55,6 +66,7 @@ export function resolveEventLog<C extends FileEventLogConfig | ServiceEventLogCo
         ),
       },
     }),
-    ...("keyFile" in config ? { keyFile: at(config.keyFile), sequenceFile: at(config.sequenceFile) } : {}),
+    ...("keyFile" in config ? { keyFile: at(config.keyFile) } : {}),
+    ...("sequenceFile" in config ? { sequenceFile: at(config.sequenceFile) } : {}),
   };
 }

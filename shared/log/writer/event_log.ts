@@ -23,7 +23,7 @@ import type { SequencerOptions } from "../store/sequencer.ts";
 import { ed25519Verifier, parseVerifierKey } from "../vkey.ts";
 import { connectWitnesses } from "../witness/peers_config.ts";
 import type { WitnessedPublication } from "../witness/witnessed_publication.ts";
-import type { FileEventLogConfig, ServiceEventLogConfig } from "./config.ts";
+import type { DatabaseEventLogConfig, FileEventLogConfig, ServiceEventLogConfig } from "./config.ts";
 import { CountedEvents, type CountedFacts } from "./counted_events.ts";
 
 /**
@@ -31,6 +31,8 @@ import { CountedEvents, type CountedFacts } from "./counted_events.ts";
  * much later, and the disk is not synced a dozen times for each.
  */
 export const CHECKPOINT_MS = 1_000;
+
+type EventLogConfig = FileEventLogConfig | ServiceEventLogConfig | DatabaseEventLogConfig;
 
 /** An event with its facts. */
 export interface EventEntry {
@@ -62,8 +64,8 @@ export interface EventLog {
 
 /** The log of a service, in whose transactions entries stand beside the change that they tell of. */
 export interface ServiceEventLog extends EventLog {
-  /** Adds entries to a transaction: both happen, or neither. */
-  inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<void>;
+  /** Adds entries to a transaction: both happen, or neither. @returns a receipt for each; none without a log. */
+  inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<readonly Receipt[]>;
   /** A transaction with entries was committed. */
   committed(): void;
 }
@@ -76,7 +78,7 @@ export const NO_EVENT_LOG: ServiceEventLog = {
   writable: true,
   page: undefined,
   stop: () => Promise.resolve(),
-  inTransaction: () => Promise.resolve(),
+  inTransaction: () => Promise.resolve([]),
   committed: () => {},
 };
 
@@ -111,7 +113,7 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
    */
   constructor(
     protected readonly log: L,
-    config: FileEventLogConfig | ServiceEventLogConfig,
+    config: EventLogConfig,
     signer: LogSigner,
     keys: readonly [Secret, ...Secret[]],
     publication: WitnessedPublication | undefined,
@@ -175,7 +177,7 @@ export interface WriterParts {
  * @throws {CodedError} `LOG_TILE_STORAGE`, `WITNESS_POLICY`, `WITNESS_PEER_FILE`, `VKEY_*`, `COSIGNATURE_KEY`.
  */
 export async function writerParts(
-  config: FileEventLogConfig | ServiceEventLogConfig,
+  config: EventLogConfig,
   signer: LogSigner,
   { clock, logger }: EventLogSurroundings,
 ): Promise<WriterParts> {

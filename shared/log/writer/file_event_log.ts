@@ -37,7 +37,8 @@ export function fileLogVerifierKey(origin: string, keyFile: string): string {
   return formatVerifierKey(seedLogSigner(seed, origin).verifierKey);
 }
 
-function readSeed(file: string): Secret {
+/** A log's key from its file. The caller wipes it. @throws {CodedError} `EVENT_LOG_KEY`, `SECRET_FILE_*`. */
+export function readSeed(file: string): Secret {
   using line = readSecretFile(file);
   const seed = fromStrictBase64(new TextDecoder().decode(line.reveal()));
   if (seed?.length !== ED25519_PRIVATE_KEY_LENGTH) {

@@ -4,10 +4,12 @@ import { CodedError, codeOf, defineErrors } from "../../base/errors.ts";
 import type { Hsm } from "../../transport/hsm.ts";
 import type { Database, TransactionSql } from "../../transport/postgres/database.ts";
 import { readSecretFile } from "../../transport/secret_file.ts";
-import { hsmLogSigner } from "../store/note_signers.ts";
+import type { Receipt } from "../store/sequence.ts";
+import { hsmLogSigner, seedLogSigner } from "../store/note_signers.ts";
 import { PostgresSequence } from "../store/postgres_sequence.ts";
 import { ServiceLog } from "../store/service_log.ts";
-import type { ServiceEventLogConfig } from "./config.ts";
+import type { DatabaseEventLogConfig, ServiceEventLogConfig } from "./config.ts";
+import { readSeed } from "./file_event_log.ts";
 import {
   type EventEntry,
   type EventLogSurroundings,
@@ -17,11 +19,11 @@ import {
 } from "./event_log.ts";
 
 class OpenServiceEventLog extends OpenEventLog<ServiceLog> implements ServiceEventLog {
-  async inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<void> {
-    if (entries.length === 0) return;
+  async inTransaction(sql: TransactionSql, entries: readonly EventEntry[]): Promise<readonly Receipt[]> {
+    if (entries.length === 0) return [];
     const leaves = await Promise.all(entries.map(({ event, facts }) => this.recorder.entry(event, facts)));
     try {
-      await this.log.appendInTransaction(sql, ...leaves);
+      return await this.log.appendInTransaction(sql, ...leaves);
     } catch (error) {
       // What a transaction is run again for stays what it is; everything else means that there is no entry.
       if (error instanceof CodedError && error.row.retry || codeOf(error) === "LOG_STOPPED") throw error;
@@ -60,6 +62,32 @@ export async function openServiceEventLog(
     config,
     signer,
     [readSecretFile(config.pseudonymKeyFile)],
+    publication,
+    surroundings,
+  );
+}
+
+/**
+ * Opens the log of a process that has a database and no token: as {@link openServiceEventLog}, with a key from a file.
+ * @throws {CodedError} `EVENT_LOG_KEY`, `SECRET_FILE_*`, `LOG_TILE_STORAGE`.
+ */
+export async function openDatabaseEventLog(
+  config: DatabaseEventLogConfig,
+  database: Database,
+  surroundings: EventLogSurroundings,
+): Promise<ServiceEventLog> {
+  const seed = readSeed(config.keyFile);
+  const signer = seedLogSigner(seed, config.origin);
+  const { options, publication } = await writerParts(config, signer, surroundings);
+  const log = new ServiceLog({
+    ...options,
+    sequence: new PostgresSequence({ database, origin: config.origin }),
+  });
+  return new OpenServiceEventLog(
+    log,
+    config,
+    signer,
+    [readSecretFile(config.pseudonymKeyFile), seed],
     publication,
     surroundings,
   );
