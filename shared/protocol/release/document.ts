@@ -32,8 +32,8 @@ export const METADATA_BYTES_MAX: Readonly<Record<Kind, number>> = {
   targets: 5_000_000,
 };
 
-/** Section 4.2.1: `YYYY-MM-DDTHH:MM:SSZ`. */
-const DATE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
+/** Section 4.2.1: `YYYY-MM-DDTHH:MM:SSZ`; some repositories write parts of seconds. */
+const DATE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$/;
 
 type Json = Readonly<Record<string, unknown>>;
 

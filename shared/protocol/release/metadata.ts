@@ -9,6 +9,7 @@ import { toHex } from "../../base/bytes.ts";
 import { CodedError } from "../../base/errors.ts";
 import { readMetadata, type SignedOf } from "./document.ts";
 import { type Halt, haltOf, type HaltStatement, parseHalts } from "./halt.ts";
+import { delegationOf, requireThreshold } from "./signatures.ts";
 import { parseReleaseTarget, type ReleaseTarget } from "./target.ts";
 import "./errors.ts";
 
@@ -130,18 +131,14 @@ export function latestRoot(roots: readonly Uint8Array[], trustedRoot: Uint8Array
   return trusted;
 }
 
-/** Passes a document that its delegator's keys signed. Keys count once, whatever they are called. */
+/** Passes a document that its delegator's keys signed. @throws {CodedError} `RELEASE_SIGNATURES`. */
 export function signedBy<T extends SignedOf[keyof SignedOf]>(
   delegator: Metadata<Root | Targets>,
-  role: string,
+  name: string,
   document: Metadata<T>,
 ): Metadata<T> {
-  try {
-    delegator.verifyDelegate(role, document as never);
-  } catch (error) {
-    const state = error instanceof Error ? error.message : "its signatures do not verify";
-    throw new CodedError("RELEASE_SIGNATURES", `Cannot use ${role} metadata: ${state}`, { role });
-  }
+  const { role, keys } = delegationOf(delegator, name);
+  requireThreshold(name, role, keys, document as Metadata<SignedOf[keyof SignedOf]>);
   return document;
 }
 
