@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, rejects, throws } from "node:assert/strict";
+import { deepEqual, equal, rejects, throws } from "node:assert/strict";
 import { codeOf } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
 import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
@@ -130,7 +130,7 @@ Deno.test("a bundle is refused for what is wrong with it", async () => {
     change(document);
     return new TextEncoder().encode(JSON.stringify(document));
   };
-  const [timestamp, snapshot, targets] = [bundle.timestamp, bundle.snapshot, bundle.targets];
+  const { timestamp, targets } = bundle;
   const product = bundle.delegated[PRODUCT]!;
   const cases: Record<string, readonly [Partial<ReleaseBundle>, string]> = {
     "timestamp's halts changed": [
