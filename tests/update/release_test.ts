@@ -8,6 +8,7 @@ import { directorySource } from "shared/transport/log_source/directory.ts";
 import { openTufClient, type TufClient } from "device/update/tuf/client.ts";
 import { httpSource } from "device/update/tuf/http_source.ts";
 import { initTrust } from "device/update/tuf/trust_store.ts";
+import { judgeReleases, takeRelease } from "device/update/releases.ts";
 import { checkTransparency } from "device/update/transparency.ts";
 import {
   haltRelease,
@@ -103,6 +104,27 @@ Deno.test("a release goes from the holders to a wallet: listed, fetched, verifie
       .releases.map((each) => each.release.version),
     ["1.1", "1.2"],
   );
+});
+
+Deno.test("a wallet judges releases and takes one; without its proof it does not", async () => {
+  await using scene = await ReleaseScene.make();
+  scene.add("1.1");
+  scene.add("1.2", { chips: [{ chip: "P71D600", os: "JCOP 4.5" }] }, 400);
+  await scene.publish(1, 2, 3);
+  await using server = scene.serve();
+  using client = clientOf(scene, server.url);
+  const judged = await judgeReleases(client, { product: PRODUCT, version: "1.0" }, Date.now());
+  deepEqual(judged.map(({ release, offer }) => [release.release.version, offer]), [
+    ["1.2", { offered: false, reason: "other-chip" }],
+    ["1.1", { offered: true }],
+  ]);
+  const place = { source: httpSource(), repositoryUrl: server.url, seenFile: `${scene.directory}/seen` };
+  const seen: number[] = [];
+  const taken = await takeRelease(client, PATH, place, Date.now(), (bytes) => void seen.push(bytes));
+  equal(taken.parts.signed.loadFileDataBlockHash, taken.release.release.loadFileHash);
+  equal(seen.at(-1), taken.release.length);
+  scene.folder.remove(`public/${proofPath(taken.release.sha256)}`);
+  await rejects(takeRelease(client, PATH, place, Date.now()), code("RELEASE_PROOF"));
 });
 
 Deno.test("a bundle is refused for what is wrong with it", async () => {
