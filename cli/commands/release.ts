@@ -19,7 +19,17 @@ const HOST = "releases.invalid:443";
 const LISTEN = "127.0.0.1:8496";
 
 /** Options whose values are files. */
-const FILES = ["holder", "online", "halt-key", "log-key", "signed", "root", "ca"];
+const FILES = [
+  "holder",
+  "online",
+  "halt-key",
+  "log-key",
+  "signed",
+  "root",
+  "ca",
+  "client-cert",
+  "client-key",
+];
 
 type Options = CommonOptions & TokenCommandOptions & Record<string, unknown>;
 
@@ -145,10 +155,12 @@ export function registerRelease(program: Command): void {
     .requiredOption("--repository <dir|url>", "folder of what is published, or its https address")
     .requiredOption("--root <file>", "a root that you trust")
     .option("--ca <file>", "authority of the server, PEM")
+    .option("--client-cert <file>", "client certificate, PEM, where the gateway wants one")
+    .option("--client-key <file>", "its key, PEM")
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: Options) => {
       const place = options.repository as string;
-      const remote = /^https:\/\//.test(place);
+      const remote = /^https?:\/\//.test(place);
       const repository = remote ? place : absolute(place);
       const files = filesOf(options);
       return await runForeground({
