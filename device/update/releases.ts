@@ -13,6 +13,7 @@ import { checkTransparency, keepCheckpoint, seenCheckpoint } from "./transparenc
 import type { TufClient } from "./tuf/client.ts";
 import type { Progress } from "./tuf/download.ts";
 import type { FileSource } from "./tuf/http_source.ts";
+import "./tuf/errors.ts";
 
 /** Longest proof, in bytes. */
 const PROOF_BYTES_MAX = 1_200_000;

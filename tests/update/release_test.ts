@@ -16,6 +16,7 @@ import {
   resumeRelease,
   rotateKeys,
   settingsOf,
+  signPending,
 } from "factory/service/release/ceremony.ts";
 import { ReleaseFolder } from "factory/service/release/repository.ts";
 import { verifyRepository } from "factory/service/release/verify.ts";
@@ -217,6 +218,21 @@ Deno.test("two signatures of three publish nothing; a foreign key signs nothing;
   throws(() => scene.add("1.2", { securityCounter: 5, replaces: ["1.3"] }), code("RELEASE_COUNTER"));
   throws(() => scene.add("1.2", { product: "another" }), code("RELEASE_MISSING"));
   throws(() => scene.add("1.02"), code("RELEASE_TARGET"));
+});
+
+Deno.test("a holder's machine does not sign what gives releases to fewer than 3 of 5, whoever made it pending", async () => {
+  await using scene = await ReleaseScene.make();
+  rotateKeys(scene.folder, {}, Date.now());
+  for (const role of ["root", "targets"]) {
+    const envelope = scene.folder.pending().get(role)!;
+    const signed = structuredClone(envelope.signed) as unknown as {
+      roles?: Record<string, { threshold: number }>;
+      delegations?: { roles: { threshold: number }[] };
+    };
+    for (const each of [signed.roles?.targets, signed.delegations?.roles[0]]) if (each) each.threshold = 1;
+    scene.folder.keepPending(role, { ...envelope, signed: signed as unknown as typeof envelope.signed });
+    await rejects(signPending(scene.folder, scene.hsm, "holder-1", role), code("RELEASE_THRESHOLD"));
+  }
 });
 
 Deno.test("one key halts at once and can do nothing else; the holders go on", async () => {
