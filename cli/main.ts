@@ -15,10 +15,12 @@ import { registerProfile } from "./commands/profile.ts";
 import { registerOrchestrator } from "./commands/orchestrator.ts";
 import { registerProvider } from "./commands/provider.ts";
 import { registerReader } from "./commands/reader.ts";
+import { registerRelease } from "./commands/release.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
 import { registerVerifier } from "./commands/verifier.ts";
+import { registerTufClient } from "./commands/tuf_client.ts";
 import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
@@ -47,6 +49,8 @@ export function program(): Command {
   registerGateway(rk);
   registerSpine(rk);
   registerLog(rk);
+  registerRelease(rk);
+  registerTufClient(rk);
   registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });
