@@ -21,7 +21,7 @@ import {
 } from "shared/protocol/recover/sharing.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { REPOSITORY } from "../home.ts";
-import { percentile, rounded } from "./statistics.ts";
+import { rounded } from "./statistics.ts";
 
 /** Milliseconds of curve arithmetic, and how far that is from the best. */
 export interface CurveShare {
@@ -33,8 +33,6 @@ export interface CurveShare {
   readonly by: string | null;
 }
 
-const ROUNDS = 40;
-
 interface Peer {
   readonly secp256k1: { readonly publicKey: number; readonly ecdh: number; readonly verify: number };
   readonly secp256k1By: string;
@@ -43,8 +41,8 @@ interface Peer {
   readonly secp384r1By: string;
 }
 
-/** Measures both. */
-export async function curveShares(): Promise<CurveShare> {
+/** The vault's curve arithmetic of each act, to be timed in the same rounds as the acts: a busy machine is busy for both. */
+export function curveWork(): Readonly<Record<"backup" | "restore", () => void>> {
   const key = generatePrivateKey(SYSTEM_RANDOM);
   const publicKey = publicKeyOf(key);
   const message = SYSTEM_RANDOM(80);
@@ -52,32 +50,30 @@ export async function curveShares(): Promise<CurveShare> {
   const polynomials = drawPolynomials(new Secret(SYSTEM_RANDOM(32)), SYSTEM_RANDOM);
   const share = sharesOf(polynomials)[2]!;
   const commitments = commitmentsOf(polynomials);
-  // The vault's: its ephemeral key, the device's two signatures, the channel; then each step agrees on the channel again.
+  // The vault's: its ephemeral key, the device's two signatures, the channel, whose key the session keeps for later steps.
   const opening = () => {
     publicKeyOf(key);
     RecoverChannel.agree(key, publicKey).end();
     ecdsaVerify(publicKey, message, signature);
     ecdsaVerify(publicKey, message, signature);
   };
-  const channel = () => RecoverChannel.agree(key, publicKey).end();
   const backup = () => {
     opening();
-    channel();
     isPublicKey(publicKey);
     isConsistent(share, commitments);
     expectedShareCommitment(commitments, share.index);
   };
   const restore = () => {
     opening();
-    channel();
     opening();
-    // Counted, then judged.
-    channel();
-    channel();
     isConsistent(share, commitments);
     expectedShareCommitment(commitments, share.index);
   };
-  const ours = { backup: medianMs(backup), restore: medianMs(restore) };
+  return { backup, restore };
+}
+
+/** Ours beside the best. @param ours milliseconds. */
+export async function curveShares(ours: CurveShare["ours"]): Promise<CurveShare> {
   const peer = await peerTimes();
   if (peer === undefined) {
     return {
@@ -91,8 +87,8 @@ export async function curveShares(): Promise<CurveShare> {
   const open = secp256k1.publicKey + secp256k1.ecdh + 2 * secp256k1.verify;
   const commit = secp384r1.base + secp384r1.other;
   const best = {
-    backup: rounded(open + secp256k1.ecdh + commit, 3),
-    restore: rounded(2 * open + 3 * secp256k1.ecdh + commit, 3),
+    backup: rounded(open + commit, 3),
+    restore: rounded(2 * open + commit, 3),
   };
   return {
     ours,
@@ -103,17 +99,6 @@ export async function curveShares(): Promise<CurveShare> {
     },
     by: `${peer.secp256k1By} for secp256k1, ${peer.secp384r1By} for secp384r1`,
   };
-}
-
-function medianMs(work: () => void): number {
-  const times: number[] = [];
-  for (let round = 0; round < 2 * ROUNDS; round++) {
-    const begun = performance.now();
-    work();
-    // The first half is for the compiler and for multiples that are kept.
-    if (round >= ROUNDS) times.push(performance.now() - begun);
-  }
-  return rounded(percentile(times, 50), 3);
 }
 
 async function peerTimes(): Promise<Peer | undefined> {

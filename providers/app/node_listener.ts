@@ -31,6 +31,19 @@ export interface NodeListener {
   close(drainMs: number): Promise<void>;
 }
 
+/** The mTLS listener. */
+export interface SecureListener extends NodeListener {
+  /** Takes other keys for new handshakes; connections that are open stay. */
+  renew(keys: ListenerKeys): void;
+}
+
+const secureOptions = ({ certificate, key, authority }: ListenerKeys) => ({
+  cert: certificate,
+  key,
+  ca: authority,
+  minVersion: "TLSv1.2" as const,
+});
+
 /** Times and sizes; the peers are our own gateways, so slow ones are faults. */
 const HANDSHAKE_MS = 5_000;
 const REQUEST_MS = 10_000;
@@ -43,15 +56,12 @@ export async function openListener(
   { hostname, port }: { hostname: string; port: number },
   keys: ListenerKeys,
   fetch: (request: Request, env: HttpBindings) => Response | Promise<Response>,
-): Promise<NodeListener> {
+): Promise<SecureListener> {
   const server = createServer(
     {
-      cert: keys.certificate,
-      key: keys.key,
-      ca: keys.authority,
+      ...secureOptions(keys),
       requestCert: true,
       rejectUnauthorized: true,
-      minVersion: "TLSv1.2" as const,
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: HANDSHAKE_MS,
       headersTimeout: HANDSHAKE_MS,
@@ -73,6 +83,7 @@ export async function openListener(
   });
   return {
     address: `${hostname}:${(server.address() as AddressInfo).port}`,
+    renew: (next) => server.setSecureContext(secureOptions(next)),
     async close(drainMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();

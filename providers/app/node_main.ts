@@ -50,17 +50,17 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
       : { revocationList: { name: entry.revocationList, pem: await readText(entry.revocationList) } }),
     whenStale: entry.whenStale,
   });
-  const gateways = await authority(tls.gateways);
   const readTrusts = async () => ({
     gateways: await readTrust([await authority(tls.gateways)]),
     orchestrators: await readTrust([await authority(tls.orchestrators)]),
   });
   let trust = await readTrusts();
-  const keys = {
+  const readKeys = async () => ({
     certificate: await readText(tls.certificate),
     key: await readText(tls.key),
-    authority: gateways.certificates.pem,
-  };
+    authority: await readText(tls.gateways.authority),
+  });
+  let keys = await readKeys();
   const database = open(config);
   if (config.database.migrate) await migrate(database, PROVIDER_MIGRATIONS);
   const { events, log: entered, close: closeLog } = await openLog(config, database, log).catch(
@@ -120,10 +120,17 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
         tell("provider.care-failed", code);
       }), everyMs);
   const { rewriteMinutes } = limits;
+  const reloadTls = async () => {
+    const [trusts, next] = [await readTrusts(), await readKeys()];
+    trust = trusts;
+    if (JSON.stringify(next) === JSON.stringify(keys)) return;
+    listener.renew(next);
+    keys = next;
+  };
   const timers = [
     care(
       MINUTE_MS,
-      async () => trust = await readTrusts(),
+      reloadTls,
       (fault) => log.warning("tls.reload-failed", fault),
     ),
     care(

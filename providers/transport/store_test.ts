@@ -114,6 +114,41 @@ Deno.test("ProviderStore as the node's role: exactly its statements, each all or
     }
   });
 
+  await t.step("nor by psql, whatever it asks", async () => {
+    const psql = async (statement: string) => {
+      const { success, stdout, stderr } = await new Deno.Command("psql", {
+        args: ["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement],
+        env: { ...server.psqlEnv, PGUSER: ROLE },
+        stdin: "null",
+      }).output();
+      const text = new TextDecoder();
+      return { success, output: text.decode(stdout).trim(), fault: text.decode(stderr) };
+    };
+    // The administrator looks: an identifier, a version and one blob of fixed size is all that a row has.
+    await store.store(id, answer({ backup: { put: backup("EE"), identifier } }), null, 1);
+    const { output } = await psql("SELECT length(identifier), key_version, length(blob) FROM backups");
+    assert.equal(output, `32|1|${BACKUP_BLOB_LENGTH}`);
+    for (
+      const statement of [
+        "UPDATE backups SET identifier = identifier",
+        "UPDATE changes SET receipt = NULL",
+        "DELETE FROM changes",
+        "UPDATE log_entries SET entry = entry",
+        "TRUNCATE sessions",
+        "COPY backups TO PROGRAM 'cat'",
+        "SET session_replication_role = replica",
+        "CREATE TRIGGER t BEFORE INSERT ON backups FOR EACH ROW EXECUTE FUNCTION session_goes_on()",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT rolpassword FROM pg_authid",
+        "SET ROLE pg_read_all_data",
+      ]
+    ) {
+      const refused = await psql(statement);
+      assert.ok(!refused.success, statement);
+      assert.match(refused.fault, /permission denied|must be (owner|superuser)/, statement);
+    }
+  });
+
   await t.step("what must hold, the database holds, for its owner too", async () => {
     for (
       const statement of [

@@ -35,11 +35,12 @@ export interface OpenScene {
   readonly nowSeconds: number;
   /** The vault's ephemeral key of this session, and its signature by the provider's static key. */
   readonly ephemeral: {
-    readonly privateHex: string;
     readonly publicKey: Uint8Array;
     readonly signature: Uint8Array;
   };
   readonly channel: RecoverChannel;
+  /** Its key in hex: the session keeps it, and the ephemeral private key is gone when the step is. */
+  readonly channelKey: string;
 }
 
 /** Why a device is not one of ours; undefined when it is: section 6, and the vault trusts nobody else's check. */
@@ -117,8 +118,7 @@ export function openStep(scene: OpenScene): Opened {
     backupId: request.backupId,
     identity,
     certificate: device.certificate,
-    deviceEphemeral: device.ephemeralKey,
-    ephemeralPrivate: scene.ephemeral.privateHex,
+    channelKey: scene.channelKey,
     first: request.first,
     verificationNonce: nonceOf(scene),
     untilSeconds: nowSeconds + facts.limits.sessionSeconds,

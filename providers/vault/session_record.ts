@@ -45,9 +45,8 @@ const SessionContent = z.strictObject({
   backupId: hexBytes(16),
   identity: RecoverIdentity.nullable(),
   certificate: hexRange(3, 511),
-  deviceEphemeral: hexBytes(65),
-  /** The vault's ephemeral private key of this session; gone with the session's end. */
-  ephemeralPrivate: hexBytes(32).nullable(),
+  /** k_MAC || k_ENC of the channel to the device; gone with the session's end. */
+  channelKey: hexBytes(32).nullable(),
   first: z.boolean(),
   /** Of the identity verification; null where none is asked. */
   verificationNonce: hexBytes(32).nullable(),

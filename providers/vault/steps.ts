@@ -56,7 +56,7 @@ export function depositStep(scene: Scene, body: DepositRequest): Decision {
       outcome: { kind: "answer", answer },
       reasons: [],
       event: "deposit",
-      session: { ephemeralPrivate: null },
+      session: { channelKey: null },
       backup: {
         state: "pending",
         generation: scene.fresh,
@@ -100,7 +100,7 @@ export function commitStep(scene: Scene): Decision {
 export function abandonStep(scene: Scene): Decision {
   const { backup, session, sessionId } = scene;
   const decision = state(scene, "abandoned", "abandon");
-  const change = { ...decision, session: { ...decision.session, ephemeralPrivate: null } };
+  const change = { ...decision, session: { ...decision.session, channelKey: null } };
   if (session.state === "deposited" && backup?.state === "pending" && equal(backup.owner, sessionId)) {
     return { ...change, backup: "remove" };
   }
@@ -129,7 +129,7 @@ export function confirmStep(scene: Scene, body: ConfirmRequest): Decision {
   const decision = state(scene, "locked", "confirm");
   return {
     ...decision,
-    session: { ephemeralPrivate: null },
+    session: { channelKey: null },
     backup: { ...backup, lock, sequence: backup.sequence + 1 },
   };
 }
@@ -163,7 +163,7 @@ export function releaseStep(scene: Scene): Decision {
   });
   if (decision.kind === "refuse" || backup === undefined) {
     const refusal = refuse(decision.kind === "refuse" ? decision.reasons : "backup-absent");
-    return { ...refusal, session: { ephemeralPrivate: null } };
+    return { ...refusal, session: { channelKey: null } };
   }
   const commitment = expectedShareCommitment(backup.commitments, backup.index);
   const index = new Uint8Array(INDEX_LENGTH);
@@ -181,7 +181,7 @@ export function releaseStep(scene: Scene): Decision {
     outcome: { kind: "answer", answer },
     reasons: [],
     event: "release",
-    session: { ephemeralPrivate: null },
+    session: { channelKey: null },
     backup: {
       ...backup,
       attempts: 0,
@@ -218,7 +218,7 @@ export function deletionStep(scene: Scene, body: DeletionRequest): Decision {
     return refuse("deletion-signature");
   }
   const decision = state(scene, "deleted", "deletion");
-  return { ...decision, session: { ephemeralPrivate: null }, backup: "remove" };
+  return { ...decision, session: { channelKey: null }, backup: "remove" };
 }
 
 function state(

@@ -182,6 +182,7 @@ class Vault implements VaultPort {
       return unchanged("open", "RECOVER_CERTIFICATE", "device-key");
     }
     using _channel = channel;
+    using key = channel.keep();
     try {
       const signature = await sealing.hsm.sign(
         labels.identity,
@@ -194,7 +195,8 @@ class Vault implements VaultPort {
         backup,
         nowSeconds,
         channel,
-        ephemeral: { privateHex: toHex(ephemeral.reveal()), publicKey, signature },
+        channelKey: toHex(key.reveal()),
+        ephemeral: { publicKey, signature },
       });
       if (opened.kind === "refuse") return unchanged("open", opened.code, ...opened.reasons);
       const answer = opened.session.given.open!.outcome;
@@ -222,7 +224,7 @@ class Vault implements VaultPort {
     const next = SESSION_FLOW.next(session.state, counts ? "count" : step as Exclude<VaultStep, "open">);
     if (next === undefined) return unchanged(step, "PROVIDER_ORDER", `state-${session.state}`);
     const needsChannel = !AT_ANY_TIME.includes(step);
-    if (needsChannel && session.ephemeralPrivate === null) {
+    if (needsChannel && session.channelKey === null) {
       return unchanged(step, "PROVIDER_ORDER", "channel-closed");
     }
     if (needsChannel && nowSeconds > session.untilSeconds) {
@@ -281,7 +283,7 @@ class Vault implements VaultPort {
     const changed: SessionRecord = {
       ...session,
       ...decision.session,
-      ...(refused ? { ephemeralPrivate: null } : {}),
+      ...(refused ? { channelKey: null } : {}),
       state,
       given: counts ? session.given : {
         ...session.given,
@@ -416,8 +418,7 @@ function decide(step: VaultStep, scene: Scene, body: unknown): Decision {
 }
 
 function channelOf(session: SessionRecord): RecoverChannel {
-  using key = new Secret(fromHex(session.ephemeralPrivate!));
-  return RecoverChannel.agree(key, fromHex(session.deviceEphemeral));
+  return new RecoverChannel(new Secret(fromHex(session.channelKey!)));
 }
 
 function sessionBytes(session: string): Uint8Array {

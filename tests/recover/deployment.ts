@@ -16,7 +16,7 @@ import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { readVaultConfig } from "providers/app/vault_config.ts";
 import { STATUS_TYPE } from "providers/vault/status_document.ts";
 import { PROBE } from "tests/permissions/probed.ts";
-import { makeMaker } from "./device.ts";
+import { makeMaker, type Maker } from "./device.ts";
 
 /** Origin of the node's log. */
 export const LOG_ORIGIN = "provider-1.example/log";
@@ -35,10 +35,10 @@ export async function deploy<V extends DeployedVerifier>(
   databaseUrl: string,
   verifier: V,
   verifies: Readonly<Record<string, boolean>> = {},
+  { index = 1, maker = makeMaker() }: { readonly index?: number; readonly maker?: Maker } = {},
 ) {
   const now = Date.now();
   const nowSeconds = Math.floor(now / 1000);
-  const maker = makeMaker();
   const lock = await generateKeyPair("ES256", { extractable: true });
   const status = await new CompactSign(
     toUtf8(JSON.stringify({ state: "open", sequence: 1, notAfter: nowSeconds + 3600 })),
@@ -68,8 +68,8 @@ export async function deploy<V extends DeployedVerifier>(
   await write(
     "vault.yaml",
     stringify({
-      name: "Provider 1",
-      index: 1,
+      name: `Provider ${index}`,
+      index,
       pipes: "pipes",
       hsm: { kind: "software", file: "hsm/keys.json", passphraseFile: "passphrase" },
       certificateFile: "certificate.hex",

@@ -48,6 +48,11 @@ export class RecoverChannel implements Disposable {
     }
   }
 
+  /** A copy of the key, 32 bytes, for who must take the channel up again later. The caller wipes it. */
+  keep(): Secret {
+    return new Secret(this.#key.reveal().slice());
+  }
+
   /** Seals a message: SIV tag (16) || ciphertext. Equal messages give equal bytes: RFC 5297 without nonce. */
   seal(plain: Uint8Array): Uint8Array {
     return aessiv(this.#key.reveal()).encrypt(plain);
