@@ -6,8 +6,8 @@
 import { equalConstantTime } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { RecoverIdentity } from "shared/protocol/wire/recover.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
 import { writePrivate } from "../paths.ts";
+import { openOwn } from "../spine/recover/backends.ts";
 import { COMPANION_FILE } from "../spine/recover/layout.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
 import type { Spine } from "../spine/spine.ts";
@@ -107,7 +107,7 @@ class Story {
   /** Rows of backups at each provider, as its own database counts them. */
   rows(): Promise<number[]> {
     return Promise.all(this.#services.providers.map(async ({ database }) => {
-      const opened = openDatabase({ url: database.url, applicationName: "demo", max: 1 });
+      const opened = openOwn(database, "demo");
       try {
         const [row] = await opened.sql<{ rows: number }[]>`SELECT count(*)::int AS rows FROM backups`;
         return row!.rows;
