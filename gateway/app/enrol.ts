@@ -3,7 +3,6 @@
  * shares session tickets between all TLS servers of a process, and its clients come with other authorities.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
 import { resolveEventLog } from "shared/log/writer/config.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
@@ -24,6 +23,7 @@ import {
   DecisionRecord,
   proveRefusals,
 } from "../service/canaries.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
 import { type EnrollingClient, Enrolment, ISSUED_GROUP } from "../service/enrolment.ts";
@@ -32,6 +32,8 @@ import { LimitStore } from "../service/limit_store.ts";
 import { Peers } from "../service/peers.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
 import type { PublishedList } from "../transport/enrolment_store/store.ts";
+import type { Http1Answer } from "../transport/http1/answer.ts";
+import type { Http1Request } from "../transport/http1/request.ts";
 import { type Listener, type ListenerSecrets, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { besideConfig, readConfig, readTextFile } from "./config_file.ts";
@@ -152,7 +154,7 @@ class EnrolmentProcess implements RunningEnrolment {
     const trust = await this.#trust(material.bootstrap);
     await checkCanaries({ canaries: material.canaries, trust }, this.clock, verifyCertificate);
     this.#peers.replaceTrust(trust);
-    this.#listener = await openListener<Peer>(
+    this.#listener = await openListener<Peer, StrictRequest>(
       { host: listen.address, port: listen.port },
       material.secrets,
       limits,
@@ -160,8 +162,7 @@ class EnrolmentProcess implements RunningEnrolment {
         admitAddress: (address) => this.#connections.admit(address, NOBODY_DENIED) === undefined,
         connectionEnded: (address) => this.#connections.release(address),
         admitPeer: (facts) => this.#admitPeer(facts),
-        request: (incoming, outgoing, peer, wantsContinue) =>
-          void this.#request(incoming, outgoing, peer, wantsContinue),
+        request: (...all) => void this.#request(...all),
         reader: () => new ConnectionReader(limits),
         malformed: (socket) =>
           void socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
@@ -272,10 +273,11 @@ class EnrolmentProcess implements RunningEnrolment {
   }
 
   async #request(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
+    incoming: Http1Request,
+    outgoing: Http1Answer,
     peer: Peer,
     wantsContinue: boolean,
+    strict: StrictRequest,
   ): Promise<void> {
     let verdict: CertificateVerdict;
     try {
@@ -296,7 +298,6 @@ class EnrolmentProcess implements RunningEnrolment {
       {
         enrolment: () => this.#enrolment,
         authority: this.#authority,
-        bounds: this.config.limits,
         logger: this.logger,
         events: this.events,
         closing: () => this.#phase !== "serving",
@@ -306,10 +307,7 @@ class EnrolmentProcess implements RunningEnrolment {
           return decision.allowed ? undefined : Math.max(1, Math.ceil(decision.retryAfterMs / 1000));
         },
       },
-      client,
-      incoming,
-      outgoing,
-      wantsContinue,
+      { client, strict, incoming, outgoing, wantsContinue },
     );
   }
 

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
+import type { Cancel } from "./cancellation.ts";
 import type { RequestBody } from "./request_body.ts";
 import { UpstreamBody } from "./upstream/answer_body.ts";
 import type { AnswerHead } from "./upstream/answer_head.ts";
@@ -45,7 +46,7 @@ export interface UpstreamRequest {
   /** Whole, or streaming from the client. */
   readonly body: RequestBody;
   /** Aborts the request: deadline, or the client is gone. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancel;
 }
 
 /** An answer; headers as sent: name, value, name, value. */
@@ -116,7 +117,7 @@ class PooledClient implements UpstreamClient {
   }
 
   /** Waits for a connection of our own or one that becomes free, whichever comes first. */
-  #acquire(signal: AbortSignal): Promise<UpstreamConnection | string> {
+  #acquire(signal: Cancel): Promise<UpstreamConnection | string> {
     if (this.#closed) return Promise.resolve("CLOSED");
     // Those for whom a connection is on its way do not wait for one of the others.
     const queued = this.#waiting.size - this.#connecting;
@@ -133,7 +134,7 @@ class PooledClient implements UpstreamClient {
       const waiter: Waiter = { give: settle, fail: settle };
       const abort = () => settle("ABORTED");
       const timer = setTimeout(() => settle("CONNECT_TIMEOUT"), this.options.connectTimeoutMs);
-      signal.addEventListener("abort", abort, { once: true });
+      signal.addEventListener("abort", abort);
       if (signal.aborted) return abort();
       this.#waiting.add(waiter);
       if (this.#open < this.options.maxSockets) this.#connect();
@@ -232,7 +233,7 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
       signal.removeEventListener("abort", abort);
       if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
     };
-    signal.addEventListener("abort", abort, { once: true });
+    signal.addEventListener("abort", abort);
     if (signal.aborted) {
       signal.removeEventListener("abort", abort);
       connection.released(true);
