@@ -138,7 +138,7 @@ export async function openListener<P, H>(
     // curl --http1.0 offers nothing but the second, and would fail its handshake.
     ALPNProtocols: ["http/1.1", "http/1.0"],
     handshakeTimeout: bounds.handshakeTimeoutMs,
-    // A client that says no more after its request still waits for the answer.
+    // Else the runtime would end a connection before its last answer.
     allowHalfOpen: true,
   });
 

@@ -208,7 +208,7 @@ export class Http1Connection<H> {
     this.#outgoing = undefined;
     this.#waiting = "next";
     this.#since = performance.now();
-    if (this.#aheadBytes === 0) return void (this.socket.readableEnded && this.socket.end());
+    if (this.#aheadBytes === 0) return;
     const bytes = this.#ahead.length === 1 ? this.#ahead[0]! : Buffer.concat(this.#ahead);
     this.#ahead = [];
     this.#aheadBytes = 0;
@@ -237,8 +237,8 @@ export class Http1Connection<H> {
   #ended(): void {
     if (this.#brokenAt !== undefined) return void this.socket.end();
     if (this.idle) return void this.socket.end();
-    // A client that says no more after a whole request waits for its answer.
-    if (this.#outgoing !== undefined && this.#incoming!.complete) return;
+    // Who hangs up while a request is being answered is gone: nothing more is done for it.
+    if (this.#outgoing !== undefined && this.#incoming!.complete) return void this.socket.destroy();
     this.#refuse("malformed");
   }
 
