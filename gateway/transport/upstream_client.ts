@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { Cancel } from "./cancellation.ts";
+import { headAndBody } from "./http1/latin1.ts";
 import type { RequestBody } from "./request_body.ts";
 import { UpstreamBody } from "./upstream/answer_body.ts";
 import type { AnswerHead } from "./upstream/answer_head.ts";
@@ -271,15 +272,15 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
   });
 }
 
+/** The head, and a body that is whole: one write for both is one packet, one TLS record. */
 function headBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array {
   let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name]!;
     if (typeof value === "string") head += `${name}: ${value}\r\n`;
     else for (const each of value) head += `${name}: ${each}\r\n`;
   }
-  const bytes = Buffer.from(`${head}\r\n`, "latin1");
-  // One write for both: one packet, one TLS record.
-  return body instanceof Uint8Array && body.length > 0 ? Buffer.concat([bytes, body]) : bytes;
+  return headAndBody(`${head}\r\n`, body instanceof Uint8Array ? body : undefined);
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {
