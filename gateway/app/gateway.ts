@@ -5,7 +5,7 @@ import type { Logger } from "shared/base/log.ts";
 import { logPage } from "shared/log/page.ts";
 import { resolveEventLog } from "shared/log/writer/config.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
-import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
+import { fileEventLogPage, openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import {
   certificateFingerprint,
@@ -25,6 +25,7 @@ import { type Listener, openListener, type PeerFacts } from "../transport/listen
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { drainListener, patientTimes } from "./drain.ts";
+import { HandedEventLog } from "./handed_event_log.ts";
 import type { HandedSockets } from "./handed_sockets.ts";
 import { GatewayConfig } from "./config.ts";
 import { besideConfig, readConfig } from "./config_file.ts";
@@ -47,7 +48,14 @@ export interface GatewayDependencies {
   readonly events?: EventLog;
   /** Sockets that the process was handed; without them it opens its own. */
   readonly sockets?: HandedSockets;
+  /** Why the process takes another's place; undefined: it is the first on its sockets. */
+  readonly change?: Change | undefined;
+  /** Asks the process that has the log to let it go. */
+  readonly askForLog?: () => void;
 }
+
+/** What a person asked for, for the log. */
+export type Change = "upgrade" | "rollback";
 
 /** A gateway that serves. */
 export interface Gateway {
@@ -56,7 +64,9 @@ export interface Gateway {
   /** `host:port` of the admin listener. */
   readonly admin: string;
   /** Takes the file anew: routes, limits, deny list, authorities, revocation lists, certificate. All or nothing. */
-  reload(): Promise<void>;
+  reload(change?: "rollback"): Promise<void>;
+  /** Lets the log go to the process that takes over, or takes it again when that failed. */
+  turnLog(): Promise<"released" | "taken">;
   /**
    * Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself.
    * @param patient Idle connections may end by themselves first: another gateway serves on the same socket already.
@@ -91,15 +101,23 @@ export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLO
   await proveFreshness(material.trust, verifyCertificate, clock.now());
 }
 
+/** What is entered for a change. */
+const CHANGED = { upgrade: "gateway.upgraded", rollback: "gateway.rolled-back" } as const;
+
 async function openEvents(
   configPath: string,
   { eventLog, listen }: GatewayConfig,
-  { logger, clock = SYSTEM_CLOCK }: GatewayDependencies,
+  { logger, clock = SYSTEM_CLOCK, sockets, change, askForLog = () => {} }: GatewayDependencies,
 ): Promise<EventLog> {
   if (eventLog === undefined) return noEventLog(logger);
   const config = resolveEventLog(eventLog, (path) => besideConfig(configPath, path));
   const process = `gateway ${authorityOf(listen.address, listen.port)}`;
-  return await openFileEventLog(config, { process, clock, logger });
+  const open = () => openFileEventLog(config, { process, clock, logger });
+  if (sockets === undefined) return await open();
+  const self = { kind: "process", identifier: process } as const;
+  const source = { self, page: fileEventLogPage(config), open, ask: askForLog, logger };
+  // Who takes another's place asks for its log when there is something to enter: when the proof is done.
+  return new HandedEventLog(source, change === undefined ? await open() : undefined);
 }
 
 class RunningGateway implements Gateway {
@@ -244,6 +262,9 @@ class RunningGateway implements Gateway {
     this.#trust.start();
     this.#watch.start();
     await events.record("gateway.serving", { actor: events.self });
+    const { change } = this.dependencies;
+    if (change !== undefined) await events.record(CHANGED[change], { actor: events.self });
+    if (change !== undefined) this.#telemetry.logger.info(change === "upgrade" ? "upgraded" : "rolled-back");
     this.#phase = "serving";
     if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
     this.#protection.serve();
@@ -285,9 +306,19 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async reload(): Promise<void> {
+  async turnLog(): Promise<"released" | "taken"> {
+    const { events } = this;
+    if (!(events instanceof HandedEventLog)) return "released";
+    if (events.isReleased) await events.take();
+    else await this.#trust.inTurn(() => events.release());
+    const log = events.isReleased ? "released" : "taken";
+    this.#telemetry.logger.info("log-released", { log });
+    return log;
+  }
+
+  async reload(change?: "rollback"): Promise<void> {
     try {
-      await this.#trust.inTurn(() => this.#reload());
+      await this.#trust.inTurn(() => this.#reload(change));
     } catch (error) {
       const { events } = this;
       events.tell("gateway.reload-refused", {
@@ -299,21 +330,25 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async #reload(): Promise<void> {
+  async #reload(change?: Change): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
     requireReloadable(this.config, config);
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config, material);
-    await this.events.record("gateway.reloaded", { actor: this.events.self });
+    await this.events.record(change === undefined ? "gateway.reloaded" : CHANGED[change], {
+      actor: this.events.self,
+    });
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
     this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
     this.#watch.taken(config, material);
-    this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
+    this.#telemetry.logger.info(change === "rollback" ? "rolled-back" : "reloaded", {
+      routes: policy.routes.length,
+    });
   }
 
   drain(patient = false): Promise<boolean> {

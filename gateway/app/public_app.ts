@@ -59,7 +59,10 @@ async function serve(context: PublicContext, exchange: Exchange): Promise<void> 
       whole: needsWholeBody(route),
     });
     if (read.kind !== "body") {
-      return exchange.refuse(refuse(read.kind === "too-large" ? "body-too-large" : "body-incomplete"), headers);
+      return exchange.refuse(
+        refuse(read.kind === "too-large" ? "body-too-large" : "body-incomplete"),
+        headers,
+      );
     }
     body = read.body;
     if (!(body instanceof StreamedBody)) {

@@ -14,7 +14,6 @@ export const REQUEST_REASONS = [
   "chunk-extension",
   "chunk-ending",
   "trailers",
-  "pipelining-too-deep",
   "upgrade",
   "connection-option",
   "http-version",
@@ -86,8 +85,6 @@ export const REQUEST_REASONS = [
   "upstream-deadline",
   "internal",
   "client-gone",
-  "upstream-cut",
-  "upstream-answer-too-large",
 ] as const;
 
 /** Why an enrolment refuses a certificate: the keys of its table of refusals. */

@@ -92,6 +92,14 @@ export interface EventLogSurroundings {
   readonly logger: Logger;
 }
 
+/** What the page of a log is made of. */
+export function eventLogPage(origin: string, folder: string, signer: LogSigner): EventLogPage {
+  return {
+    source: directorySource(folder),
+    policy: { origin, log: [ed25519Verifier(signer.verifierKey)], witnesses: [], quorum: 0 },
+  };
+}
+
 /** A log that is open; file_event_log.ts and service_event_log.ts open them. */
 export class OpenEventLog<L extends ProcessLog> implements EventLog {
   readonly self: Identified;
@@ -111,10 +119,7 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
   ) {
     const { origin, folder } = config;
     this.self = { kind: "process", identifier: process };
-    this.page = {
-      source: directorySource(folder),
-      policy: { origin, log: [ed25519Verifier(signer.verifierKey)], witnesses: [], quorum: 0 },
-    };
+    this.page = eventLogPage(origin, folder, signer);
     this.#keys = keys;
     this.recorder = new EventRecorder({
       pseudonyms: new Pseudonyms(origin, hmacPseudonyms(keys[0])),
