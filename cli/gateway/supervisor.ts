@@ -91,6 +91,9 @@ export class Supervisor {
       ...ports,
       change,
     });
+    for (const socket of [this.sockets.listen, this.sockets.admin]) socket.unblock();
+    // An accept that began in between blocks still: a signal makes the kernel begin it again.
+    if (change !== undefined) this.#worker.signal("SIGCONT");
     let logGiven = false;
     try {
       await worker.untilReady(async () => {

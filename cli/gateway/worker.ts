@@ -112,7 +112,7 @@ export class Worker {
   }
 
   /** Sends a signal; a process that has ended already does not mind. */
-  signal(name: "SIGHUP" | "SIGTERM" | "SIGUSR2" | "SIGKILL" | "SIGURG" | "SIGWINCH"): void {
+  signal(name: "SIGHUP" | "SIGTERM" | "SIGUSR2" | "SIGKILL" | "SIGURG" | "SIGWINCH" | "SIGCONT"): void {
     if (this.#ended) return;
     // Not the child's own kill(): the runtime takes the process for ended by then.
     try {

@@ -90,6 +90,8 @@ function untilStopped(gateway: Gateway, logger: Logger, supervised: boolean): Pr
     };
     Deno.addSignalListener("SIGHUP", reload());
     if (!supervised) return;
+    // Does nothing but to interrupt what waits in the kernel (cli/gateway/held_socket.ts says why).
+    Deno.addSignalListener("SIGCONT", () => {});
     Deno.addSignalListener("SIGURG", reload("rollback"));
     Deno.addSignalListener("SIGWINCH", () => {
       gateway.turnLog().then((log) => tell({ log }), (error) => {
