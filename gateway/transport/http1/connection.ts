@@ -66,7 +66,6 @@ export interface ConnectionEvents<H> {
   refused(cause: "timeout" | "malformed" | ByteFault): void;
 }
 
-const NOTHING = Buffer.alloc(0);
 /** Bytes of requests that arrive before the one in front is answered; then the client has to wait. */
 const MAX_AHEAD_BYTES = 65_536;
 /** After the last answer a client has this long to read it and to close, milliseconds. */
