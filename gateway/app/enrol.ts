@@ -7,8 +7,7 @@ import type { Logger } from "shared/base/log.ts";
 import { resolveEventLog } from "shared/log/writer/config.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
 import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
-import { parseRevocationList } from "shared/protocol/x509/revocation_list.ts";
-import { readTrust, type Trust } from "shared/protocol/x509/trust.ts";
+import { type Trust } from "shared/protocol/x509/trust.ts";
 import {
   certificateFingerprint,
   type CertificateVerdict,
@@ -16,17 +15,11 @@ import {
 } from "shared/protocol/x509/verification.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { compileNetworks, normalAddress } from "../domain/networks.ts";
-import {
-  CANARY_STATUS,
-  type CanaryFiles,
-  canaryFingerprint,
-  DecisionRecord,
-  proveRefusals,
-} from "../service/canaries.ts";
+import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
-import { type EnrollingClient, Enrolment, ISSUED_GROUP } from "../service/enrolment.ts";
+import { type EnrollingClient, Enrolment } from "../service/enrolment.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers } from "../service/peers.ts";
@@ -34,14 +27,15 @@ import { RevocationLists } from "../service/revocation_lists.ts";
 import type { PublishedList } from "../transport/enrolment_store/store.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
-import { type Listener, type ListenerSecrets, openListener, type PeerFacts } from "../transport/listener.ts";
+import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
-import { besideConfig, readConfig, readTextFile } from "./config_file.ts";
+import { besideConfig, readConfig } from "./config_file.ts";
 import { EnrolConfig } from "./enrol_config.ts";
 import { serveEst } from "./enrol_http.ts";
+import { type EnrolMaterial, enrolTrust, readEnrolMaterial } from "./enrol_material.ts";
 import { type EnrolParts, openEnrolParts } from "./enrol_parts.ts";
 import { openPublication } from "./enrol_publication.ts";
-import { checkCanaries, readClientTrust, requireGoodFiles, requirePair } from "./material.ts";
+import { checkCanaries, readClientTrust } from "./material.ts";
 
 /** An enrolment process that serves. */
 export interface RunningEnrolment {
@@ -59,15 +53,6 @@ export interface RunningEnrolment {
 
 interface Peer {
   readonly chain: readonly Uint8Array[];
-}
-
-/** Everything that a reload replaces. */
-interface Material {
-  readonly config: EnrolConfig;
-  readonly secrets: ListenerSecrets;
-  readonly bootstrap: Trust;
-  readonly canaries: CanaryFiles;
-  readonly serverAuthority: string;
 }
 
 /** Starts it. @throws {CodedError} `GATEWAY_*`, `ENROL_*`, `X509_*`, `HSM_*`, `DATABASE_*`; nothing stays open. */
@@ -106,7 +91,7 @@ async function openEvents(
 
 class EnrolmentProcess implements RunningEnrolment {
   #phase: "proving" | "serving" | "stopping" = "proving";
-  #material: Material | undefined;
+  #material: EnrolMaterial | undefined;
   #list: PublishedList | undefined;
   #peers: Peers;
   #enrolment: Enrolment;
@@ -149,9 +134,9 @@ class EnrolmentProcess implements RunningEnrolment {
   async start(): Promise<void> {
     const { listen, limits, publication, canaries } = this.config;
     this.#list = await this.parts.issuer.currentList();
-    const material = await this.#read();
+    const material = await readEnrolMaterial(this.configPath, this.parts.issuerPem, this.#lists);
     this.#material = material;
-    const trust = await this.#trust(material.bootstrap);
+    const trust = await enrolTrust(this.parts.issuerPem, this.#list!.list, material.bootstrap);
     await checkCanaries({ canaries: material.canaries, trust }, this.clock, verifyCertificate);
     this.#peers.replaceTrust(trust);
     this.#listener = await openListener<Peer, StrictRequest>(
@@ -206,47 +191,6 @@ class EnrolmentProcess implements RunningEnrolment {
 
   get #authority(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.parts.issuer.parts.certificate.rawData);
-  }
-
-  async #read(): Promise<Material> {
-    const config = await readConfig(this.configPath, EnrolConfig);
-    const read = (path: string, what: string) => readTextFile(besideConfig(this.configPath, path), what);
-    const pair = async (files: { certificate: string; key: string }, what: string) => ({
-      certificate: await read(files.certificate, `${what} certificate`),
-      key: await read(files.key, `${what} key`),
-    });
-    const clients = await readClientTrust(this.configPath, config.clients.authorities, this.#lists);
-    requireGoodFiles(clients.lists);
-    clients.lists.commit();
-    const { canaries } = config;
-    return {
-      config,
-      bootstrap: clients.trust,
-      secrets: {
-        ...requirePair("listener", await pair(config.listen, "listener")),
-        clientAuthorities: [...clients.pems, this.parts.issuerPem],
-        minVersion: config.listen.minVersion,
-      },
-      serverAuthority: await read(canaries.serverAuthority, "server authority"),
-      canaries: {
-        valid: await pair(canaries.valid, "valid canary"),
-        expired: await pair(canaries.expired, "expired canary"),
-        revoked: await pair(canaries.revoked, "revoked canary"),
-      },
-    };
-  }
-
-  /** Bootstrap authorities, and our own with our own list. */
-  async #trust(bootstrap: Trust): Promise<Trust> {
-    const reading = parseRevocationList(this.#list!.list);
-    if (reading.kind === "fault") throw new Error(`Cannot read our own list: ${reading.detail}`);
-    const own = await readTrust([{
-      certificates: { name: "issuer.certificate", pem: this.parts.issuerPem },
-      revocationLists: [{ name: "our list", list: reading.list }],
-      whenStale: "refuse",
-      group: ISSUED_GROUP,
-    }]);
-    return { authorities: [...bootstrap.authorities, ...own.authorities] };
   }
 
   async #admitPeer(facts: PeerFacts): Promise<Peer | undefined> {
@@ -358,14 +302,14 @@ class EnrolmentProcess implements RunningEnrolment {
   }
 
   async #takeTrust(bootstrap: Trust): Promise<void> {
-    this.#peers.replaceTrust(await this.#trust(bootstrap));
+    this.#peers.replaceTrust(await enrolTrust(this.parts.issuerPem, this.#list!.list, bootstrap));
     await this.#listener?.recheck(async ({ chain }) => (await this.#peers.verify(chain)).kind === "accept");
   }
 
   reload(): Promise<void> {
     return this.#inTurn(async () => {
-      const material = await this.#read();
-      const trust = await this.#trust(material.bootstrap);
+      const material = await readEnrolMaterial(this.configPath, this.parts.issuerPem, this.#lists);
+      const trust = await enrolTrust(this.parts.issuerPem, this.#list!.list, material.bootstrap);
       await checkCanaries({ canaries: material.canaries, trust }, this.clock, verifyCertificate);
       await proveFreshness(trust, verifyCertificate, this.clock.now());
       this.#listener?.renew(material.secrets);
