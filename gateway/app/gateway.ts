@@ -264,7 +264,8 @@ class RunningGateway implements Gateway {
     await events.record("gateway.serving", { actor: events.self });
     const { change } = this.dependencies;
     if (change !== undefined) await events.record(CHANGED[change], { actor: events.self });
-    if (change !== undefined) this.#telemetry.logger.info(change === "upgrade" ? "upgraded" : "rolled-back");
+    if (change === "upgrade") this.#telemetry.logger.info("upgraded");
+    if (change === "rollback") this.#telemetry.logger.info("rolled-back");
     this.#phase = "serving";
     if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
     this.#protection.serve();
@@ -346,9 +347,9 @@ class RunningGateway implements Gateway {
     this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
     this.#watch.taken(config, material);
-    this.#telemetry.logger.info(change === "rollback" ? "rolled-back" : "reloaded", {
-      routes: policy.routes.length,
-    });
+    const { logger } = this.#telemetry;
+    if (change === undefined) logger.info("reloaded", { routes: policy.routes.length });
+    else logger.info("rolled-back", { routes: policy.routes.length });
   }
 
   drain(patient = false): Promise<boolean> {

@@ -111,7 +111,7 @@ export class HandedEventLog implements EventLog {
     await this.#log?.stop();
     const entries = this.#waiting.length + this.#dropped;
     if (this.#log === undefined && entries > 0) {
-      this.source.logger.warning("log-not-entered", { entries, why: "another process has the log" });
+      this.source.logger.warning("log-released", { notEntered: entries });
     }
     this.#log = undefined;
     this.#released = true;

@@ -95,7 +95,7 @@ function untilStopped(gateway: Gateway, logger: Logger, supervised: boolean): Pr
     Deno.addSignalListener("SIGURG", reload("rollback"));
     Deno.addSignalListener("SIGWINCH", () => {
       gateway.turnLog().then((log) => tell({ log }), (error) => {
-        logger.error("log-handing", { code: codeOf(error), error });
+        logger.error("log-released", { code: codeOf(error), error });
         tell({ log: "failed" });
       });
     });

@@ -85,6 +85,8 @@ export const REQUEST_REASONS = [
   "upstream-deadline",
   "internal",
   "client-gone",
+  "upstream-cut",
+  "upstream-answer-too-large",
 ] as const;
 
 /** Why an enrolment refuses a certificate: the keys of its table of refusals. */
