@@ -7,6 +7,7 @@
 import { cpuMsOfTree } from "./cpu.ts";
 import { BENCH_PATH, writeBenchFiles } from "./gateway_files.ts";
 import { buildLoad, type LoadResult, runLoad } from "./gateway_load.ts";
+import { benchAttack, type GatewayAttack } from "./gateway_attack.ts";
 import { benchGrowth, type GatewayGrowth } from "./gateway_growth.ts";
 import { memoryMbOfTree } from "./memory.ts";
 import { startSubject, startUpstreamProcess, type Subject, type SubjectName } from "./gateway_subjects.ts";
@@ -29,6 +30,8 @@ export interface GatewayBenchOptions {
   readonly subjects: readonly SubjectName[];
   /** Also how the cost of ours grows. */
   readonly growth: boolean;
+  /** Also how honest clients fare at ours under attack. */
+  readonly attack: boolean;
   readonly tell: (line: string) => void;
 }
 
@@ -64,6 +67,8 @@ export interface GatewayBench extends Partial<Record<SubjectName, GatewayFigures
   readonly ratio: Partial<Record<SubjectName, GatewayRatio>>;
   /** Where it was asked for. */
   readonly growth?: GatewayGrowth;
+  /** Where it was asked for. */
+  readonly attack?: GatewayAttack;
   /** How it was measured. */
   readonly setting: {
     readonly processors: number;
@@ -154,8 +159,20 @@ export async function benchGateway(options: GatewayBenchOptions): Promise<Gatewa
         tell,
       })
       : undefined;
+    const attack = options.attack
+      ? await benchAttack({
+        ...shared,
+        upstream: `127.0.0.1:${upstream.port}`,
+        processor: gatewayProcessor,
+        loadProcessor,
+        seconds: Math.min(8, Math.max(3, options.seconds)),
+        slowClients: 5_000,
+        tell,
+      })
+      : undefined;
     return {
       ...Object.fromEntries(figures),
+      ...(attack === undefined ? {} : { attack }),
       ...(growth === undefined ? {} : { growth }),
       ratio: ratiosOf(figures),
       setting: {

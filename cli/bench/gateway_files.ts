@@ -110,6 +110,8 @@ export function ownConfig(options: OwnConfigOptions): string {
       maxConnectionsPerAddress: options.connections,
       keepAliveTimeoutMs: 600_000,
     },
+    // Those who fail their handshakes, as the example has it.
+    handshakes: { failedPerAddress: { quota: 60, windowSeconds: 60, burst: 20 } },
     rateLimits: { clients: { quota: 1_000_000, windowSeconds: 1, burst: 1_000_000 } },
     upstreams: {
       service: { instances: [{ url: `http://${options.upstream}` }], idleTimeoutMs: 60_000 },

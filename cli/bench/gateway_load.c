@@ -33,7 +33,7 @@
 #define BUCKETS 2000000 /* microseconds */
 #define AT_ONCE_WHILE_IDLE 64
 
-enum state { CONNECTING, HANDSHAKE, WRITE, READ, RESTING };
+enum state { CONNECTING, HANDSHAKE, WRITE, READ, RESTING, AWAY };
 
 struct connection {
   int fd;
@@ -52,7 +52,11 @@ static struct sockaddr_in target;
 static int poller;
 static char request[1024];
 static int request_length;
-static enum { REQUESTS, HANDSHAKES, IDLE } mode;
+static enum { REQUESTS, HANDSHAKES, IDLE, SLOW, FLOOD } mode;
+/* Attackers come from these many addresses, 127.0.1.1 on. */
+#define ATTACKERS 50
+/* A slow client that was cut off comes again after so many seconds. */
+#define AWAY_SECONDS 10
 static uint32_t histogram[BUCKETS];
 static uint64_t counted, errors, refused, resting;
 static int counting;
@@ -75,11 +79,18 @@ static void begin(struct connection *c) {
   int one = 1;
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   c->since = now();
+  if (mode == SLOW || mode == FLOOD) {
+    static uint32_t turn;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000101 + turn++ % ATTACKERS)};
+    if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0) fail("bind");
+  }
   if (connect(c->fd, (struct sockaddr *)&target, sizeof target) < 0 && errno != EINPROGRESS) fail("connect");
   c->ssl = SSL_new(context);
-  int which = next_certificate++ % certificate_count;
-  SSL_use_certificate(c->ssl, certificates[which]);
-  SSL_use_PrivateKey(c->ssl, keys[which]);
+  if (mode != FLOOD) { /* whose handshakes are without a certificate */
+    int which = next_certificate++ % certificate_count;
+    SSL_use_certificate(c->ssl, certificates[which]);
+    SSL_use_PrivateKey(c->ssl, keys[which]);
+  }
   SSL_set_fd(c->ssl, c->fd);
   SSL_set_tlsext_host_name(c->ssl, "localhost");
   c->state = CONNECTING;
@@ -96,6 +107,11 @@ static void end(struct connection *c, int clean) {
 static void again(struct connection *c, int failed) {
   if (failed && counting) errors++;
   end(c, !failed);
+  if (mode == SLOW) {
+    c->state = AWAY;
+    c->since = now() + AWAY_SECONDS;
+    return;
+  }
   begin(c);
 }
 
@@ -119,6 +135,8 @@ static void step(struct connection *c) {
   for (;;) {
     int result = 0;
     switch (c->state) {
+      case AWAY:
+        return;
       case CONNECTING:
         c->state = HANDSHAKE; /* fall through */
       case HANDSHAKE:
@@ -132,7 +150,8 @@ static void step(struct connection *c) {
       case WRITE:
         result = SSL_write(c->ssl, request, request_length);
         if (result > 0) {
-          c->state = READ;
+          c->state = mode == SLOW ? RESTING : READ;
+          if (mode == SLOW) resting++;
           c->got = c->need = 0;
           continue;
         }
@@ -144,6 +163,7 @@ static void step(struct connection *c) {
         result = keep ? SSL_read(c->ssl, c->head + c->got, HEAD_BYTES - 1 - c->got) : SSL_read(c->ssl, more, sizeof more);
         if (result > 0) {
           c->got += result;
+          if (mode == SLOW) continue;
           int there = whole(c);
           if (there < 0) return again(c, 1);
           if (!there) continue;
@@ -174,6 +194,12 @@ static void step(struct connection *c) {
   }
 }
 
+static int away(const struct connection *all, int begun) {
+  int count = 0;
+  for (int i = 0; mode == SLOW && i < begun; i++) count += all[i].state == AWAY;
+  return count;
+}
+
 static double percentile(double p) {
   uint64_t rank = (uint64_t)(counted * p), seen = 0;
   for (long i = 0; i < BUCKETS; i++)
@@ -183,7 +209,7 @@ static double percentile(double p) {
 
 int main(int argc, char **argv) {
   if (argc != 8) {
-    fprintf(stderr, "usage: load PORT AUTHORITY CLIENTS CONNECTIONS SECONDS requests|handshakes|idle PATH\n");
+    fprintf(stderr, "usage: load PORT AUTHORITY CLIENTS CONNECTIONS SECONDS requests|handshakes|idle|slow|flood PATH\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
@@ -208,12 +234,14 @@ int main(int argc, char **argv) {
   if (certificate_count == 0) fail("no client certificates");
   int connections = atoi(argv[4]);
   double seconds = atof(argv[5]);
-  mode = !strcmp(argv[6], "requests") ? REQUESTS : !strcmp(argv[6], "handshakes") ? HANDSHAKES : IDLE;
+  mode = !strcmp(argv[6], "requests") ? REQUESTS : !strcmp(argv[6], "handshakes") ? HANDSHAKES
+         : !strcmp(argv[6], "slow") ? SLOW : !strcmp(argv[6], "flood") ? FLOOD : IDLE;
   request_length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", argv[7],
                             mode == HANDSHAKES ? "Connection: close\r\n" : "");
+  if (mode == SLOW) request_length -= 2; /* the head never ends */
   poller = epoll_create1(0);
   struct connection *all = calloc(connections, sizeof *all);
-  int begun = mode == IDLE && connections > AT_ONCE_WHILE_IDLE ? AT_ONCE_WHILE_IDLE : connections;
+  int begun = (mode == IDLE || mode == SLOW) && connections > AT_ONCE_WHILE_IDLE ? AT_ONCE_WHILE_IDLE : connections;
   for (int i = 0; i < begun; i++) begin(&all[i]);
   double start = now(), from = start + 1;
   struct rusage usage;
@@ -222,9 +250,11 @@ int main(int argc, char **argv) {
   struct epoll_event events[256];
   for (;;) {
     double at = now();
-    if (mode == IDLE) {
-      while (begun < connections && begun < (long)resting + AT_ONCE_WHILE_IDLE) begin(&all[begun++]);
-      if (!told && (long)resting >= connections) {
+    for (int i = 0; mode == SLOW && i < begun; i++)
+      if (all[i].state == AWAY && all[i].since < at) begin(&all[i]);
+    if (mode == IDLE || mode == SLOW) {
+      while (begun < connections && begun < (long)resting + away(all, begun) + AT_ONCE_WHILE_IDLE) begin(&all[begun++]);
+      if (!told && (mode == SLOW ? begun == connections : (long)resting >= connections)) {
         printf("{\"open\":%lu,\"seconds\":%.2f}\n", (unsigned long)resting, at - start);
         fflush(stdout);
         told = 1;

@@ -23,12 +23,13 @@ export interface LoadResult {
 /** A run. */
 export interface LoadOptions {
   readonly port: number;
-  readonly mode: "requests" | "handshakes" | "idle";
+  /** `slow`: heads that never end; `flood`: handshakes without a certificate. Both from fifty other addresses. */
+  readonly mode: "requests" | "handshakes" | "idle" | "slow" | "flood";
   readonly connections: number;
   readonly seconds: number;
   /** Processor on which it has to stay. */
   readonly processor: number | undefined;
-  /** Called when counting begins; for `idle` when every connection is open. */
+  /** Called when counting begins; for `idle` and `slow` when every connection was opened. */
   readonly onCounting?: () => Promise<void>;
   /** Called when counting has ended. */
   readonly onCounted?: () => Promise<void>;

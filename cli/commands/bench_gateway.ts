@@ -18,6 +18,7 @@ interface Options extends CommonOptions {
   only?: string;
   pinned: boolean;
   growth?: boolean;
+  attack?: boolean;
 }
 
 /** Registers the command; `wholeNumber` reads its numbers. */
@@ -43,6 +44,10 @@ export function registerGatewayBench(bench: Command, wholeNumber: (text: string)
       "--growth",
       "also how the cost of ours grows: 10 to 10,000 rules, a million networks, 10,000 idle connections",
     )
+    .option(
+      "--attack",
+      "also how honest clients fare at ours under 5,000 slow clients and a flood of bad handshakes",
+    )
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: Options) => {
       const tell = (line: string) => say(options, `  ${line}`);
@@ -62,6 +67,7 @@ export function registerGatewayBench(bench: Command, wholeNumber: (text: string)
           pinned: options.pinned && navigator.hardwareConcurrency > 1,
           subjects,
           growth: options.growth ?? false,
+          attack: options.attack ?? false,
           tell,
         });
         for (const name of subjects) say(options, line(name, measured[name]!));
@@ -73,6 +79,7 @@ export function registerGatewayBench(bench: Command, wholeNumber: (text: string)
           );
         }
         if (measured.growth !== undefined) say(options, JSON.stringify(measured.growth, null, 2));
+        if (measured.attack !== undefined) say(options, JSON.stringify(measured.attack, null, 2));
         result(options, measured);
       } finally {
         await Deno.remove(folder, { recursive: true });

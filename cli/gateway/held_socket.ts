@@ -12,7 +12,24 @@ export interface HeldSocket {
   /** Descriptor in this process. */
   readonly fd: number;
   readonly port: number;
+  /**
+   * Call it after a process was started with the descriptor: the runtime makes what a child inherits blocking, for every process that
+   * shares the socket, and an accept that blocks would stop all of a gateway that serves.
+   */
+  unblock(): void;
   close(): void;
+}
+
+const F_SETFL = 4;
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+let libc: Deno.DynamicLibrary<{ fcntl: { parameters: ["i32", "i32", "i32"]; result: "i32" } }> | undefined;
+
+function unblock(fd: number): void {
+  libc ??= Deno.dlopen("libc.so.6", { fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" } });
+  if (libc.symbols.fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) !== 0) {
+    throw new CodedError("GATEWAY_HOLD", "Cannot keep the listening socket from blocking");
+  }
 }
 
 /** Opens a listening socket and finds its descriptor. @throws {CodedError} `GATEWAY_LISTEN`, `GATEWAY_HOLD`. */
@@ -30,7 +47,7 @@ export function holdSocket(hostname: string, port: number): HeldSocket {
     listener.close();
     throw new CodedError("GATEWAY_HOLD", "Cannot find the descriptor of the listening socket below /proc");
   }
-  return { fd, port: bound, close: () => listener.close() };
+  return { fd, port: bound, unblock: () => unblock(fd), close: () => listener.close() };
 }
 
 /** A port that was free a moment ago. */

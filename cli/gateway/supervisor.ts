@@ -80,7 +80,8 @@ export class Supervisor {
     this.#generation = await this.#history.record(text, { by: userName(), how: "start" });
   }
 
-  async #spawn(config: GatewayConfig): Promise<Worker> {
+  /** @param change Why the new process takes the place of the one that serves. */
+  async #spawn(config: GatewayConfig, change?: "upgrade" | "rollback"): Promise<Worker> {
     const { address } = config.listen;
     const ports = { proofPort: freePort(address), foreignPort: freePort(config.admin.address) };
     const worker = new Worker({
@@ -88,8 +89,22 @@ export class Supervisor {
       listenFd: this.sockets.listen.fd,
       adminFd: this.sockets.admin.fd,
       ...ports,
+      change,
     });
-    await worker.untilReady();
+    for (const socket of [this.sockets.listen, this.sockets.admin]) socket.unblock();
+    // An accept that began in between blocks still: a signal makes the kernel begin it again.
+    if (change !== undefined) this.#worker.signal("SIGCONT");
+    let logGiven = false;
+    try {
+      await worker.untilReady(async () => {
+        logGiven = true;
+        await this.#worker.turnLog();
+      });
+    } catch (error) {
+      // The one that serves goes on as before, its log included.
+      if (logGiven) await this.#worker.turnLog();
+      throw error;
+    }
     return worker;
   }
 
@@ -161,9 +176,10 @@ export class Supervisor {
     const text = await readTextFile(this.file, "configuration");
     const config = parseConfig(this.file, text, GatewayConfig);
     const used = way ?? this.#wayOf(config);
-    if (used === "upgrade") await this.#replace(config);
+    const restoring = how === "rollback";
+    if (used === "upgrade") await this.#replace(config, restoring ? "rollback" : "upgrade");
     else {
-      const result = await this.#worker.reload();
+      const result = await this.#worker.reload(restoring);
       if (!result.reloaded) throw new CodedError(result.code, result.message);
     }
     this.#config = config;
@@ -183,7 +199,7 @@ export class Supervisor {
   }
 
   /** Lets a new process take the place of the one that serves, on the same sockets. */
-  async #replace(config: GatewayConfig): Promise<void> {
+  async #replace(config: GatewayConfig, change: "upgrade" | "rollback"): Promise<void> {
     const where = ({ listen, admin }: GatewayConfig) =>
       [authorityOf(listen.address, listen.port), authorityOf(admin.address, admin.port)].join();
     if (where(config) !== where(this.#config)) {
@@ -192,7 +208,7 @@ export class Supervisor {
     // Told apart from the start, so that whoever asked gets to read why, and not only the log.
     const check = await runCollected(gatewaySpec(this.file, config, undefined, ["--check"]));
     if (check.code !== 0) throw refused(check.errors);
-    const next = await this.#spawn(config);
+    const next = await this.#spawn(config, change);
     const last = this.#worker;
     this.#worker = next;
     this.#draining.add(last);

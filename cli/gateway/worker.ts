@@ -23,6 +23,8 @@ export interface WorkerSpec {
   readonly adminFd: number;
   readonly proofPort: number;
   readonly foreignPort: number;
+  /** Why it takes another's place; undefined: it is the first. */
+  readonly change: "upgrade" | "rollback" | undefined;
 }
 
 /** Where the worker finds the sockets: its standard input, and the first descriptor behind the standard three. */
@@ -41,7 +43,8 @@ export class Worker {
 
   constructor(worker: WorkerSpec) {
     const sockets: HandedSockets = { ...worker, ...INSIDE };
-    this.#process = spawn(DENO, [...commandLine(worker.spec), "--handed", handedText(sockets)], {
+    const change = worker.change === undefined ? [] : ["--change", worker.change];
+    this.#process = spawn(DENO, [...commandLine(worker.spec), "--handed", handedText(sockets), ...change], {
       cwd: REPOSITORY,
       env: environment(worker.spec),
       stdio: [worker.listenFd, "pipe", "inherit", worker.adminFd],
@@ -64,9 +67,17 @@ export class Worker {
     return this.#process.pid ?? 0;
   }
 
-  /** Waits for the ready line. @throws {CodedError} `GATEWAY_WORKER`; the process is gone then. */
-  async untilReady(): Promise<void> {
-    const line = await this.#next();
+  /**
+   * Waits for the ready line.
+   * @param logWanted Called when the process asks for the log of the one whose place it takes.
+   * @throws {CodedError} `GATEWAY_WORKER`; the process is gone then.
+   */
+  async untilReady(logWanted: () => Promise<void>): Promise<void> {
+    let line = await this.#next("ready", "log");
+    if (line?.log === "wanted") {
+      await logWanted();
+      line = await this.#next("ready");
+    }
     if (line?.ready === true) return void (this.ready = line);
     this.signal("SIGKILL");
     const code = await this.exited;
@@ -79,10 +90,20 @@ export class Worker {
     );
   }
 
-  /** Asks it to take its file anew. @throws {CodedError} `GATEWAY_WORKER` when it does not answer. */
-  async reload(): Promise<ReloadResult> {
-    this.signal("SIGHUP");
-    const line = await this.#next();
+  /** Asks it to let its log go, or to take it again; resolves when it did, could not, or is gone. */
+  async turnLog(): Promise<void> {
+    this.signal("SIGWINCH");
+    await this.#next("log");
+  }
+
+  /**
+   * Asks it to take its file anew.
+   * @param restores It is an earlier one.
+   * @throws {CodedError} `GATEWAY_WORKER` when it does not answer.
+   */
+  async reload(restores: boolean): Promise<ReloadResult> {
+    this.signal(restores ? "SIGURG" : "SIGHUP");
+    const line = await this.#next("reloaded");
     if (line === undefined) {
       throw new CodedError("GATEWAY_WORKER", "Cannot reload: the gateway process does not answer");
     }
@@ -91,7 +112,7 @@ export class Worker {
   }
 
   /** Sends a signal; a process that has ended already does not mind. */
-  signal(name: "SIGHUP" | "SIGTERM" | "SIGUSR2" | "SIGKILL"): void {
+  signal(name: "SIGHUP" | "SIGTERM" | "SIGUSR2" | "SIGKILL" | "SIGURG" | "SIGWINCH" | "SIGCONT"): void {
     if (this.#ended) return;
     // Not the child's own kill(): the runtime takes the process for ended by then.
     try {
@@ -101,19 +122,23 @@ export class Worker {
     }
   }
 
-  /** The next line that the worker writes; undefined when it ended or is silent for too long. */
-  async #next(): Promise<Record<string, unknown> | undefined> {
+  /** The next line that has one of these fields; undefined when the worker ended or is silent for too long. */
+  async #next(...fields: readonly string[]): Promise<Record<string, unknown> | undefined> {
     let late = false;
     const timer = setTimeout(() => {
       late = true;
       this.#wake();
     }, ANSWER_MS);
     try {
-      while (this.#lines.length === 0) {
+      while (true) {
+        if (this.#lines.length > 0) {
+          const line = JSON.parse(this.#lines.shift()!) as Record<string, unknown>;
+          if (fields.some((field) => Object.hasOwn(line, field))) return line;
+          continue;
+        }
         if (this.#ended || late) return undefined;
         await new Promise<void>((resolve) => this.#wake = resolve);
       }
-      return JSON.parse(this.#lines.shift()!);
     } finally {
       clearTimeout(timer);
     }

@@ -3,13 +3,11 @@
  * shares session tickets between all TLS servers of a process, and its clients come with other authorities.
  */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "shared/base/log.ts";
 import { resolveEventLog } from "shared/log/writer/config.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
 import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
-import { parseRevocationList } from "shared/protocol/x509/revocation_list.ts";
-import { readTrust, type Trust } from "shared/protocol/x509/trust.ts";
+import { type Trust } from "shared/protocol/x509/trust.ts";
 import {
   certificateFingerprint,
   type CertificateVerdict,
@@ -17,29 +15,27 @@ import {
 } from "shared/protocol/x509/verification.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { compileNetworks, normalAddress } from "../domain/networks.ts";
-import {
-  CANARY_STATUS,
-  type CanaryFiles,
-  canaryFingerprint,
-  DecisionRecord,
-  proveRefusals,
-} from "../service/canaries.ts";
+import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
 import { Connections } from "../service/connections.ts";
-import { type EnrollingClient, Enrolment, ISSUED_GROUP } from "../service/enrolment.ts";
+import { type EnrollingClient, Enrolment } from "../service/enrolment.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { LimitStore } from "../service/limit_store.ts";
 import { Peers } from "../service/peers.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
 import type { PublishedList } from "../transport/enrolment_store/store.ts";
-import { type Listener, type ListenerSecrets, openListener, type PeerFacts } from "../transport/listener.ts";
+import type { Http1Answer } from "../transport/http1/answer.ts";
+import type { Http1Request } from "../transport/http1/request.ts";
+import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
-import { besideConfig, readConfig, readTextFile } from "./config_file.ts";
+import { besideConfig, readConfig } from "./config_file.ts";
 import { EnrolConfig } from "./enrol_config.ts";
 import { serveEst } from "./enrol_http.ts";
+import { type EnrolMaterial, enrolTrust, readEnrolMaterial } from "./enrol_material.ts";
 import { type EnrolParts, openEnrolParts } from "./enrol_parts.ts";
 import { openPublication } from "./enrol_publication.ts";
-import { checkCanaries, readClientTrust, requireGoodFiles, requirePair } from "./material.ts";
+import { checkCanaries, readClientTrust } from "./material.ts";
 
 /** An enrolment process that serves. */
 export interface RunningEnrolment {
@@ -57,15 +53,6 @@ export interface RunningEnrolment {
 
 interface Peer {
   readonly chain: readonly Uint8Array[];
-}
-
-/** Everything that a reload replaces. */
-interface Material {
-  readonly config: EnrolConfig;
-  readonly secrets: ListenerSecrets;
-  readonly bootstrap: Trust;
-  readonly canaries: CanaryFiles;
-  readonly serverAuthority: string;
 }
 
 /** Starts it. @throws {CodedError} `GATEWAY_*`, `ENROL_*`, `X509_*`, `HSM_*`, `DATABASE_*`; nothing stays open. */
@@ -104,7 +91,7 @@ async function openEvents(
 
 class EnrolmentProcess implements RunningEnrolment {
   #phase: "proving" | "serving" | "stopping" = "proving";
-  #material: Material | undefined;
+  #material: EnrolMaterial | undefined;
   #list: PublishedList | undefined;
   #peers: Peers;
   #enrolment: Enrolment;
@@ -147,12 +134,12 @@ class EnrolmentProcess implements RunningEnrolment {
   async start(): Promise<void> {
     const { listen, limits, publication, canaries } = this.config;
     this.#list = await this.parts.issuer.currentList();
-    const material = await this.#read();
+    const material = await readEnrolMaterial(this.configPath, this.parts.issuerPem, this.#lists);
     this.#material = material;
-    const trust = await this.#trust(material.bootstrap);
+    const trust = await enrolTrust(this.parts.issuerPem, this.#list!.list, material.bootstrap);
     await checkCanaries({ canaries: material.canaries, trust }, this.clock, verifyCertificate);
     this.#peers.replaceTrust(trust);
-    this.#listener = await openListener<Peer>(
+    this.#listener = await openListener<Peer, StrictRequest>(
       { host: listen.address, port: listen.port },
       material.secrets,
       limits,
@@ -160,8 +147,7 @@ class EnrolmentProcess implements RunningEnrolment {
         admitAddress: (address) => this.#connections.admit(address, NOBODY_DENIED) === undefined,
         connectionEnded: (address) => this.#connections.release(address),
         admitPeer: (facts) => this.#admitPeer(facts),
-        request: (incoming, outgoing, peer, wantsContinue) =>
-          void this.#request(incoming, outgoing, peer, wantsContinue),
+        request: (...all) => void this.#request(...all),
         reader: () => new ConnectionReader(limits),
         malformed: (socket) =>
           void socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
@@ -207,47 +193,6 @@ class EnrolmentProcess implements RunningEnrolment {
     return new Uint8Array(this.parts.issuer.parts.certificate.rawData);
   }
 
-  async #read(): Promise<Material> {
-    const config = await readConfig(this.configPath, EnrolConfig);
-    const read = (path: string, what: string) => readTextFile(besideConfig(this.configPath, path), what);
-    const pair = async (files: { certificate: string; key: string }, what: string) => ({
-      certificate: await read(files.certificate, `${what} certificate`),
-      key: await read(files.key, `${what} key`),
-    });
-    const clients = await readClientTrust(this.configPath, config.clients.authorities, this.#lists);
-    requireGoodFiles(clients.lists);
-    clients.lists.commit();
-    const { canaries } = config;
-    return {
-      config,
-      bootstrap: clients.trust,
-      secrets: {
-        ...requirePair("listener", await pair(config.listen, "listener")),
-        clientAuthorities: [...clients.pems, this.parts.issuerPem],
-        minVersion: config.listen.minVersion,
-      },
-      serverAuthority: await read(canaries.serverAuthority, "server authority"),
-      canaries: {
-        valid: await pair(canaries.valid, "valid canary"),
-        expired: await pair(canaries.expired, "expired canary"),
-        revoked: await pair(canaries.revoked, "revoked canary"),
-      },
-    };
-  }
-
-  /** Bootstrap authorities, and our own with our own list. */
-  async #trust(bootstrap: Trust): Promise<Trust> {
-    const reading = parseRevocationList(this.#list!.list);
-    if (reading.kind === "fault") throw new Error(`Cannot read our own list: ${reading.detail}`);
-    const own = await readTrust([{
-      certificates: { name: "issuer.certificate", pem: this.parts.issuerPem },
-      revocationLists: [{ name: "our list", list: reading.list }],
-      whenStale: "refuse",
-      group: ISSUED_GROUP,
-    }]);
-    return { authorities: [...bootstrap.authorities, ...own.authorities] };
-  }
-
   async #admitPeer(facts: PeerFacts): Promise<Peer | undefined> {
     const leaf = facts.chain[0];
     const fingerprint = leaf === undefined ? undefined : certificateFingerprint(leaf);
@@ -272,10 +217,11 @@ class EnrolmentProcess implements RunningEnrolment {
   }
 
   async #request(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
+    incoming: Http1Request,
+    outgoing: Http1Answer,
     peer: Peer,
     wantsContinue: boolean,
+    strict: StrictRequest,
   ): Promise<void> {
     let verdict: CertificateVerdict;
     try {
@@ -296,7 +242,6 @@ class EnrolmentProcess implements RunningEnrolment {
       {
         enrolment: () => this.#enrolment,
         authority: this.#authority,
-        bounds: this.config.limits,
         logger: this.logger,
         events: this.events,
         closing: () => this.#phase !== "serving",
@@ -306,10 +251,7 @@ class EnrolmentProcess implements RunningEnrolment {
           return decision.allowed ? undefined : Math.max(1, Math.ceil(decision.retryAfterMs / 1000));
         },
       },
-      client,
-      incoming,
-      outgoing,
-      wantsContinue,
+      { client, strict, incoming, outgoing, wantsContinue },
     );
   }
 
@@ -360,14 +302,14 @@ class EnrolmentProcess implements RunningEnrolment {
   }
 
   async #takeTrust(bootstrap: Trust): Promise<void> {
-    this.#peers.replaceTrust(await this.#trust(bootstrap));
+    this.#peers.replaceTrust(await enrolTrust(this.parts.issuerPem, this.#list!.list, bootstrap));
     await this.#listener?.recheck(async ({ chain }) => (await this.#peers.verify(chain)).kind === "accept");
   }
 
   reload(): Promise<void> {
     return this.#inTurn(async () => {
-      const material = await this.#read();
-      const trust = await this.#trust(material.bootstrap);
+      const material = await readEnrolMaterial(this.configPath, this.parts.issuerPem, this.#lists);
+      const trust = await enrolTrust(this.parts.issuerPem, this.#list!.list, material.bootstrap);
       await checkCanaries({ canaries: material.canaries, trust }, this.clock, verifyCertificate);
       await proveFreshness(trust, verifyCertificate, this.clock.now());
       this.#listener?.renew(material.secrets);

@@ -1,17 +1,18 @@
 /** Requests of enrolling clients, and their answers: EST over HTTP (RFC 7030, section 3.2), nothing else. */
 
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import type { EventLog } from "shared/log/writer/event_log.ts";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import { enrolmentProblem, type EnrolmentRefusal } from "../domain/enrolment.ts";
-import { readStrictly, type RequestBounds, type StrictRequest } from "../domain/request_rules.ts";
+import type { StrictRequest } from "../domain/request_rules.ts";
 import { readRequestBody } from "../protocol/certificate_request.ts";
 import { DEVICE_PROOF_HEADER } from "../protocol/device_proof.ts";
 import { certificatesOnly, EST_MEDIA, requestAttributes, toBody } from "../protocol/est.ts";
 import type { EnrollingClient, Enrolment, EnrolmentOutcome } from "../service/enrolment.ts";
 import { readBody } from "../transport/body.ts";
+import type { Http1Answer } from "../transport/http1/answer.ts";
+import type { Http1Request } from "../transport/http1/request.ts";
 
 /** Longest body of a request, in bytes: base64 of the longest PKCS #10. */
 const BODY_LIMIT_BYTES = 16_384;
@@ -23,7 +24,6 @@ export interface EstContext {
   readonly enrolment: () => Enrolment;
   /** DER of the issuing authority. */
   readonly authority: Uint8Array;
-  readonly bounds: RequestBounds;
   readonly logger: Logger;
   /** The process's tamper-evident log. */
   readonly events: EventLog;
@@ -45,18 +45,19 @@ type Outcome = Answer | {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-interface Asked {
+/** One request of a verified client. */
+export interface EstRequest {
   readonly client: EnrollingClient;
   readonly strict: StrictRequest;
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
+  readonly incoming: Http1Request;
+  readonly outgoing: Http1Answer;
   readonly wantsContinue: boolean;
 }
 
 /** One kind of request. */
 interface Endpoint {
   readonly method: "GET" | "POST";
-  readonly answer: (context: EstContext, asked: Asked) => Promise<Outcome>;
+  readonly answer: (context: EstContext, asked: EstRequest) => Promise<Outcome>;
 }
 
 const base64 = (type: string, bytes: Uint8Array): Answer => ({
@@ -67,7 +68,7 @@ const base64 = (type: string, bytes: Uint8Array): Answer => ({
 });
 
 const enrolling = (
-  how: (enrolment: Enrolment, asked: Asked, request: Uint8Array) => Promise<EnrolmentOutcome>,
+  how: (enrolment: Enrolment, asked: EstRequest, request: Uint8Array) => Promise<EnrolmentOutcome>,
 ): Endpoint => ({
   method: "POST",
   answer: async (context, asked) => {
@@ -115,7 +116,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
 };
 
 async function requestOf(
-  { strict, incoming, outgoing, wantsContinue }: Asked,
+  { strict, incoming, outgoing, wantsContinue }: EstRequest,
 ): Promise<Uint8Array | Outcome> {
   const [type] = (strict.headers.find(([name]) => name === "content-type")?.[1] ?? "").toLowerCase().split(
     ";",
@@ -134,14 +135,11 @@ async function requestOf(
 /** Answers one request of a verified client. Never rejects. */
 export async function serveEst(
   context: EstContext,
-  client: EnrollingClient,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  wantsContinue: boolean,
+  asked: EstRequest,
 ): Promise<void> {
+  const { client, strict, incoming, outgoing } = asked;
   const requestId = crypto.randomUUID();
-  const path = (incoming.url ?? "").split("?", 1)[0]!.slice(0, context.bounds.maxTargetLength);
-  const outcome = await answer(context, client, incoming, outgoing, wantsContinue).catch((error): Outcome => {
+  const outcome = await answer(context, asked).catch((error): Outcome => {
     const code = codeOf(error);
     context.logger.error("enrolment-fault", { requestId, code, error });
     context.events.tell("gateway.enrolment-fault", {
@@ -166,24 +164,25 @@ export async function serveEst(
     requestId,
     identity: client.verdict.identity,
     fingerprint: client.verdict.fingerprint,
-    method: incoming.method ?? "",
-    path,
+    method: strict.method,
+    path: strict.path,
     status,
     ...(reason === undefined ? {} : { reason }),
   });
   if (outgoing.destroyed || outgoing.headersSent) return void outgoing.destroy();
   const unread = !incoming.complete;
+  const bytes = new TextEncoder().encode(body);
   outgoing.writeHead(status, {
     "content-type": type,
-    "content-length": String(new TextEncoder().encode(body).length),
+    "content-length": String(bytes.length),
     "cache-control": "no-store",
     "x-request-id": requestId,
     ...outcome.headers,
     ...(unread || context.closing() ? { connection: "close" } : {}),
   });
-  if (!unread) return void outgoing.end(body);
+  if (!unread) return void outgoing.end(bytes);
   // What the client still sends is read for a moment: else a reset could overtake the answer.
-  outgoing.write(body);
+  outgoing.write(bytes);
   incoming.resume();
   const timer = setTimeout(() => outgoing.end(), LINGER_MS);
   incoming.once("end", () => outgoing.end());
@@ -199,18 +198,9 @@ function problemAnswer(reason: EnrolmentRefusal, requestId: string): Answer {
 
 async function answer(
   context: EstContext,
-  client: EnrollingClient,
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  wantsContinue: boolean,
+  asked: EstRequest,
 ): Promise<Outcome> {
-  const strict = readStrictly({
-    httpVersion: incoming.httpVersion,
-    method: incoming.method ?? "",
-    target: incoming.url ?? "",
-    rawHeaders: incoming.rawHeaders,
-  }, context.bounds);
-  if (strict.kind === "refuse") return { refuse: "message-malformed", headers: { connection: "close" } };
+  const { client, strict } = asked;
   const endpoint = Object.hasOwn(ENDPOINTS, strict.path) ? ENDPOINTS[strict.path] : undefined;
   if (endpoint === undefined || strict.query !== "") return { refuse: "path-unknown" };
   if (strict.method !== endpoint.method) {
@@ -218,5 +208,5 @@ async function answer(
   }
   const wait = context.limited(client.verdict.identity);
   if (wait !== undefined) return { refuse: "rate-limited", headers: { "retry-after": String(wait) } };
-  return await endpoint.answer(context, { client, strict, incoming, outgoing, wantsContinue });
+  return await endpoint.answer(context, asked);
 }

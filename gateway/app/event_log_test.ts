@@ -2,49 +2,17 @@
 
 import assert from "node:assert/strict";
 import { CodedError, codeOf } from "shared/base/errors.ts";
-import { parseLeaf } from "shared/log/leaf.ts";
 import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
-import { fileLogVerifierKey } from "shared/log/writer/file_event_log.ts";
-import { LogReader } from "shared/log/reader.ts";
-import { parseTrust, trustPolicy } from "shared/log/trust.ts";
-import { ensureSecretFile } from "shared/transport/secret_file.ts";
-import { directorySource } from "shared/transport/log_source/directory.ts";
 import { ask, startTestGateway, startUpstream, type TestConfig } from "tests/environment/gateway.ts";
-
-const ORIGIN = "log.example/gateway";
-
-async function makeLog() {
-  const folder = await Deno.makeTempDir({ prefix: "rk-gateway-log-" });
-  const keyFile = `${folder}/log.key`;
-  await Deno.writeTextFile(keyFile, `${new Uint8Array(32).fill(5).toBase64()}\n`, { mode: 0o600 });
-  ensureSecretFile(`${folder}/pseudonym.key`);
-  const eventLog = {
-    origin: ORIGIN,
-    folder: `${folder}/log`,
-    sequenceFile: `${folder}/sequence.sqlite`,
-    keyFile,
-    pseudonymKeyFile: `${folder}/pseudonym.key`,
-  };
-  const policy = trustPolicy(
-    parseTrust(JSON.stringify({ origin: ORIGIN, log: [fileLogVerifierKey(ORIGIN, keyFile)] })),
-  );
-  return {
-    folder,
-    edit: (config: TestConfig) => void Object.assign(config, { eventLog }),
-    leaves: async () => {
-      const reader = await LogReader.open(directorySource(eventLog.folder), policy);
-      const leaves = [];
-      for await (const { bytes } of reader.entries(0, reader.checkpoint.size)) leaves.push(parseLeaf(bytes));
-      return leaves;
-    },
-    [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
-  };
-}
+import { makeGatewayLog } from "tests/environment/gateway_log.ts";
 
 Deno.test("a gateway enters what it does; a flood of refusals is a few counted entries", async () => {
-  await using log = await makeLog();
+  await using log = await makeGatewayLog();
   const upstream = await startUpstream();
-  const test = await startTestGateway({ upstreams: [{ url: upstream.url }], edit: log.edit });
+  const test = await startTestGateway({
+    upstreams: [{ url: upstream.url }],
+    edit: (config) => void Object.assign(config, { eventLog: log.eventLog }),
+  });
   try {
     const flood = 200;
     for (let i = 0; i < flood; i++) {
@@ -81,12 +49,13 @@ Deno.test("a gateway enters what it does; a flood of refusals is a few counted e
 });
 
 Deno.test("a gateway whose log is another's does not serve", async () => {
-  await using log = await makeLog();
+  await using log = await makeGatewayLog();
   const edit = (config: TestConfig) => {
-    log.edit(config);
-    config.eventLog = { ...config.eventLog, origin: "log.example/another" };
+    config.eventLog = { ...log.eventLog, origin: "log.example/another" };
   };
-  const test = await startTestGateway({ edit: log.edit });
+  const test = await startTestGateway({
+    edit: (config) => void Object.assign(config, { eventLog: log.eventLog }),
+  });
   await test.close();
   await assert.rejects(
     startTestGateway({ edit }),

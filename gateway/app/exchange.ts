@@ -1,12 +1,15 @@
 /** One request and its answer: identifiers, the log line, and every way in which an answer is written. */
 
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import { STATUS_CODES } from "node:http";
 import { PROBLEM_MEDIA_TYPE } from "shared/protocol/wire/problem.ts";
 import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { RequestReport } from "../service/telemetry.ts";
+import { Cancellation } from "../transport/cancellation.ts";
+import type { Http1Answer } from "../transport/http1/answer.ts";
+import type { Http1Request } from "../transport/http1/request.ts";
 import { ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
 import type { UpstreamAnswered } from "../transport/upstream_client.ts";
 
@@ -20,22 +23,23 @@ export type Report = { -readonly [K in keyof RequestReport]: RequestReport[K] };
 
 /** One request and its answer. */
 export class Exchange {
-  /** Set by the strict reading. */
-  request: StrictRequest | undefined;
-  readonly gone = new AbortController();
+  /** Set when the verdict on the client is there. */
+  client: Client = NOBODY;
+  readonly gone = new Cancellation();
   #headBytes = 0;
   #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
-    readonly incoming: IncomingMessage,
-    readonly outgoing: ServerResponse,
+    readonly incoming: Http1Request,
+    readonly outgoing: Http1Answer,
     readonly wantsContinue: boolean,
+    readonly request: StrictRequest,
+    /** DER. */
+    readonly clientCertificate: Uint8Array,
     readonly report: Report,
     /** Whether this connection is to be closed after the answer, because the gateway drains. */
     readonly closing: () => boolean,
   ) {
-    // One each for the report, the deadline, the runtime's adapters and streams: more than the default of ten.
-    outgoing.setMaxListeners(20);
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) this.gone.abort();
     });
@@ -43,7 +47,7 @@ export class Exchange {
 
   /** True when nobody is there to read an answer. */
   get isGone(): boolean {
-    return this.gone.signal.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
+    return this.gone.aborted || this.outgoing.destroyed || !this.incoming.socket?.writable;
   }
 
   /** Calls `leave` when the exchange is over, at once when it is. */
@@ -174,13 +178,6 @@ function headLength(headers: Readonly<Record<string, string | string[]>>): numbe
 const CUT: Readonly<Record<string, string>> = {
   [ANSWER_TOO_LARGE]: "upstream-answer-too-large",
   ABORTED: "upstream-deadline",
-};
-
-/** An exchange with a client whose certificate was accepted. */
-export type AdmittedExchange = Exchange & {
-  /** DER. */
-  readonly clientCertificate: Uint8Array;
-  client: Client;
 };
 
 /** A problem as it goes over the wire. */

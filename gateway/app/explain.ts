@@ -97,13 +97,14 @@ export async function explainRequest(
   }
 
   const reader = new ConnectionReader(config.limits);
-  const fault = reader.push(bytes);
-  const request: StrictRequest | undefined = reader.heads[0];
-  if (fault !== undefined || request === undefined) {
-    add("reading", refuse(fault?.reason ?? "body-incomplete"), "");
+  let end = reader.readHead(bytes, 0);
+  if (end > 0) end = reader.readBody(bytes, end, () => {});
+  const request: StrictRequest | undefined = reader.message?.head;
+  if (end < 0 || request === undefined) {
+    add("reading", refuse(reader.fault?.reason ?? "body-incomplete"), "");
     return conclude();
   }
-  if (reader.heads.length > 1) unknown("reading", "a second request follows; only the first is explained");
+  if (end < bytes.length) unknown("reading", "a second request follows; only the first is explained");
   const body = bodyOf(bytes, request);
   add(
     "reading",

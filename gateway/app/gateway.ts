@@ -1,13 +1,11 @@
 /** One gateway: wiring, start with proof, reload, drain. */
 
-import { getRequestListener } from "@hono/node-server";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { logPage } from "shared/log/page.ts";
 import { resolveEventLog } from "shared/log/writer/config.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
-import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
+import { fileEventLogPage, openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { type Clock, SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import {
   certificateFingerprint,
@@ -15,9 +13,8 @@ import {
   verifyCertificate,
 } from "shared/protocol/x509/verification.ts";
 import { normalAddress } from "../domain/networks.ts";
-import { refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
-import { CANARY_STATUS, canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
+import { canaryFingerprint, DecisionRecord, proveRefusals } from "../service/canaries.ts";
 import { ConnectionReader } from "../service/connection_reader.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
@@ -28,17 +25,17 @@ import { type Listener, openListener, type PeerFacts } from "../transport/listen
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { drainListener, patientTimes } from "./drain.ts";
+import { HandedEventLog } from "./handed_event_log.ts";
 import type { HandedSockets } from "./handed_sockets.ts";
 import { GatewayConfig } from "./config.ts";
 import { besideConfig, readConfig } from "./config_file.ts";
-import { type AdmittedExchange, Exchange, NOBODY } from "./exchange.ts";
 import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { requireReloadable } from "./reloadable.ts";
+import { type Peer, type Phase, Requests } from "./requests.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { Protection } from "./protection.ts";
-import { publicApp } from "./public_app.ts";
 import { Tracing } from "./tracing.ts";
 import { Watch } from "./watch.ts";
 
@@ -51,7 +48,14 @@ export interface GatewayDependencies {
   readonly events?: EventLog;
   /** Sockets that the process was handed; without them it opens its own. */
   readonly sockets?: HandedSockets;
+  /** Why the process takes another's place; undefined: it is the first on its sockets. */
+  readonly change?: Change | undefined;
+  /** Asks the process that has the log to let it go. */
+  readonly askForLog?: () => void;
 }
+
+/** What a person asked for, for the log. */
+export type Change = "upgrade" | "rollback";
 
 /** A gateway that serves. */
 export interface Gateway {
@@ -60,21 +64,14 @@ export interface Gateway {
   /** `host:port` of the admin listener. */
   readonly admin: string;
   /** Takes the file anew: routes, limits, deny list, authorities, revocation lists, certificate. All or nothing. */
-  reload(): Promise<void>;
+  reload(change?: "rollback"): Promise<void>;
+  /** Lets the log go to the process that takes over, or takes it again when that failed. */
+  turnLog(): Promise<"released" | "taken">;
   /**
    * Stops accepting, finishes what is in flight, closes. Resolves to whether everything ended by itself.
    * @param patient Idle connections may end by themselves first: another gateway serves on the same socket already.
    */
   drain(patient?: boolean): Promise<boolean>;
-}
-
-/** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
-type Phase = "proving" | "serving" | "draining";
-
-/** A verified client of a connection. */
-interface Peer {
-  readonly chain: readonly Uint8Array[];
-  readonly address: string;
 }
 
 /**
@@ -104,15 +101,23 @@ export async function checkGateway(configPath: string, clock: Clock = SYSTEM_CLO
   await proveFreshness(material.trust, verifyCertificate, clock.now());
 }
 
+/** What is entered for a change. */
+const CHANGED = { upgrade: "gateway.upgraded", rollback: "gateway.rolled-back" } as const;
+
 async function openEvents(
   configPath: string,
   { eventLog, listen }: GatewayConfig,
-  { logger, clock = SYSTEM_CLOCK }: GatewayDependencies,
+  { logger, clock = SYSTEM_CLOCK, sockets, change, askForLog = () => {} }: GatewayDependencies,
 ): Promise<EventLog> {
   if (eventLog === undefined) return noEventLog(logger);
   const config = resolveEventLog(eventLog, (path) => besideConfig(configPath, path));
   const process = `gateway ${authorityOf(listen.address, listen.port)}`;
-  return await openFileEventLog(config, { process, clock, logger });
+  const open = () => openFileEventLog(config, { process, clock, logger });
+  if (sockets === undefined) return await open();
+  const self = { kind: "process", identifier: process } as const;
+  const source = { self, page: fileEventLogPage(config), open, ask: askForLog, logger };
+  // Who takes another's place asks for its log when there is something to enter: when the proof is done.
+  return new HandedEventLog(source, change === undefined ? await open() : undefined);
 }
 
 class RunningGateway implements Gateway {
@@ -120,7 +125,6 @@ class RunningGateway implements Gateway {
   #policy;
   #listener: Listener<Peer> | undefined;
   #admin: { readonly port: number; close(): Promise<void> } | undefined;
-  #inFlight = 0;
   #drained: Promise<boolean> | undefined;
   readonly #clock: Clock;
   readonly #peers: Peers;
@@ -131,9 +135,7 @@ class RunningGateway implements Gateway {
   readonly #pools: ReadonlyMap<string, Pool>;
   readonly #trust: LiveTrust;
   readonly #record = new DecisionRecord();
-  readonly #validCanary: string;
-  readonly #exchanges = new WeakMap<IncomingMessage, AdmittedExchange>();
-  readonly #toApp: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
+  readonly #requests: Requests;
 
   constructor(
     readonly configPath: string,
@@ -167,22 +169,25 @@ class RunningGateway implements Gateway {
       listen: this.listen,
       phase: this.#phase,
       connections: this.#protection.connections,
-      inFlight: this.#inFlight,
+      inFlight: this.#requests.inFlight,
       pools: this.#pools,
       trust: this.#peers.trust,
     }));
     this.#pools = makePools(config, material, this.#clock, this.#telemetry);
-    this.#validCanary = canaryFingerprint(material.canaries.valid);
     this.#tracing = config.tracing && new Tracing(config.tracing, this.#clock);
-    const app = publicApp({
-      exchanges: this.#exchanges,
+    this.#requests = new Requests({
+      clock: this.#clock,
+      peers: this.#peers,
+      verdict: (chain) => this.#verdict(chain),
+      phase: () => this.#phase,
+      validCanary: canaryFingerprint(material.canaries.valid),
+      writable: () => this.events.writable,
       policy: () => this.#policy,
       protection: this.#protection,
       pools: this.#pools,
       telemetry: this.#telemetry,
       tracing: this.#tracing,
     });
-    this.#toApp = getRequestListener(app.fetch, { overrideGlobalObjects: false, autoCleanupIncoming: false });
   }
 
   get listen(): string {
@@ -208,7 +213,7 @@ class RunningGateway implements Gateway {
         admitAddress: (address) => this.#protection.admitAddress(address),
         connectionEnded: (address) => this.#protection.connectionEnded(address),
         admitPeer: (facts) => this.#admitPeer(facts),
-        request: (...all) => void this.#request(...all),
+        request: (...all) => void this.#requests.take(...all),
         reader: () => new ConnectionReader(limits),
         malformed: (socket, cause, address, peer) =>
           void answerMalformed(socket, cause, address, {
@@ -257,6 +262,10 @@ class RunningGateway implements Gateway {
     this.#trust.start();
     this.#watch.start();
     await events.record("gateway.serving", { actor: events.self });
+    const { change } = this.dependencies;
+    if (change !== undefined) await events.record(CHANGED[change], { actor: events.self });
+    if (change === "upgrade") this.#telemetry.logger.info("upgraded");
+    if (change === "rollback") this.#telemetry.logger.info("rolled-back");
     this.#phase = "serving";
     if (sockets !== undefined) await this.#listener.moveTo(sockets.listenFd);
     this.#protection.serve();
@@ -298,77 +307,19 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async #request(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-    peer: Peer,
-    wantsContinue: boolean,
-    head: StrictRequest,
-  ): Promise<void> {
-    const began = this.#clock.monotonic();
-    const address = peer.address;
-    const clientCertificate = peer.chain[0]!;
-    const report = {
-      requestId: crypto.randomUUID(),
-      address,
-      route: "none",
-      method: head.method,
-      path: head.path,
-      status: 0,
-      ms: 0,
-    };
-    const closing = () => this.#phase === "draining";
-    const exchange = Object.assign(new Exchange(incoming, outgoing, wantsContinue, report, closing), {
-      clientCertificate,
-      client: NOBODY,
-    });
-    this.#begin();
-    const over = () => {
-      this.#end();
-      if (this.#phase === "proving") return;
-      exchange.report.bytes = exchange.bytes;
-      exchange.report.ms = Math.round(this.#clock.monotonic() - began);
-      if (exchange.report.status === 0) exchange.report.reason ??= "client-gone";
-      this.#telemetry.request(exchange.report);
-      this.#protection.refused(exchange.report.address, exchange.report.reason);
-    };
-    if (outgoing.destroyed || !incoming.socket.writable) return over();
-    outgoing.once("close", over);
-    // Asked again with every request: what was revoked or has expired since then loses its connection.
-    const verdict = await this.#verdict(peer.chain);
-    if (verdict.kind === "refuse") {
-      exchange.report.reason = verdict.reason;
-      return void incoming.socket.destroy();
-    }
-    exchange.report.identity = verdict.identity;
-    exchange.client = {
-      names: verdict.names ?? { ...NOBODY.names, uris: [verdict.identity] },
-      group: verdict.group,
-    };
-    if (this.#phase === "proving") {
-      if (verdict.fingerprint !== this.#validCanary) {
-        return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
-      }
-      return void outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
-    }
-    // What it refuses could not be entered: it refuses everything until it can.
-    if (!this.events.writable) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
-    exchange.request = head;
-    this.#exchanges.set(incoming, exchange);
-    await this.#toApp(incoming, outgoing);
+  async turnLog(): Promise<"released" | "taken"> {
+    const { events } = this;
+    if (!(events instanceof HandedEventLog)) return "released";
+    if (events.isReleased) await events.take();
+    else await this.#trust.inTurn(() => events.release());
+    const log = events.isReleased ? "released" : "taken";
+    this.#telemetry.logger.info("log-released", { log });
+    return log;
   }
 
-  #begin(): void {
-    this.#telemetry.inFlight(++this.#inFlight);
-  }
-
-  #end(): void {
-    this.#telemetry.inFlight(--this.#inFlight);
-  }
-
-  async reload(): Promise<void> {
+  async reload(change?: "rollback"): Promise<void> {
     try {
-      await this.#trust.inTurn(() => this.#reload());
+      await this.#trust.inTurn(() => this.#reload(change));
     } catch (error) {
       const { events } = this;
       events.tell("gateway.reload-refused", {
@@ -380,21 +331,25 @@ class RunningGateway implements Gateway {
     }
   }
 
-  async #reload(): Promise<void> {
+  async #reload(change?: Change): Promise<void> {
     const config = await readConfig(this.configPath, GatewayConfig);
     requireReloadable(this.config, config);
     const material = await readMaterial(this.configPath, config, this.lists);
     await proveFreshness(material.trust, this.#peers.verifier, this.#clock.now());
     await checkCanaries(material, this.#clock, this.#peers.verifier);
     const policy = compilePolicy(config, material);
-    await this.events.record("gateway.reloaded", { actor: this.events.self });
+    await this.events.record(change === undefined ? "gateway.reloaded" : CHANGED[change], {
+      actor: this.events.self,
+    });
     // First what can fail: nothing was replaced yet.
     this.#listener?.renew(material.listener);
     this.#policy = policy;
     this.#listener?.recheckAddresses((address) => !policy.denied.contains(address));
     await this.#trust.take(config.clients.authorities, material);
     this.#watch.taken(config, material);
-    this.#telemetry.logger.info("reloaded", { routes: policy.routes.length });
+    const { logger } = this.#telemetry;
+    if (change === undefined) logger.info("reloaded", { routes: policy.routes.length });
+    else logger.info("rolled-back", { routes: policy.routes.length });
   }
 
   drain(patient = false): Promise<boolean> {
@@ -407,7 +362,7 @@ class RunningGateway implements Gateway {
     this.#telemetry.ready(false);
     // An end is no effect that could be refused: it is told.
     this.events.tell("gateway.draining", { actor: this.events.self });
-    this.#telemetry.logger.info("draining", { inFlight: this.#inFlight });
+    this.#telemetry.logger.info("draining", { inFlight: this.#requests.inFlight });
     // The gateway that took over answers there from now on.
     if (patient) await this.#admin?.close();
     const listener = this.#listener;
@@ -419,7 +374,7 @@ class RunningGateway implements Gateway {
     await this.#closeRest();
     this.events.tell("gateway.drained", { actor: this.events.self, outcome: clean ? "done" : "failed" });
     await this.events.stop();
-    this.#telemetry.logger.info("drained", { clean, inFlight: this.#inFlight });
+    this.#telemetry.logger.info("drained", { clean, inFlight: this.#requests.inFlight });
     return clean;
   }
 

@@ -107,7 +107,8 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>
 for (const [name, [bytes, reason]] of Object.entries(HOSTILE)) {
   Deno.test({
     name: `gateway refuses ${name} and closes`,
-    // One gateway serves every test of this file: what it holds open outlives each of them.
+    // One gateway and one upstream serve every test of this file, because starting them takes longer than a test: their sockets and
+    // timers are open before each and outlive it. The last test asserts that nothing is in flight or connected, and closes them.
     sanitizeOps: false,
     sanitizeResources: false,
     fn: async () => {
@@ -126,7 +127,7 @@ for (const [name, [bytes, reason]] of Object.entries(HOSTILE)) {
   });
 }
 
-// As above: the file's one gateway outlives each test.
+// For the same reason: sockets and timers of the file's one gateway and upstream outlive each test.
 const later = { sanitizeOps: false, sanitizeResources: false };
 
 Deno.test("gateway has no tunnel and no upgrade", later, async () => {

@@ -1,7 +1,8 @@
 /**
- * The gateway process: `main.ts --config FILE [--check] [--handed SOCKETS]`. One JSON line on standard output when it serves;
- * logs on standard error. SIGTERM and SIGINT drain, SIGHUP reloads. With `--handed` it serves on sockets that its parent
- * holds: then SIGUSR2 drains with patience, because another process serves there already, and each reload has a line too.
+ * The gateway process: `main.ts --config FILE [--check] [--handed SOCKETS [--change upgrade|rollback]]`. One JSON line on standard
+ * output when it serves; logs on standard error. SIGTERM and SIGINT drain, SIGHUP reloads. With `--handed` it serves on sockets that
+ * its parent holds. Then SIGUSR2 drains with patience, because another process serves there already; SIGURG reloads what is restored;
+ * SIGWINCH lets the log go, or takes it again; each has a line too, and `{"log":"wanted"}` asks for the log of the one before.
  */
 
 import { parseArgs } from "node:util";
@@ -12,12 +13,12 @@ import { gatheredLines } from "../transport/log_lines.ts";
 import { GatewayConfig } from "./config.ts";
 import { readConfig } from "./config_file.ts";
 import { type HandedSockets, readHanded } from "./handed_sockets.ts";
-import { checkGateway, type Gateway, startGateway } from "./gateway.ts";
+import { type Change, checkGateway, type Gateway, startGateway } from "./gateway.ts";
 
 /** Runs the process; resolves to its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    const { config, check, sockets } = readArguments(args);
+    const { config, check, sockets, change } = readArguments(args);
     if (check) {
       await checkGateway(config);
       console.log(JSON.stringify({ ok: true, config }));
@@ -25,7 +26,13 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     const { log } = await readConfig(config, GatewayConfig);
     const logger = createLogger("gateway", { level: log.level, write: gatheredLines().write });
-    const gateway = await startGateway(config, { logger, ...(sockets ? { sockets } : {}) });
+    const askForLog = () => console.log(JSON.stringify({ log: "wanted" }));
+    const gateway = await startGateway(config, {
+      logger,
+      change,
+      askForLog,
+      ...(sockets ? { sockets } : {}),
+    });
     console.log(JSON.stringify({ ready: true, listen: gateway.listen, admin: gateway.admin }));
     return await untilStopped(gateway, logger, sockets !== undefined);
   } catch (error) {
@@ -37,8 +44,9 @@ function readArguments(args: readonly string[]): {
   config: string;
   check: boolean;
   sockets: HandedSockets | undefined;
+  change: Change | undefined;
 } {
-  let values: { config?: string; check?: boolean; handed?: string };
+  let values: { config?: string; check?: boolean; handed?: string; change?: string };
   try {
     ({ values } = parseArgs({
       args: [...args],
@@ -46,6 +54,7 @@ function readArguments(args: readonly string[]): {
         config: { type: "string" },
         check: { type: "boolean", default: false },
         handed: { type: "string" },
+        change: { type: "string" },
       },
       strict: true,
     }));
@@ -54,8 +63,11 @@ function readArguments(args: readonly string[]): {
     throw new CodedError("GATEWAY_USAGE", `Cannot read the arguments: ${why}`);
   }
   if (values.config === undefined) throw new CodedError("GATEWAY_USAGE", "Cannot start: --config is missing");
-  const { config, check = false, handed } = values;
-  return { config, check, sockets: handed === undefined ? undefined : readHanded(handed) };
+  const { config, check = false, handed, change } = values;
+  if (change !== undefined && change !== "upgrade" && change !== "rollback") {
+    throw new CodedError("GATEWAY_USAGE", "Cannot read --change: expected upgrade or rollback");
+  }
+  return { config, check, sockets: handed === undefined ? undefined : readHanded(handed), change };
 }
 
 function untilStopped(gateway: Gateway, logger: Logger, supervised: boolean): Promise<number> {
@@ -68,11 +80,23 @@ function untilStopped(gateway: Gateway, logger: Logger, supervised: boolean): Pr
       Deno.addSignalListener("SIGUSR2", stop(true));
       endWithParent(stop(false));
     }
-    Deno.addSignalListener("SIGHUP", () => {
-      gateway.reload().then(() => tell({ reloaded: true }), (error) => {
+    const messageOf = (error: unknown) => error instanceof Error ? error.message : "unknown fault";
+    const reload = (change?: "rollback") => () => {
+      gateway.reload(change).then(() => tell({ reloaded: true }), (error) => {
         const code = codeOf(error);
         logger.error("reload-refused", { code, error });
-        tell({ reloaded: false, code, message: error instanceof Error ? error.message : "unknown fault" });
+        tell({ reloaded: false, code, message: messageOf(error) });
+      });
+    };
+    Deno.addSignalListener("SIGHUP", reload());
+    if (!supervised) return;
+    // Does nothing but to interrupt what waits in the kernel (cli/gateway/held_socket.ts says why).
+    Deno.addSignalListener("SIGCONT", () => {});
+    Deno.addSignalListener("SIGURG", reload("rollback"));
+    Deno.addSignalListener("SIGWINCH", () => {
+      gateway.turnLog().then((log) => tell({ log }), (error) => {
+        logger.error("log-released", { code: codeOf(error), error });
+        tell({ log: "failed" });
       });
     });
   });

@@ -8,9 +8,8 @@ import type { Telemetry } from "../service/telemetry.ts";
 import type { MalformedCause } from "../transport/listener.ts";
 import { rawProblem } from "./exchange.ts";
 
-/** What the runtime's parser and clock refuse, as reasons. */
+/** What is no fault of the bytes, as reasons. */
 const CAUSES = {
-  overflow: "headers-too-large",
   timeout: "request-timeout",
   malformed: "malformed-message",
 } as const satisfies Record<string, RefusalReason>;

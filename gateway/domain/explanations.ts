@@ -14,7 +14,6 @@ export const EXPLANATIONS: Readonly<Record<RefusalReason, string>> = {
   "chunk-extension": "a chunk has an extension; nobody uses them, and programs disagree where they end",
   "chunk-ending": "a chunk is longer than its size says",
   "trailers": "fields stand after the last chunk; they could replace what was decided on before",
-  "pipelining-too-deep": "more requests wait for their answers on one connection than an honest client sends",
   "upgrade": "the request asks for another protocol, and this gateway speaks only one",
   "connection-option": "Connection names a field on which decisions are made, to have it removed on the way",
   "http-version": "the version is not HTTP/1.1 or HTTP/1.0",

@@ -7,7 +7,7 @@
  * loses the time by which it is late.
  */
 
-import { type List, serializeList } from "structured-headers";
+import { serializeItem } from "structured-headers";
 
 /** A limit. */
 export interface LimitRule {
@@ -88,6 +88,20 @@ export function isRested(rule: LimitRule, arrival: ArrivalTime, nowMs: number): 
   return arrival <= Math.floor(nowMs) * rule.quota;
 }
 
+const ruleFields = new WeakMap<LimitRule, readonly [name: string, policy: string]>();
+
+/** What the headers say of a rule whatever it decides, serialized once. */
+function fieldsOf(rule: LimitRule): readonly [name: string, policy: string] {
+  const known = ruleFields.get(rule);
+  if (known !== undefined) return known;
+  const made = [
+    serializeItem([rule.name, new Map()]),
+    serializeItem([rule.name, new Map([["q", rule.quota], ["w", rule.windowSeconds]])]),
+  ] as const;
+  ruleFields.set(rule, made);
+  return made;
+}
+
 /** One rule's decision on a request. */
 export interface RuleDecision {
   readonly rule: LimitRule;
@@ -101,18 +115,19 @@ export interface RuleDecision {
  */
 export function limitHeaders(decisions: readonly RuleDecision[]): Record<string, string> {
   if (decisions.length === 0) return {};
-  const policy: List = decisions.map((
-    { rule },
-  ) => [rule.name, new Map([["q", rule.quota], ["w", rule.windowSeconds]])]);
-  const left: List = decisions.map(({ rule, decision: { remaining, resetMs, retryAfterMs } }) => {
-    const waitMs = remaining > 0 ? resetMs : retryAfterMs;
-    return [rule.name, new Map([["r", remaining], ["t", Math.ceil(waitMs / 1000)]])];
-  });
+  let [policy, left] = ["", ""];
+  for (const { rule, decision: { remaining, resetMs, retryAfterMs } } of decisions) {
+    const [name, itsPolicy] = fieldsOf(rule);
+    const seconds = Math.ceil((remaining > 0 ? resetMs : retryAfterMs) / 1000);
+    policy += policy === "" ? itsPolicy : `, ${itsPolicy}`;
+    // Numbers and a name that was serialized: members of a structured list are joined as they stand (RFC 9651, 4.1.1).
+    left += `${left === "" ? "" : ", "}${name};r=${remaining};t=${seconds}`;
+  }
   const refused = decisions.filter(({ decision }) => !decision.allowed);
   const waitMs = Math.max(0, ...refused.map(({ decision }) => decision.retryAfterMs));
   return {
-    "RateLimit-Policy": serializeList(policy),
-    "RateLimit": serializeList(left),
+    "RateLimit-Policy": policy,
+    "RateLimit": left,
     ...(refused.length === 0 ? {} : { "Retry-After": String(Math.max(1, Math.ceil(waitMs / 1000))) }),
   };
 }

@@ -106,7 +106,6 @@ export const REFUSALS = {
   "chunk-extension": malformed,
   "chunk-ending": malformed,
   "trailers": malformed,
-  "pipelining-too-deep": malformed,
   "upgrade": malformed,
   "connection-option": malformed,
   "http-version": malformed,

@@ -1,7 +1,7 @@
 /**
- * The one reading of a connection's bytes (RFC 9112), in front of the runtime's parser, which forgives more than is safe.
- * It accepts the strict grammar only: lines that end in CR LF, one space where one belongs, fields without folding, chunks
- * without extensions and trailers. Of such messages there is one reading, so the parser behind it can have no other.
+ * The one reading of a connection's bytes (RFC 9112). No other parser sees them: what is read here is what is decided on and what
+ * is sent on. It accepts the strict grammar only: lines that end in CR LF, one space where one belongs, fields without folding,
+ * chunks without extensions and trailers.
  *
  * It keeps a copy of a head that arrives in pieces, never of a body: its memory is bounded by `maxHeadBytes`.
  */
@@ -48,8 +48,6 @@ export type HeadDecision<F> =
 /** The end of a reading. */
 export interface ReadingFault<F> {
   readonly reason: F | SyntaxFault;
-  /** Bytes of the chunk that belong to whole messages before the faulty one, or to its body before the fault. */
-  readonly goodBytes: number;
   /** True when the fault is in the body of a message whose head was taken. */
   readonly inBody: boolean;
   /** Of the faulty message, when it came so far. */
@@ -68,19 +66,9 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^ ]+) (HTTP\/[0-9]\.
 const OTHER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ ]+(?: [^ ]+)?$/;
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-type State =
-  | "head"
-  | "body"
-  | "size"
-  | "size-end"
-  | "data"
-  | "data-cr"
-  | "data-lf"
-  | "last-cr"
-  | "last-lf"
-  | "over";
+type State = "head" | "body" | "size" | "size-end" | "data" | "data-cr" | "data-lf" | "last-cr" | "last-lf";
 
-/** Reads one connection. `decide` is asked with each head, before its last byte may be passed on. */
+/** Reads one connection, one message after the other. `decide` is asked with each head. */
 export class RequestReader<F extends string> {
   #state: State = "head";
   /** Earlier pieces of a head that has not ended. */
@@ -93,80 +81,83 @@ export class RequestReader<F extends string> {
   #left = 0;
   #digits = 0;
   #last = false;
-  #usedBytes = 0;
-  #fault: SyntaxFault | undefined;
+  /** Request line of the message that is being read, for whoever has to tell about a fault. */
+  #who: readonly [method: string, target: string, version: string] | undefined;
+  #syntax: SyntaxFault | undefined;
+  #fault: ReadingFault<F> | undefined;
 
   constructor(readonly bounds: ReaderBounds, readonly decide: (head: RawHead) => HeadDecision<F>) {}
 
-  /** True when the last message said that it is the last one: what follows is not read. */
-  get isOver(): boolean {
-    return this.#state === "over";
+  /** Why the reading ended: set when a method returned -1. The reader is of no use any more then. */
+  get fault(): ReadingFault<F> | undefined {
+    return this.#fault;
   }
 
-  /** Bytes of the last chunk that belong to messages: not what follows the last one. */
-  get usedBytes(): number {
-    return this.#usedBytes;
+  /** True when the message that was read last said that it is the last one: what follows belongs to none. */
+  get isLast(): boolean {
+    return this.#last;
+  }
+
+  /** True while the body of a message is to come: `readBody` is what reads on. */
+  get inBody(): boolean {
+    return this.#state !== "head";
   }
 
   /** True when every message that began has ended. */
   get isBetween(): boolean {
-    return this.#state === "over" || this.#state === "head" && this.#keptBytes === 0;
+    return this.#state === "head" && this.#keptBytes === 0;
   }
 
-  /** Reads the next bytes. Undefined: all of them may be passed on. After a fault the reader is of no use any more. */
-  push(chunk: Uint8Array): ReadingFault<F> | undefined {
-    this.#usedBytes = chunk.length;
-    let at = 0;
-    /** Where the message begins whose head is being read. */
-    let begin = 0;
-    while (at < chunk.length) {
-      switch (this.#state) {
-        case "head": {
-          const end = this.#scanHead(chunk, at, begin);
-          // What the request line is wrong in comes first, and need not wait for the rest of the head.
-          if (end <= 0 && this.#line === undefined && this.#lineEnd > 0) {
-            const reason = this.#requestLine(this.#text(chunk.subarray(begin)));
-            if (reason !== undefined) return { reason, goodBytes: begin, inBody: false, ...this.#who() };
-          }
-          if (end < 0) return { reason: this.#fault!, goodBytes: begin, inBody: false, ...this.#who() };
-          if (end === 0) {
-            this.#keep(chunk.subarray(begin));
-            return undefined;
-          }
-          const refused = this.#endHead(chunk.subarray(begin, end));
-          if (refused !== undefined) {
-            return { reason: refused, goodBytes: begin, inBody: false, ...this.#who() };
-          }
-          at = end;
-          begin = end;
-          break;
-        }
-        case "over":
-          this.#usedBytes = at;
-          return undefined;
-        case "body":
-        case "data": {
-          const taken = Math.min(this.#left, chunk.length - at);
-          this.#left -= taken;
-          at += taken;
-          if (this.#left === 0) this.#state = this.#state === "data" ? "data-cr" : this.#afterBody();
-          begin = at;
-          break;
-        }
-        default: {
-          const reason = this.#chunkByte(chunk[at]!);
-          if (reason !== undefined) return { reason, goodBytes: at, inBody: true, ...this.#who() };
-          at++;
-          begin = at;
-        }
+  /** Reads on in a head. @returns where it ends in `bytes`; 0 when it goes on in the next bytes, -1 for a fault. */
+  readHead(bytes: Uint8Array, from: number): number {
+    if (this.#keptBytes === 0) this.#who = undefined;
+    const end = this.#scanHead(bytes, from);
+    // What the request line is wrong in comes first, and need not wait for the rest of the head.
+    if (end <= 0 && this.#line === undefined && this.#lineEnd > 0) {
+      const reason = this.#requestLine(this.#text(bytes.subarray(from)));
+      if (reason !== undefined) return this.#refuse(reason, false);
+    }
+    if (end < 0) return this.#refuse(this.#syntax!, false);
+    if (end === 0) {
+      this.#keep(bytes.subarray(from));
+      return 0;
+    }
+    const refused = this.#endHead(bytes.subarray(from, end));
+    return refused === undefined ? end : this.#refuse(refused, false);
+  }
+
+  /**
+   * Reads on in a body, to its end at most.
+   * @param take Gets what it consists of, without its framing; views of `bytes`.
+   * @returns where it stopped in `bytes`, -1 for a fault.
+   */
+  readBody(bytes: Uint8Array, from: number, take: (part: Uint8Array) => void): number {
+    let at = from;
+    while (at < bytes.length && this.#state !== "head") {
+      if (this.#state === "body" || this.#state === "data") {
+        const taken = Math.min(this.#left, bytes.length - at);
+        this.#left -= taken;
+        if (this.#left === 0) this.#state = this.#state === "data" ? "data-cr" : "head";
+        take(bytes.subarray(at, at + taken));
+        at += taken;
+      } else {
+        const reason = this.#chunkByte(bytes[at]!);
+        if (reason !== undefined) return this.#refuse(reason, true);
+        at++;
       }
     }
-    return undefined;
+    return at;
   }
 
-  /** @returns the end of the head, 0 when it has not ended, -1 with a `#fault`. Local variables: this loop sees every byte of every head. */
-  #scanHead(chunk: Uint8Array, from: number, begin: number): number {
-    const limit = Math.min(chunk.length, this.bounds.maxHeadBytes - this.#keptBytes + begin);
+  #refuse(reason: F | SyntaxFault, inBody: boolean): -1 {
+    const who = this.#who === undefined ? {} : { method: this.#who[0], target: this.#who[1] };
+    this.#fault = { reason, inBody, ...who };
+    return -1;
+  }
+
+  /** @returns the end of the head, 0 when it has not ended, -1 with a `#syntax`. Local variables: this loop sees every byte of every head. */
+  #scanHead(chunk: Uint8Array, from: number): number {
+    const limit = Math.min(chunk.length, this.bounds.maxHeadBytes - this.#keptBytes + from);
     const { maxLineBytes } = this.bounds;
     let first = this.#lineEnd === 0;
     let lineBytes = this.#lineBytes;
@@ -177,7 +168,7 @@ export class RequestReader<F extends string> {
         if (byte !== LF) return this.#fail("line-ending");
         afterCr = false;
         if (lineBytes === 0) return first ? this.#fail("leading-line") : i + 1;
-        if (first) this.#lineEnd = this.#keptBytes + i + 1 - begin;
+        if (first) this.#lineEnd = this.#keptBytes + i + 1 - from;
         first = false;
         lineBytes = 0;
       } else if (byte === CR) {
@@ -198,7 +189,7 @@ export class RequestReader<F extends string> {
   }
 
   #fail(reason: SyntaxFault): -1 {
-    this.#fault = reason;
+    this.#syntax = reason;
     return -1;
   }
 
@@ -209,7 +200,7 @@ export class RequestReader<F extends string> {
       // HTTP/0.9, and other words where the version stands.
       return OTHER_LINE.test(text) ? "http-version" : "request-line";
     }
-    this.#line = [match[1]!, match[2]!, match[3]!];
+    this.#line = this.#who = [match[1]!, match[2]!, match[3]!];
     return match[3] === "HTTP/1.1" || match[3] === "HTTP/1.0" ? undefined : "http-version";
   }
 
@@ -244,12 +235,8 @@ export class RequestReader<F extends string> {
     this.#last = isLast(head);
     this.#left = decision.body === "chunked" ? 0 : decision.body;
     this.#digits = 0;
-    this.#state = decision.body === "chunked" ? "size" : this.#left > 0 ? "body" : this.#afterBody();
+    this.#state = decision.body === "chunked" ? "size" : this.#left > 0 ? "body" : "head";
     return undefined;
-  }
-
-  #afterBody(): State {
-    return this.#last ? "over" : "head";
   }
 
   #chunkByte(byte: number): SyntaxFault | undefined {
@@ -280,7 +267,7 @@ export class RequestReader<F extends string> {
       case "last-cr":
         return byte === CR ? this.#go("last-lf") : byte === LF ? "line-ending" : "trailers";
       default: // last-lf
-        return byte === LF ? this.#go(this.#afterBody()) : "line-ending";
+        return byte === LF ? this.#go("head") : "line-ending";
     }
   }
 
@@ -300,10 +287,6 @@ export class RequestReader<F extends string> {
   #text(last: Uint8Array): string {
     const bytes = this.#keptBytes === 0 ? last : joined([...this.#kept, last], this.#keptBytes + last.length);
     return TEXT.decode(bytes);
-  }
-
-  #who(): { method?: string; target?: string } {
-    return this.#line === undefined ? {} : { method: this.#line[0], target: this.#line[1] };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type RawHead, type ReadingFault, RequestReader } from "./request_reader.ts";
+import { type RawHead, RequestReader } from "./request_reader.ts";
 
 const BOUNDS = { maxHeadBytes: 2_000, maxLineBytes: 200 };
 const bytesOf = (text: string) => Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -19,16 +19,22 @@ function read(text: string, cuts: readonly number[] = []) {
     return { kind: "take", body: chunked ? "chunked" : Number(field("Content-Length") ?? "0") };
   });
   let from = 0;
-  let fault: ReadingFault<"refused"> | undefined;
+  let body = "";
   let good = 0;
+  let isOver = false;
   for (const cut of [...cuts, text.length]) {
     const chunk = bytesOf(text.slice(from, cut));
-    fault = reader.push(chunk);
-    good = from + (fault?.goodBytes ?? reader.usedBytes);
-    if (fault !== undefined || reader.isOver) break;
+    for (let at = 0; at < chunk.length && !isOver && reader.fault === undefined;) {
+      const end = reader.inBody
+        ? reader.readBody(chunk, at, (part) => body += String.fromCharCode(...part))
+        : reader.readHead(chunk, at);
+      at = end > 0 ? end : chunk.length;
+      good = from + at;
+      isOver = !reader.inBody && reader.isLast && reader.isBetween;
+    }
     from = cut;
   }
-  return { heads, fault, good, between: reader.isBetween };
+  return { heads, body, fault: reader.fault, good, between: reader.isBetween };
 }
 
 const GET = "GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept:\t */* \t\r\n\r\n";
@@ -37,7 +43,8 @@ const CHUNKS =
   "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\r\n\r\n0A\r\n0123456789\r\n0\r\n\r\n";
 
 Deno.test("RequestReader reads messages one after the other, bodies of both kinds between them", () => {
-  const { heads, fault, between } = read(GET + LENGTH + CHUNKS + GET);
+  const { heads, body, fault, between } = read(GET + LENGTH + CHUNKS + GET);
+  assert.equal(body, "GET /a\r\n0123456789", "the framing is taken away");
   assert.equal(fault, undefined);
   assert.ok(between);
   assert.deepEqual(heads.map(({ method, target }) => `${method} ${target}`), [
@@ -58,19 +65,20 @@ Deno.test("RequestReader stops after the last message and says how many bytes be
   assert.equal(read("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + GET).heads.length, 2);
 });
 
-Deno.test("RequestReader says which bytes stand before a fault, and whether it is in a body", () => {
+Deno.test("RequestReader says of which message a fault is, and whether it is in a body", () => {
   const refused = "GET /refused HTTP/1.1\r\n\r\n";
   assert.deepEqual(read(GET + refused).fault, {
     reason: "refused",
-    goodBytes: GET.length,
     inBody: false,
     method: "GET",
     target: "/refused",
   });
   const broken = CHUNKS.replace("0A\r\n", "0A;x\r\n");
-  const { fault } = read(GET + broken);
+  const { fault, body } = read(GET + broken);
   assert.equal(fault?.inBody, true);
-  assert.equal(fault?.goodBytes, (GET + broken).indexOf(";x"));
+  assert.equal(fault?.target, "/c");
+  assert.equal(body, "a\r\n", "what came before the fault");
+  assert.deepEqual(read(`${GET}GET\n`).fault, { reason: "line-ending", inBody: false }, "not the one before");
   assert.equal(read(`GET /a HTTP/1.1\r\nA: ${"b".repeat(3_000)}`).fault?.reason, "headers-too-large");
   assert.equal(read(`GET /${"b".repeat(300)}`).fault?.reason, "target-too-long");
   assert.equal(read("GET /a\r\n").fault?.reason, "http-version", "without waiting for the rest");
@@ -105,6 +113,7 @@ Deno.test("RequestReader says the same however the bytes are cut", () => {
         const inPieces = read(text, places);
         assert.equal(inPieces.fault?.reason, whole.fault?.reason);
         assert.deepEqual(inPieces.heads, whole.heads);
+        assert.equal(inPieces.body, whole.body);
         const byBytes = read(text, [...text].map((_, i) => i + 1).slice(0, -1));
         assert.equal(byBytes.fault?.reason, whole.fault?.reason);
         assert.deepEqual(byBytes.heads, whole.heads);

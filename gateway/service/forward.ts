@@ -9,6 +9,7 @@ import { maySendAgain } from "../domain/retry.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { Route } from "../domain/routes.ts";
+import { type Cancel, Cancellation } from "../transport/cancellation.ts";
 import { type RequestBody, StreamedBody } from "../transport/request_body.ts";
 import { BUSY_CODE, type UpstreamAnswer, type UpstreamAnswered } from "../transport/upstream_client.ts";
 import { UpstreamBody } from "../transport/upstream/answer_body.ts";
@@ -29,7 +30,7 @@ export interface Forwarded {
   readonly body: RequestBody;
   readonly facts: Omit<ForwardFacts, "upstreamHost" | "body" | "timeLeftMs">;
   /** Aborted when the client is gone. */
-  readonly clientGone: AbortSignal;
+  readonly clientGone: Cancel;
 }
 
 /** What became of it. `attempts` counts the instances that were asked. */
@@ -50,10 +51,20 @@ export async function forward(
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
   const { request, route, body } = forwarded;
-  const deadline = new AbortController();
   const until = pool.clock.monotonic() + route.deadlineMs;
-  const timer = setTimeout(() => deadline.abort(), route.deadlineMs);
-  const signal = AbortSignal.any([deadline.signal, forwarded.clientGone]);
+  const signal = new Cancellation();
+  let isLate = false;
+  const deadline = pool.deadlines.set(route.deadlineMs, () => {
+    isLate = true;
+    signal.abort();
+  });
+  const gone = () => signal.abort();
+  forwarded.clientGone.addEventListener("abort", gone);
+  if (forwarded.clientGone.aborted) gone();
+  const over = () => {
+    pool.deadlines.clear(deadline);
+    forwarded.clientGone.removeEventListener("abort", gone);
+  };
   const again = {
     method: request.method,
     hasIdempotencyKey: route.repeatWithKey && request.headers.some(([name]) => name === "idempotency-key"),
@@ -93,13 +104,13 @@ export async function forward(
         continue;
       }
       const finish = (ok: boolean) => {
-        clearTimeout(timer);
+        over();
         pool.end(instance, ok && !FAILED_STATUSES.has(answer.status), `HTTP ${answer.status}`);
       };
       if (!(answer.body instanceof UpstreamBody)) finish(true);
       return { ...answer, ...seen, finish: answer.body instanceof UpstreamBody ? finish : () => {} };
     }
-    const refusal = refusalOf(answer, forwarded, deadline.signal);
+    const refusal = refusalOf(answer, forwarded, isLate);
     // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
     if (refusal.blameless) pool.abandon(instance);
     else pool.end(instance, false, answer.code);
@@ -107,21 +118,21 @@ export async function forward(
     if (outcome.kind !== "answer") outcome = { ...refusal.refusal, ...seen };
     if (refusal.final || !mayRepeat(answer.sent)) break;
   }
-  clearTimeout(timer);
+  over();
   return outcome;
 }
 
 function refusalOf(
   failed: UpstreamAnswer & { kind: "failed" },
   { body, clientGone }: Forwarded,
-  deadline: AbortSignal,
+  isLate: boolean,
 ): { refusal: Refusal; final: boolean; blameless: boolean } {
   if (body instanceof StreamedBody && body.fault !== undefined) {
     const reason = body.fault === "BODY_TOO_LARGE" ? "body-too-large" : "body-incomplete";
     return { refusal: refuse(reason), final: true, blameless: true };
   }
   if (clientGone.aborted) return { refusal: refuse("upstream-lost"), final: true, blameless: true };
-  if (deadline.aborted) return { refusal: refuse("upstream-deadline"), final: true, blameless: false };
+  if (isLate) return { refusal: refuse("upstream-deadline"), final: true, blameless: false };
   if (failed.sent) return { refusal: refuse("upstream-lost"), final: false, blameless: false };
   const busy = failed.code === BUSY_CODE;
   const reason = busy ? "upstream-busy" : "upstream-none";

@@ -51,6 +51,13 @@ export class Peers {
     return made;
   }
 
+  /** The verdict of now on a presented chain, when it is there already: most are. */
+  known(chain: readonly Uint8Array[]): CertificateVerdict | undefined {
+    const leaf = chain[0];
+    const known = leaf === undefined ? undefined : this.#verdicts.get(this.#fingerprint(leaf));
+    return known !== undefined && this.clock.now() < known.validUntil ? known : undefined;
+  }
+
   /** The verdict of now on a presented chain. */
   async verify(chain: readonly Uint8Array[]): Promise<CertificateVerdict> {
     const now = this.clock.now();

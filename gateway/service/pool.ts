@@ -27,6 +27,8 @@ import {
   observe,
 } from "../domain/health.ts";
 import { initialBudget, payIn, type RetryBudgetRule, takeRetry } from "../domain/retry_budget.ts";
+import { Cancellation } from "../transport/cancellation.ts";
+import { Deadlines } from "../transport/deadlines.ts";
 import { UpstreamBody } from "../transport/upstream/answer_body.ts";
 import type { UpstreamClient } from "../transport/upstream_client.ts";
 import type { Telemetry } from "./telemetry.ts";
@@ -63,7 +65,9 @@ export class Pool {
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
-  readonly #stop = new AbortController();
+  readonly #stop = new Cancellation();
+  /** Deadlines of the requests that are on their way. */
+  readonly deadlines = new Deadlines();
   #round: Promise<void> = Promise.resolve();
 
   constructor(
@@ -98,9 +102,11 @@ export class Pool {
   }
 
   async #check(instance: Instance): Promise<[seen: Observation, cause: string]> {
-    const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort(), this.rules.probes.timeoutMs);
-    const signal = AbortSignal.any([timeout.signal, this.#stop.signal]);
+    const signal = new Cancellation();
+    const abort = () => signal.abort();
+    const timer = setTimeout(abort, this.rules.probes.timeoutMs);
+    this.#stop.addEventListener("abort", abort);
+    if (this.#stop.aborted) abort();
     try {
       const answer = await instance.probe.send({
         method: "GET",
@@ -116,6 +122,7 @@ export class Pool {
       return [answer.status === 503 ? "probe-refused" : "probe-failed", `HTTP ${answer.status}`];
     } finally {
       clearTimeout(timer);
+      this.#stop.removeEventListener("abort", abort);
     }
   }
 
@@ -206,6 +213,7 @@ export class Pool {
     clearTimeout(this.#timer);
     this.#stop.abort();
     await this.#round;
+    this.deadlines.close();
     for (const { client, probe } of this.instances) {
       client.close();
       if (probe !== client) probe.close();

@@ -1,6 +1,16 @@
 /** Message bodies read whole, up to a bound. */
 
-import type { IncomingMessage } from "node:http";
+/** A message as it arrives, as far as its body counts: the runtime's, or our own. */
+export interface BodyMessage {
+  /** The whole message has arrived. */
+  readonly complete: boolean;
+  on(event: "data", listener: (part: Uint8Array) => void): unknown;
+  on(event: "end" | "close" | "aborted" | "error", listener: () => void): unknown;
+  off(event: "data", listener: (part: Uint8Array) => void): unknown;
+  off(event: "end" | "close" | "aborted" | "error", listener: () => void): unknown;
+  resume(): unknown;
+  pause(): unknown;
+}
 
 /** What became of reading a body. */
 export type BodyResult =
@@ -9,7 +19,7 @@ export type BodyResult =
   | { readonly kind: "incomplete" };
 
 /** Reads a body of at most `maxBytes`. After `too-large` the rest is left unread. */
-export function readBody(message: IncomingMessage, maxBytes: number): Promise<BodyResult> {
+export function readBody(message: BodyMessage, maxBytes: number): Promise<BodyResult> {
   return new Promise((resolve) => {
     const parts: Uint8Array[] = [];
     let length = 0;
@@ -47,5 +57,6 @@ export function readBody(message: IncomingMessage, maxBytes: number): Promise<Bo
     message.on("error", onLost);
     message.on("aborted", onLost);
     message.on("close", onLost);
+    message.resume();
   });
 }

@@ -31,6 +31,11 @@ defineErrors({
     next:
       "Nothing was taken. `rk gateway upgrade` replaces the process in place; another address needs a new instance.",
   },
+  GATEWAY_LOG_HANDED: {
+    fault: "service",
+    retry: true,
+    next: "Another process of this gateway has the log now and is about to serve: ask again.",
+  },
   GATEWAY_CANARY: {
     fault: "configuration",
     retry: false,

@@ -1,25 +1,30 @@
 /**
- * The public listener: HTTP/1.1 over TLS 1.2 or 1.3 on `node:https`, with a client certificate on every
+ * The public listener: HTTP/1.1 over TLS 1.2 or 1.3 on `node:tls` (messages: http1/), with a client certificate on every
  * connection. This file knows sockets and order, not rules: those come in as callbacks.
  *
  * `rejectUnauthorized` is off so that a refusal has a reason. The runtime does not refuse in the TLS layer
  * either: it lets the handshake end, looks at the same verdict (`socket.authorized`) and destroys the socket,
  * and then neither certificate nor cause can be had. Here the socket is destroyed on that verdict at the same
- * moment, before an HTTP parser sees it; only the certificate is taken aside first, for the diagnosis. A
+ * moment, before a byte of it is read; only the certificate is taken aside first, for the diagnosis. A
  * connection that the runtime accepts has to pass the application's own check as well (`admitPeer`), which
  * revoked certificates and sessions resumed from elsewhere do not. The canaries prove all that at each start.
  */
 
-import { createServer, type Server } from "node:https";
-import { Server as NetServer, type Socket } from "node:net";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { TLSSocket } from "node:tls";
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
 import { CodedError } from "shared/base/errors.ts";
 import "./errors.ts";
-import { boundAnswer } from "./answer_time.ts";
+import type { Http1Answer } from "./http1/answer.ts";
+import {
+  type ByteFault,
+  type ConnectionTimes,
+  Http1Connection,
+  Http1Connections,
+  type MessageReader,
+} from "./http1/connection.ts";
+import type { Http1Request } from "./http1/request.ts";
 import { presentedChain } from "./peer_certificate.ts";
 import { NamedPeers, type Preface, readPreface } from "./preface.ts";
-import { type ByteFault, type ByteReader, type ReadHead, StrictTap } from "./strict_tap.ts";
 
 /** What a peer showed in its handshake. */
 export interface PeerFacts {
@@ -33,11 +38,11 @@ export interface PeerFacts {
   readonly port: number;
 }
 
-/** Why a message is refused that never became a request: the runtime's parser or clock, or our own reading. */
-export type MalformedCause = "overflow" | "timeout" | "malformed" | ByteFault;
+/** Why a message is refused that never became a request: too slow, ended in its middle, or what the reading found. */
+export type MalformedCause = "timeout" | "malformed" | ByteFault;
 
-/** Decisions that the listener asks for. `H` is a head as the reader of the connection read it. */
-export interface ListenerCallbacks<P, H extends ReadHead = ReadHead> {
+/** Decisions that the listener asks for. `H` is a head as the reader of the connection makes it. */
+export interface ListenerCallbacks<P, H> {
   /**
    * Whether a TCP connection begins with a header of a proxy: what reads it, undefined when there is none, or that the connection is
    * refused. The address that the header names is the connection's from there on.
@@ -49,12 +54,12 @@ export interface ListenerCallbacks<P, H extends ReadHead = ReadHead> {
   connectionEnded(address: string): void;
   /** After the handshake; undefined refuses. Called for refused peers too, so that they have a reason. */
   admitPeer(facts: PeerFacts): Promise<P | undefined>;
-  /** A reader for a new connection: every byte passes through it before the runtime's parser gets it. */
-  reader(): ByteReader<H>;
+  /** A reader for a new connection. */
+  reader(): MessageReader<H>;
   /** A request on a connection whose peer was admitted. `wantsContinue`: the client waits for 100 (Continue). */
   request(
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
+    incoming: Http1Request,
+    outgoing: Http1Answer,
     peer: P,
     wantsContinue: boolean,
     head: H,
@@ -66,16 +71,8 @@ export interface ListenerCallbacks<P, H extends ReadHead = ReadHead> {
 }
 
 /** Bounds of every connection; times in milliseconds. */
-export interface ListenerBounds {
-  readonly maxHeaders: number;
-  readonly maxHeaderBytes: number;
+export interface ListenerBounds extends ConnectionTimes {
   readonly handshakeTimeoutMs: number;
-  readonly headersTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly maxRequestsPerConnection: number;
-  /** For the client to take an answer, from its first byte on. */
-  readonly answerTimeoutMs: number;
 }
 
 /** Key material of the listener, PEM. */
@@ -111,7 +108,7 @@ export interface Listener<P> {
   destroyAll(): void;
 }
 
-/** Node looks for connections that are past their timeouts this often; its default is 30 s. */
+/** How often connections are looked for that are past the time of a phase. */
 const SWEEP_MS = 500;
 
 const tlsOptions = (secrets: ListenerSecrets) => ({
@@ -123,7 +120,7 @@ const tlsOptions = (secrets: ListenerSecrets) => ({
 });
 
 /** Opens the listener. @throws {CodedError} `GATEWAY_LISTEN` when the address cannot be had. */
-export async function openListener<P, H extends ReadHead = ReadHead>(
+export async function openListener<P, H>(
   address: { readonly host: string; readonly port: number },
   secrets: ListenerSecrets,
   bounds: ListenerBounds,
@@ -133,9 +130,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
   const sockets = new Map<Socket, string>();
   const named = new NamedPeers();
   const admitted = new Map<TLSSocket, P>();
-  const peers = new WeakMap<TLSSocket, Promise<P | undefined>>();
-  const answering = new WeakMap<Socket, ServerResponse>();
-  const taps = new WeakMap<Socket, StrictTap<H>>();
+  const connections = new Http1Connections(SWEEP_MS);
   const server: Server = createServer({
     ...tlsOptions(secrets),
     requestCert: true,
@@ -143,17 +138,9 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     // curl --http1.0 offers nothing but the second, and would fail its handshake.
     ALPNProtocols: ["http/1.1", "http/1.0"],
     handshakeTimeout: bounds.handshakeTimeoutMs,
-    headersTimeout: bounds.headersTimeoutMs,
-    requestTimeout: bounds.requestTimeoutMs,
-    keepAliveTimeout: bounds.keepAliveTimeoutMs,
-    connectionsCheckingInterval: SWEEP_MS,
-    maxHeaderSize: bounds.maxHeaderBytes,
-    requireHostHeader: false, // the strict reading refuses it, with a reason
-    insecureHTTPParser: false,
+    // Else the runtime would end a connection before its last answer.
+    allowHalfOpen: true,
   });
-  // The parser drops what is above the bound in silence; one more lets the strict reading see the excess.
-  server.maxHeadersCount = bounds.maxHeaders + 1;
-  server.maxRequestsPerSocket = bounds.maxRequestsPerConnection;
 
   // In front of the runtime's own listener, which begins TLS: a refused address does not get that far.
   const beginTls = server.listeners("connection");
@@ -180,8 +167,9 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
     });
   });
 
-  // Before the HTTP parser is attached.
-  server.prependListener("secureConnection", (socket: TLSSocket) => {
+  server.on("secureConnection", (socket: TLSSocket) => {
+    // A connection may break at any moment; what that means is decided where the answer is written.
+    socket.on("error", () => socket.destroy());
     const facts: PeerFacts = {
       chain: presentedChain(socket),
       authorized: socket.authorized,
@@ -191,60 +179,27 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
       port: socket.remotePort ?? 0,
     };
     if (!facts.authorized) socket.destroy();
-    const decision = callbacks.admitPeer(facts).catch(() => undefined).then((peer) => {
-      if (peer === undefined || !facts.authorized) socket.destroy();
-      else if (!socket.destroyed) {
-        admitted.set(socket, peer);
-        socket.once("close", () => admitted.delete(socket));
-      }
-      return facts.authorized ? peer : undefined;
+    // Nothing is read before the answer is there.
+    callbacks.admitPeer(facts).catch(() => undefined).then((peer) => {
+      if (peer === undefined || !facts.authorized) return void socket.destroy();
+      if (socket.destroyed) return;
+      admitted.set(socket, peer);
+      socket.once("close", () => admitted.delete(socket));
+      serve(socket, peer, facts.address);
     });
-    peers.set(socket, decision);
   });
 
-  // After the runtime's own listener, which attaches the parser.
-  const malformed = async (socket: Socket, cause: MalformedCause) => {
-    const remote = named.addressOf(socket);
-    const peer = await peers.get(socket as TLSSocket);
-    if (peer === undefined || !socket.writable) return void socket.destroy();
-    callbacks.malformed(socket, cause, remote, peer);
+  const serve = (socket: TLSSocket, peer: P, remote: string) => {
+    const connection = new Http1Connection<H>(socket, callbacks.reader(), bounds, {
+      request: (incoming, outgoing, { head, wantsContinue }) =>
+        callbacks.request(incoming, outgoing, peer, wantsContinue, head),
+      refused: (cause) => {
+        if (socket.writable) callbacks.malformed(socket, cause, remote, peer);
+        else socket.destroy();
+      },
+    });
+    connections.add(connection);
   };
-  server.on("secureConnection", (socket: TLSSocket) => {
-    if (socket.destroyed) return;
-    taps.set(socket, new StrictTap(socket, callbacks.reader(), (fault) => void malformed(socket, fault)));
-  });
-
-  const serve = async (incoming: IncomingMessage, outgoing: ServerResponse, wantsContinue: boolean) => {
-    const head = taps.get(incoming.socket)?.begin(incoming, outgoing);
-    if (head === undefined) return void incoming.socket.destroy();
-    answering.set(incoming.socket, outgoing);
-    boundAnswer(outgoing, bounds.answerTimeoutMs);
-    // A connection may break at any moment; what that means is decided where the answer is written.
-    outgoing.on("error", () => {});
-    incoming.on("error", () => {});
-    const peer = await peers.get(incoming.socket as TLSSocket);
-    if (peer === undefined) return void incoming.socket.destroy();
-    callbacks.request(incoming, outgoing, peer, wantsContinue, head);
-  };
-  server.on("request", (incoming, outgoing) => void serve(incoming, outgoing, false));
-  // Without these two the runtime would answer on its own, before anything was decided.
-  server.on("checkContinue", (incoming, outgoing) => void serve(incoming, outgoing, true));
-  server.on("checkExpectation", (incoming, outgoing) => void serve(incoming, outgoing, false));
-  server.on("connect", (_incoming, socket) => socket.destroy());
-  server.on("dropRequest", (_incoming, socket) => socket.destroy());
-  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
-    if (!peers.has(socket as TLSSocket)) return void socket.destroy(); // reported by tlsClientError
-    if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-    // In the middle of another answer a second one would be read as its content.
-    const current = answering.get(socket);
-    if (current?.headersSent && !current.writableFinished) return void socket.destroy();
-    const cause = error.code === "HPE_HEADER_OVERFLOW"
-      ? "overflow"
-      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-      ? "timeout"
-      : "malformed";
-    void malformed(socket, cause);
-  });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     const remote = named.addressOf(socket); // a destroyed socket does not know it any more
     socket.destroy();
@@ -252,8 +207,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
   });
 
   const closed = () => new Promise<void>((resolve) => server.once("close", () => resolve()));
-  // Not https.Server.close: it destroys idle connections, and with them requests that are on their way.
-  const stopAccepting = () => void NetServer.prototype.close.call(server);
+  const stopAccepting = () => void server.close();
   const listen = (at: { host: string; port: number } | { fd: number }, where: string) =>
     new Promise<void>((resolve, reject) => {
       const failed = (error: NodeJS.ErrnoException) =>
@@ -293,7 +247,7 @@ export async function openListener<P, H extends ReadHead = ReadHead>(
         if (!socket.destroyed && !await keep(peer)) socket.destroy();
       }
     },
-    closeIdle: () => server.closeIdleConnections(),
+    closeIdle: () => connections.closeIdle(),
     recheckAddresses: (keep) => {
       for (const [socket, remote] of [...sockets]) if (!keep(remote)) socket.destroy();
     },

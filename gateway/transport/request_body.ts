@@ -4,8 +4,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import type { IncomingMessage } from "node:http";
-import { readBody } from "./body.ts";
+import { type BodyMessage, readBody } from "./body.ts";
 import type { UpstreamConnection } from "./upstream/connection.ts";
 
 /** Bodies up to this are read whole, bytes. */
@@ -29,7 +28,7 @@ export type TakenBody =
  * @param whole It is needed in one piece, whatever its length (a schema is checked).
  */
 export async function takeBody(
-  message: IncomingMessage,
+  message: BodyMessage,
   { declaredLength, maxBytes, whole }: {
     readonly declaredLength: number | undefined;
     readonly maxBytes: number;
@@ -53,7 +52,7 @@ export class StreamedBody {
 
   /** @param length Declared length; undefined: chunked towards the instance too. */
   constructor(
-    readonly message: IncomingMessage,
+    readonly message: BodyMessage,
     readonly length: number | undefined,
     readonly maxBytes: number,
   ) {}

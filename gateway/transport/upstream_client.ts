@@ -6,6 +6,8 @@
 import { Buffer } from "node:buffer";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
+import type { Cancel } from "./cancellation.ts";
+import { headAndBody } from "./http1/latin1.ts";
 import type { RequestBody } from "./request_body.ts";
 import { UpstreamBody } from "./upstream/answer_body.ts";
 import type { AnswerHead } from "./upstream/answer_head.ts";
@@ -45,7 +47,7 @@ export interface UpstreamRequest {
   /** Whole, or streaming from the client. */
   readonly body: RequestBody;
   /** Aborts the request: deadline, or the client is gone. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancel;
 }
 
 /** An answer; headers as sent: name, value, name, value. */
@@ -116,7 +118,7 @@ class PooledClient implements UpstreamClient {
   }
 
   /** Waits for a connection of our own or one that becomes free, whichever comes first. */
-  #acquire(signal: AbortSignal): Promise<UpstreamConnection | string> {
+  #acquire(signal: Cancel): Promise<UpstreamConnection | string> {
     if (this.#closed) return Promise.resolve("CLOSED");
     // Those for whom a connection is on its way do not wait for one of the others.
     const queued = this.#waiting.size - this.#connecting;
@@ -133,7 +135,7 @@ class PooledClient implements UpstreamClient {
       const waiter: Waiter = { give: settle, fail: settle };
       const abort = () => settle("ABORTED");
       const timer = setTimeout(() => settle("CONNECT_TIMEOUT"), this.options.connectTimeoutMs);
-      signal.addEventListener("abort", abort, { once: true });
+      signal.addEventListener("abort", abort);
       if (signal.aborted) return abort();
       this.#waiting.add(waiter);
       if (this.#open < this.options.maxSockets) this.#connect();
@@ -232,7 +234,7 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
       signal.removeEventListener("abort", abort);
       if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
     };
-    signal.addEventListener("abort", abort, { once: true });
+    signal.addEventListener("abort", abort);
     if (signal.aborted) {
       signal.removeEventListener("abort", abort);
       connection.released(true);
@@ -270,15 +272,15 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
   });
 }
 
+/** The head, and a body that is whole: one write for both is one packet, one TLS record. */
 function headBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array {
   let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
+    const value = headers[name]!;
     if (typeof value === "string") head += `${name}: ${value}\r\n`;
     else for (const each of value) head += `${name}: ${each}\r\n`;
   }
-  const bytes = Buffer.from(`${head}\r\n`, "latin1");
-  // One write for both: one packet, one TLS record.
-  return body instanceof Uint8Array && body.length > 0 ? Buffer.concat([bytes, body]) : bytes;
+  return headAndBody(`${head}\r\n`, body instanceof Uint8Array ? body : undefined);
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {

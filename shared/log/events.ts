@@ -169,6 +169,21 @@ export const EVENTS = {
     "More bytes left through a route or to an instance than is usual, or than is allowed at all; done: it is over.",
     { severity: "alarm", subject: ["route", "instance"], outcomes: ["failed", "done"] },
   ),
+  "gateway.upgraded": row(
+    "gateway",
+    ["upgraded"],
+    "The process took the place of another on the same sockets.",
+  ),
+  "gateway.rolled-back": row(
+    "gateway",
+    ["rolled-back"],
+    "An earlier configuration was restored, by the process that serves or by one that took its place.",
+  ),
+  "gateway.log-released": row(
+    "gateway",
+    ["log-released"],
+    "The process let its log go to the one that takes its place; what it still refuses while it drains is in its access log.",
+  ),
   "gateway.draining": row("gateway", ["draining"], "The gateway takes no new connection and ends."),
   "gateway.drained": row("gateway", ["drained"], "The gateway has ended; failed: requests were cut off.", {
     outcomes: ["done", "failed"],

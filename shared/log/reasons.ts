@@ -14,7 +14,6 @@ export const REQUEST_REASONS = [
   "chunk-extension",
   "chunk-ending",
   "trailers",
-  "pipelining-too-deep",
   "upgrade",
   "connection-option",
   "http-version",

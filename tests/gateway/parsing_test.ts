@@ -85,10 +85,14 @@ Deno.test(
   },
 );
 
-Deno.test("gateway refuses more pipelined requests than an honest client sends", later, async () => {
-  const seen = await exchange("GET /things/1 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(80));
-  assert.match(seen.received, /^HTTP\/1\.1 400/);
-  assert.equal(reasonOf(seen.received), "pipelining-too-deep");
+Deno.test("gateway answers any number of pipelined requests, one after the other", later, async () => {
+  const one = `GET /things/ahead HTTP/1.1\r\nHost: x\r\nX-Long: ${"x".repeat(2_000)}\r\n\r\n`;
+  const last = "GET /things/ahead HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  // More than it keeps of what comes ahead of its turn: the rest waits in the kernel.
+  const count = Math.ceil(100_000 / one.length);
+  const seen = await exchange(one.repeat(count) + last);
+  assert.equal(seen.received.match(/HTTP\/1\.1 200/g)?.length, count + 1);
+  assert.equal(linesOf("/things/ahead"), count + 1);
 });
 
 Deno.test("gateway reads nothing behind a request that says that it is the last", later, async () => {

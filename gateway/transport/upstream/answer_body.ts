@@ -1,7 +1,16 @@
 /** The body of an answer that is too long to be held: passed on as fast as it is taken, and no faster. */
 
-import type { Writable } from "node:stream";
 import type { UpstreamConnection } from "./connection.ts";
+
+/** Where a body goes: an answer on its way to a client. */
+export interface BodyTarget {
+  readonly destroyed: boolean;
+  /** False: wait for `drain`. */
+  write(part: Uint8Array): boolean;
+  on(event: "drain", listener: () => void): unknown;
+  once(event: "close", listener: () => void): unknown;
+  off(event: "drain" | "close", listener: () => void): unknown;
+}
 
 /** What became of passing a body on. */
 export type BodyOutcome =
@@ -16,7 +25,7 @@ export const ANSWER_TOO_LARGE = "ANSWER_TOO_LARGE";
 
 /** A streaming body. Until someone takes it the connection is not read. */
 export class UpstreamBody {
-  #target: Writable | undefined;
+  #target: BodyTarget | undefined;
   #waiting: Uint8Array[] = [];
   #outcome: BodyOutcome | undefined;
   #done: (outcome: BodyOutcome) => void = () => {};
@@ -57,7 +66,7 @@ export class UpstreamBody {
   }
 
   /** Passes the body on; `target` is neither ended nor destroyed. */
-  pass(target: Writable, maxBytes: number): Promise<BodyOutcome> {
+  pass(target: BodyTarget, maxBytes: number): Promise<BodyOutcome> {
     this.#maxBytes = maxBytes;
     return new Promise((resolve) => {
       const drained = () => this.connection.resume();

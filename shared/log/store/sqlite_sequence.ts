@@ -62,7 +62,7 @@ interface HeadRow {
  * @throws {CodedError} `LOG_FILE_LOCKED`, `LOG_FILE`, `LOG_ORIGIN`.
  */
 export function openSqliteSequence(path: string, origin: string): Sequence {
-  let database: DatabaseSync;
+  let database: DatabaseSync | undefined;
   try {
     Deno.openSync(path, { create: true, append: true, mode: 0o600 }).close();
     database = new DatabaseSync(path);
@@ -77,6 +77,8 @@ export function openSqliteSequence(path: string, origin: string): Sequence {
     } else if (version !== SCHEMA_VERSION) throw new Error(`its version is ${version}`);
     database.exec("COMMIT");
   } catch (error) {
+    // Else it could hold a lock of its own until it is collected, and lock out the next attempt of this process.
+    database?.close();
     const reason = error instanceof Error ? error.message : String(error);
     if (/locked|busy/i.test(reason)) {
       throw new CodedError("LOG_FILE_LOCKED", "Cannot open log file: another process has it");

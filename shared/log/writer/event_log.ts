@@ -97,6 +97,19 @@ export interface EventLogSurroundings {
   readonly logger: Logger;
 }
 
+/** What the page of a log is made of: it asks for the cosignatures that the configuration asks for. @throws {CodedError} `VKEY_*`. */
+export function eventLogPage({ origin, folder, witnesses }: EventLogConfig, signer: LogSigner): EventLogPage {
+  return {
+    source: directorySource(folder),
+    policy: {
+      origin,
+      log: [ed25519Verifier(signer.verifierKey)],
+      witnesses: witnesses?.peers.map(({ vkey }) => cosignatureVerifier(parseVerifierKey(vkey))) ?? [],
+      quorum: witnesses?.quorum ?? 0,
+    },
+  };
+}
+
 /** A log that is open; file_event_log.ts and service_event_log.ts open them. */
 export class OpenEventLog<L extends ProcessLog> implements EventLog {
   readonly self: Identified;
@@ -119,17 +132,9 @@ export class OpenEventLog<L extends ProcessLog> implements EventLog {
     publication: WitnessedPublication | undefined,
     { process, clock, logger }: EventLogSurroundings,
   ) {
-    const { origin, folder, witnesses } = config;
+    const { origin } = config;
     this.self = { kind: "process", identifier: process };
-    this.page = {
-      source: directorySource(folder),
-      policy: {
-        origin,
-        log: [ed25519Verifier(signer.verifierKey)],
-        witnesses: witnesses?.peers.map(({ vkey }) => cosignatureVerifier(parseVerifierKey(vkey))) ?? [],
-        quorum: witnesses?.quorum ?? 0,
-      },
-    };
+    this.page = eventLogPage(config, signer);
     this.#keys = keys;
     this.#publication = publication;
     this.recorder = new EventRecorder({

@@ -10,7 +10,14 @@ import { ProcessLog } from "../store/process_log.ts";
 import { openSqliteSequence } from "../store/sqlite_sequence.ts";
 import { formatVerifierKey } from "../vkey.ts";
 import type { FileEventLogConfig } from "./config.ts";
-import { type EventLog, type EventLogSurroundings, OpenEventLog, writerParts } from "./event_log.ts";
+import {
+  type EventLog,
+  type EventLogPage,
+  eventLogPage,
+  type EventLogSurroundings,
+  OpenEventLog,
+  writerParts,
+} from "./event_log.ts";
 
 /**
  * Opens a log and begins to publish it.
@@ -29,6 +36,12 @@ export async function openFileEventLog(
     sequence: openSqliteSequence(config.sequenceFile, config.origin),
   });
   return new OpenEventLog(log, config, signer, [pseudonymKey, seed], publication, surroundings);
+}
+
+/** The page of a log, which can be read while another process writes it. @throws {CodedError} `EVENT_LOG_KEY`. */
+export function fileEventLogPage(config: FileEventLogConfig): EventLogPage {
+  using seed = readSeed(config.keyFile);
+  return eventLogPage(config, seedLogSigner(seed, config.origin));
 }
 
 /** The verifier key of a log whose key is in a file, as trust files have it. @throws {CodedError} `EVENT_LOG_KEY`. */
