@@ -9,6 +9,7 @@ import type { RecoverIdentity } from "shared/protocol/wire/recover.ts";
 import { writePrivate } from "../paths.ts";
 import { openOwn } from "../spine/recover/backends.ts";
 import { COMPANION_FILE } from "../spine/recover/layout.ts";
+import { isEveryUpstreamUp, waitFor } from "../spine/recover/readiness.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
 import type { Spine } from "../spine/spine.ts";
 import { type AskedVerification, type CompanionRun, runCompanion } from "./companion.ts";
@@ -38,6 +39,9 @@ export const DEMO_IDENTITY: RecoverIdentity = {
 /** The provider whose node dies. */
 const VICTIM = 2;
 
+/** Longest wait for the gateway to see every instance, in milliseconds. */
+const READY_MS = 15_000;
+
 /** Tells and checks the story. Devices are started and stopped here; the spine is the caller's. */
 export async function runRecover(
   spine: Spine,
@@ -54,6 +58,9 @@ export async function runRecover(
   ]);
   const [owner, first, second, third] = devices as [DemoDevice, DemoDevice, DemoDevice, DemoDevice];
   try {
+    // Gateway A may have been stopped; B has just been told of the services. A request is repeated in any case.
+    const { gatewayB } = spine.descriptor.addresses;
+    await waitFor(() => isEveryUpstreamUp(gatewayB.admin), READY_MS);
     const before = await story.rows();
     const backup = await story.backup(owner, identity);
     const stored = await story.rows();

@@ -166,7 +166,8 @@ export class Crasher {
     backupId: string | undefined,
   ): Promise<boolean> {
     const isSame = (held: Uint8Array | undefined) => held !== undefined && equalConstantTime(held, entropy);
-    if (!isSame(owner.entropy()) || !isSame(device.entropy())) return false;
+    const isEmptyStill = device !== owner && device.entropy() === undefined;
+    if (!isSame(owner.entropy()) || !(isEmptyStill || isSame(device.entropy()))) return false;
     if (flow === "delete") return true;
     if (backupId === undefined) return false;
     try {

@@ -4,6 +4,7 @@
  */
 
 import { HOME } from "cli/home.ts";
+import { isEveryUpstreamUp, waitFor } from "cli/spine/recover/readiness.ts";
 import type { RecoverServices } from "cli/spine/recover/services.ts";
 import { type Spine, startSpine } from "cli/spine/spine.ts";
 import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
@@ -17,9 +18,11 @@ export const CRASH_VICTIMS = ["process", "vault", "both", "gateways", "database"
 /** One of {@link CRASH_VICTIMS}. */
 export type CrashVictim = (typeof CRASH_VICTIMS)[number];
 
-/** Times of the orchestrators' sweep, so short that a test can wait for it; in milliseconds. */
-const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 4_000 } as const;
-const POLL_MS = 50;
+/**
+ * Times of the orchestrators' sweep in milliseconds: it looks often. A session that somebody works on is not given up however slow
+ * the machine is; one that nobody works on is made old in the database (`settled`).
+ */
+const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 120_000 } as const;
 /** Longest wait for the services to be up or for sessions to end. */
 const WAIT_MS = 90_000;
 
@@ -36,7 +39,7 @@ export interface RecoverSpine extends AsyncDisposable {
   onCommit(handler: OnCommit): void;
   /** Rows of backups at the three providers. */
   rows(): Promise<number[]>;
-  /** Waits until no session is open at the orchestrators. @returns false when one stays. */
+  /** Makes open sessions old, so that the sweep takes them up, and waits until none is open. @returns false when one stays. */
   settled(): Promise<boolean>;
   /** Waits until both gateways see every instance. */
   ready(): Promise<void>;
@@ -93,13 +96,18 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
     rows: () => Promise.all(databases.map(rowsOf)),
     settled: () =>
       waitFor(async () => {
+        const open = await orchestrators.sql`
+          UPDATE recover_sessions SET changed_at = changed_at - interval '1 hour'
+          WHERE NOT ended AND changed_at > now() - interval '30 minutes'`;
         const [row] = await orchestrators.sql<{ open: number }[]>`
           SELECT count(*)::int AS open FROM recover_sessions WHERE NOT ended`;
-        return row!.open === 0;
-      }),
+        return open.count === 0 && row!.open === 0;
+      }, WAIT_MS),
     async ready() {
       for (const { admin } of [addresses.gatewayA, addresses.gatewayB]) {
-        if (!await waitFor(() => isEveryUpstreamUp(admin))) throw new Error(`gateway ${admin} is not ready`);
+        if (!await waitFor(() => isEveryUpstreamUp(admin), WAIT_MS)) {
+          throw new Error(`gateway ${admin} is not ready`);
+        }
       }
     },
     async kill(victim, who) {
@@ -136,19 +144,4 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
 async function rowsOf({ sql }: Database): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`SELECT count(*)::int AS rows FROM backups`;
   return row!.rows;
-}
-
-async function isEveryUpstreamUp(admin: string): Promise<boolean> {
-  const answer = await fetch(`http://${admin}/readyz`);
-  const { upstreams } = await answer.json() as { upstreams: Record<string, { state: string }[]> };
-  return Object.values(upstreams).flat().every(({ state }) => state === "up");
-}
-
-/** Polls; a database that was just killed does not answer at first. */
-async function waitFor(condition: () => Promise<boolean>): Promise<boolean> {
-  for (const end = performance.now() + WAIT_MS; performance.now() < end;) {
-    if (await condition().catch(() => false)) return true;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-  return false;
 }
