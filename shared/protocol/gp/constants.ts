@@ -19,6 +19,8 @@ export const INS_DELETE = 0xe4;
 export const INS_INSTALL = 0xe6;
 /** LOAD, section 11.6. */
 export const INS_LOAD = 0xe8;
+/** MANAGE ELF UPGRADE. GPC 2.3, Amendment H. */
+export const INS_MANAGE_ELF_UPGRADE = 0xea;
 /** SET STATUS, section 11.10. */
 export const INS_SET_STATUS = 0xf0;
 /** GET STATUS, section 11.4. */
