@@ -1,0 +1,94 @@
+/**
+ * Reading one metadata document of The Update Framework (1.0.31, section 4) more strictly than the library does: what has two
+ * readings, or would never expire, is refused before the library sees it.
+ */
+
+import {
+  Metadata,
+  MetadataKind,
+  type Root,
+  type Snapshot,
+  type Targets,
+  type Timestamp,
+} from "@tufjs/models";
+import { CodedError } from "../../base/errors.ts";
+import "./errors.ts";
+
+/** The signed part, by kind. */
+export interface SignedOf {
+  readonly root: Root;
+  readonly timestamp: Timestamp;
+  readonly snapshot: Snapshot;
+  readonly targets: Targets;
+}
+/** `root`, `timestamp`, `snapshot` or `targets`; delegated roles are of kind `targets`. */
+export type Kind = keyof SignedOf;
+
+/** Largest document of each kind, in bytes: endless data is refused. */
+export const METADATA_BYTES_MAX: Readonly<Record<Kind, number>> = {
+  root: 512_000,
+  timestamp: 32_768,
+  snapshot: 2_000_000,
+  targets: 5_000_000,
+};
+
+/** Section 4.2.1: `YYYY-MM-DDTHH:MM:SSZ`; some repositories write parts of seconds. */
+const DATE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$/;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a document; no signature is verified.
+ * @throws {CodedError} `RELEASE_METADATA` naming the role and what is wrong.
+ */
+export function readMetadata<K extends Kind>(
+  kind: K,
+  bytes: Uint8Array,
+  role: string = kind,
+): Metadata<SignedOf[K]> {
+  if (bytes.length > METADATA_BYTES_MAX[kind]) throw wrong(role, `it has ${bytes.length} bytes`);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw wrong(role, "it is not JSON");
+  }
+  const signed = isObject(value) ? value.signed : undefined;
+  if (!isObject(signed)) throw wrong(role, "it has no signed part");
+  const state = irregularity(signed);
+  if (state !== undefined) throw wrong(role, state);
+  try {
+    return Metadata.fromJSON(MetadataKindOf[kind] as never, value as never) as unknown as Metadata<
+      SignedOf[K]
+    >;
+  } catch (error) {
+    throw wrong(role, error instanceof Error ? error.message : "it has another form");
+  }
+}
+
+const MetadataKindOf = {
+  root: MetadataKind.Root,
+  timestamp: MetadataKind.Timestamp,
+  snapshot: MetadataKind.Snapshot,
+  targets: MetadataKind.Targets,
+} as const;
+
+/** What the library lets pass: a date that is none is never over, a version that is no whole number compares as it likes. */
+export function irregularity(signed: Json): string | undefined {
+  if (!Number.isSafeInteger(signed.version) || (signed.version as number) < 1) {
+    return "its version is not a whole number from 1";
+  }
+  const { expires } = signed;
+  if (typeof expires !== "string" || !DATE.test(expires) || Number.isNaN(Date.parse(expires))) {
+    return "its date of expiry is not YYYY-MM-DDTHH:MM:SSZ";
+  }
+  return undefined;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function wrong(role: string, state: string): CodedError {
+  return new CodedError("RELEASE_METADATA", `Cannot use ${role} metadata: ${state}`, { role });
+}
