@@ -13,7 +13,7 @@ import {
 } from "./reasons.ts";
 
 /** Who writes entries. */
-export type EventWriter = "gateway" | "attestation" | "station" | "log" | "witness";
+export type EventWriter = "gateway" | "attestation" | "update" | "station" | "log" | "witness";
 
 /** How much it matters: `info` is the ordinary course, `warning` is worth a look, `alarm` wakes somebody. */
 export type EventSeverity = "info" | "warning" | "alarm";
@@ -455,6 +455,30 @@ export const EVENTS = {
   }),
   "station.warning": row("station", ["warning"], "Something is not as it should be in production.", {
     severity: "warning",
+    reasons: ["error-code"],
+  }),
+
+  "update.opened": row("update", [], "The update service serves."),
+  "update.for-demonstration": row(
+    "update",
+    [],
+    "The update service runs on a component that is not for production.",
+    { severity: "warning", reasons: DEMONSTRATION_REASONS },
+  ),
+  "update.authorized": row(
+    "update",
+    [],
+    "A card proved itself to the vault, or goes on with its update: the commands leave after this entry.",
+    { actor: ["client"], subject: ["card"], outcomes: ["intended"] },
+  ),
+  "update.ended": row("update", [], "A card says that its update has ended.", {
+    actor: ["client"],
+    reasons: ["updated", "recovered", "nothing"],
+  }),
+  "update.refused": row("update", [], "A request for an update was refused, or failed.", {
+    severity: "warning",
+    actor: ["client"],
+    outcomes: ["refused", "failed"],
     reasons: ["error-code"],
   }),
 
