@@ -1,6 +1,7 @@
 /** Identifiers and encodings of the card itself, as recorded. Spec: card page, sections 1 and 2. */
 
 import { fromHex } from "shared/base/bytes.ts";
+import { DEFAULT_UPGRADE_DOMAIN_AID_HEX } from "shared/protocol/gp/manage_elf_upgrade.ts";
 
 /** Issuer Security Domain. */
 export const ISD_AID = fromHex("A000000151000000");
@@ -19,6 +20,10 @@ export const RECOVERY_KEY_MODULE_AID = fromHex("A0000000624C45444745523031");
 export const ISD_PRIVILEGES = fromHex("9EFE80");
 /** Privileges of the SSD: Security Domain, Trusted Path. GPC 2.3.1, tables 11-7 to 11-9. */
 export const SSD_PRIVILEGES = fromHex("808000");
+/** Default AID of the domain that may upgrade ("upgrade domain"). */
+export const UPGRADE_DOMAIN_AID = fromHex(DEFAULT_UPGRADE_DOMAIN_AID_HEX);
+/** Its privileges: Security Domain, Authorized Management. */
+export const UPGRADE_DOMAIN_PRIVILEGES = fromHex("804000");
 /** Default AID of the domain that checks load files ("SSD_DAP"). */
 export const DAP_AID = fromHex("5353445F444150");
 /** Its privileges: Security Domain, DAP Verification, Mandated DAP Verification. */

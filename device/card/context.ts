@@ -59,4 +59,9 @@ export interface CardContext {
   state: CardState;
   readonly volatile: VolatileState;
   readonly crypto: CardCrypto;
+  /**
+   * Stores `state` in the middle of a command that does its work in several steps: what came before is then kept when
+   * power is lost. Throws what the store throws; the card has fallen silent then.
+   */
+  commit(): void;
 }

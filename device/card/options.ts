@@ -16,6 +16,7 @@ import {
   JCOP_ATR,
   RECOVERY_KEY_MODULE_AID,
   SSD_AID,
+  UPGRADE_DOMAIN_AID,
 } from "./constants.ts";
 import type { PublicKey } from "shared/protocol/gp/public_key.ts";
 import "./errors.ts";
@@ -92,12 +93,22 @@ export const CardOptionsSchema = z.strictObject({
     version: hex(1, 1).default(() => Uint8Array.of(0x73)),
     key: DapPublicKey,
   }).optional(),
+  /**
+   * Memory for packages (by the size of their load files) and applications (1,024 each), in bytes; full: `6A84`.
+   * Default: no limit.
+   */
+  memoryBytes: z.int().min(0).max(0xffffff).optional(),
   /** What is on the card already. Default: nothing but the ISD. */
   preloaded: z.strictObject({
     /** The SSD is installed; without `keys` it uses the ISD's. */
     ssd: z.strictObject({
       aid: hex(5, 16).default(() => SSD_AID),
       keys: KeySetOptions.optional(),
+    }).optional(),
+    /** The domain that may upgrade packages (Authorized Management), with its keys. */
+    upgradeDomain: z.strictObject({
+      aid: hex(5, 16).default(() => UPGRADE_DOMAIN_AID),
+      keys: KeySetOptions,
     }).optional(),
     /** The package of the applet is loaded, at this `MAJOR.MINOR`. */
     package: z.strictObject({

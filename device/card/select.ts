@@ -9,6 +9,7 @@ import { APPLICATION_INSTALLED, CARD_LIFE_CYCLE, LOCKED_BIT } from "./constants.
 import type { CardContext } from "./context.ts";
 import { fileControlInformation } from "./domain/security_domain.ts";
 import { findSelectable, issuerDomain, type Selectable, selectableAid, selectables } from "./registry.ts";
+import { isBeingUpgraded } from "./upgrade/session.ts";
 
 const INS_SELECT = 0xa4;
 const P1_BY_NAME = 0x04;
@@ -54,6 +55,7 @@ export function select(context: CardContext, command: CommandApdu): ResponseApdu
 function isSelectable(context: CardContext, one: Selectable): boolean {
   if (one.kind === "domain" && one.domain === issuerDomain(context.state)) return true;
   if (issuerDomain(context.state).lifeCycle === CARD_LIFE_CYCLE.LOCKED) return false;
+  if (one.kind === "instance" && isBeingUpgraded(context.state, one.instance)) return false;
   const { lifeCycle } = one.kind === "domain" ? one.domain : one.instance;
   return lifeCycle !== APPLICATION_INSTALLED && (lifeCycle & LOCKED_BIT) === 0;
 }

@@ -20,9 +20,11 @@ import {
   SSD_MODULE_AID,
   SSD_PACKAGE_AID,
   SSD_PRIVILEGES,
+  UPGRADE_DOMAIN_PRIVILEGES,
 } from "./constants.ts";
 import type { CompleteCardOptions } from "./options.ts";
 import { publicKeyComponents } from "shared/protocol/gp/public_key.ts";
+import { UPGRADE_STATUS, type UpgradeStatusName } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import type { RandomSource } from "shared/transport/random.ts";
 import "./errors.ts";
 
@@ -108,6 +110,23 @@ const Instance = z.strictObject({
   recoveryKey: RecoveryKey.nullable(),
 });
 
+/** MANAGE ELF UPGRADE: the session that is open, or the last one that reached its end. Amendment H. */
+const Upgrade = z.strictObject({
+  status: z.enum(Object.keys(UPGRADE_STATUS) as [UpgradeStatusName, ...UpgradeStatusName[]]),
+  packageAid: bytes,
+  /** Domain that opened the session, and alone goes on with it. */
+  domain: bytes,
+  /** Domain of the package, before and after. */
+  packageDomain: bytes,
+  /** What is replaced: a new package has a higher version, the old one this hash (empty when it is not known). */
+  oldVersion: version,
+  oldSha256: bytes,
+  /** Whether the old package may be loaded again. */
+  recovery: z.boolean(),
+  /** Applications with their data, from saving to consolidation. */
+  saved: z.array(Instance),
+});
+
 const CardStateSchema = z.strictObject({
   format: z.literal("recovery-key virtual card"),
   formatVersion: z.literal(1),
@@ -122,6 +141,10 @@ const CardStateSchema = z.strictObject({
   domains: z.array(Domain).min(1),
   packages: z.array(Package),
   instances: z.array(Instance),
+  /** Memory for packages and applications, in bytes; null: no limit. */
+  memoryBytes: z.int().nullable().default(null),
+  /** Null: no upgrade was ever begun, or the last one was aborted. */
+  upgrade: Upgrade.nullable().default(null),
 });
 
 type DeepReadonly<T> = T extends Uint8Array ? T
@@ -221,6 +244,15 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
       keySets: preloaded.ssd.keys === undefined ? [] : [keySetOf(preloaded.ssd.keys)],
     });
   }
+  if (preloaded.upgradeDomain !== undefined) {
+    domains.push({
+      ...isd,
+      aid: preloaded.upgradeDomain.aid,
+      lifeCycle: DOMAIN_PERSONALIZED,
+      privileges: UPGRADE_DOMAIN_PRIVILEGES,
+      keySets: [keySetOf(preloaded.upgradeDomain.keys)],
+    });
+  }
   if (options.dapKey !== undefined) {
     const { aid, version, key } = options.dapKey;
     const otherKeys = [{ version: version[0]!, id: 1, components: publicKeyComponents(key) }];
@@ -271,6 +303,8 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
     domains,
     packages,
     instances,
+    memoryBytes: options.memoryBytes ?? null,
+    upgrade: null,
   };
 }
 

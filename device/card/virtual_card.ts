@@ -149,26 +149,44 @@ export class VirtualCard {
     if (this.#volatile === null) {
       throw new CodedError("VCARD_NOT_POWERED", "Cannot execute command: the card has no power");
     }
-    const context: CardContext = { state: this.#state, volatile: this.#volatile, crypto: this.#crypto };
-    const answer = encodeResponse(execute(context, commandBytes));
-    if (context.state !== this.#state) {
-      try {
-        this.#store.save(context.state);
-      } catch (error) {
-        // A chip whose memory fails falls silent: what was computed must not be seen.
-        this.#isTorn = true;
-        this.powerOff();
-        throw error;
-      }
-      this.#state = context.state;
-    }
+    const context: CardContext = {
+      state: this.#state,
+      volatile: this.#volatile,
+      crypto: this.#crypto,
+      commit: () => this.#commit(context.state),
+    };
+    const answer = encodeResponse(execute(context, commandBytes, {
+      restore: () => context.state = this.#state,
+      isSilent: () => this.#isTorn,
+    }));
+    this.#commit(context.state);
     return answer;
+  }
+
+  #commit(state: CardState): void {
+    if (state === this.#state) return;
+    try {
+      this.#store.save(state);
+    } catch (error) {
+      // A chip whose memory fails falls silent: what was computed must not be seen.
+      this.#isTorn = true;
+      this.powerOff();
+      throw error;
+    }
+    this.#state = state;
   }
 }
 
-/** One command, from bytes to answer. A fault of the card's own code is `6F00` and changes nothing persistent. */
-function execute(context: CardContext, commandBytes: Uint8Array): ResponseApdu {
-  const before = context.state;
+/** What a fault in the middle of a command does. */
+interface Faults {
+  /** Takes back what was not stored. */
+  restore(): void;
+  /** Whether the memory has failed: then there is no answer at all. */
+  isSilent(): boolean;
+}
+
+/** One command, from bytes to answer. A fault of the card's own code is `6F00` and leaves what was stored before it. */
+function execute(context: CardContext, commandBytes: Uint8Array, faults: Faults): ResponseApdu {
   // No extended length on this card (d_errors, "extended length APDU").
   if (commandBytes.length > SHORT_HEADER && commandBytes[4] === 0) return response(SW.WRONG_LENGTH);
   let command: CommandApdu;
@@ -179,8 +197,9 @@ function execute(context: CardContext, commandBytes: Uint8Array): ResponseApdu {
   }
   try {
     return dispatch(context, command);
-  } catch {
-    context.state = before;
+  } catch (error) {
+    if (faults.isSilent()) throw error;
+    faults.restore();
     return response(SW.UNKNOWN);
   }
 }

@@ -33,6 +33,11 @@ export class AppletCall {
     return this.context.volatile.applet;
   }
 
+  /** AID of the package whose code runs. */
+  get packageAid(): Uint8Array {
+    return this.#instance.packageAid;
+  }
+
   /** AID of this instance. */
   get aid(): Uint8Array {
     return this.#instance.aid;

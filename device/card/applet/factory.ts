@@ -5,6 +5,7 @@ import { ecdsaVerify } from "shared/crypto/secp256k1.ts";
 import type { CommandApdu } from "shared/protocol/apdu/command.ts";
 import { response, type ResponseApdu } from "shared/protocol/apdu/response.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
+import { findPackage } from "../registry.ts";
 import { versionBytes } from "../state.ts";
 import type { AppletCall } from "./call.ts";
 import { APPLET_LIFE_CYCLE, transientAfterSelect } from "./volatile.ts";
@@ -16,11 +17,27 @@ const P2_ATTESTED = 0x02;
 const TAG_SERIAL = 0x20;
 const TAG_SIGNATURE = 0x15;
 
-/** GET STATUS: TLVs 01 to 05. */
+/** First version whose GET STATUS claims the hash of the package. */
+const CLAIMING = { major: 1, minor: 1 } as const;
+const SHA256_LENGTH = 32;
+
+/**
+ * What version 1.1 claims: SHA-256 of the load file data block of its package, as the card computed it at LOAD. Empty for an older
+ * version, and for a package that was on the card when it was made.
+ */
+function claimedHash({ memory, context, packageAid }: AppletCall): Uint8Array {
+  const { major, minor } = memory.version;
+  const claims = major > CLAIMING.major || (major === CLAIMING.major && minor >= CLAIMING.minor);
+  const sha256 = claims ? findPackage(context.state, packageAid)?.sha256 : undefined;
+  return sha256?.length === SHA256_LENGTH ? sha256 : new Uint8Array(0);
+}
+
+/** GET STATUS: TLVs 01 to 05, and 06 from version 1.1 on. */
 export function getStatus(call: AppletCall, command: CommandApdu): ResponseApdu {
   if (command.p1 !== 0 || command.p2 !== 0) return response(SW.INCORRECT_P1P2);
   if (command.data.length !== 0) return response(SW.WRONG_LENGTH);
   const { memory, volatile, context } = call;
+  const hash = claimedHash(call);
   const field = (tag: number, value: Uint8Array) => concat(Uint8Array.of(tag, value.length), value);
   return response(
     SW.OK,
@@ -30,6 +47,7 @@ export function getStatus(call: AppletCall, command: CommandApdu): ResponseApdu 
       field(0x03, versionBytes(memory.version)),
       field(0x04, Uint8Array.of(memory.lifeCycle)),
       field(0x05, Uint8Array.of(volatile.transient)),
+      hash.length === 0 ? hash : field(0x06, hash),
     ),
   );
 }

@@ -27,6 +27,9 @@ import {
   withPackage,
 } from "../registry.ts";
 import { type DomainState, freshRecoveryKey, isRecoveryKeyModule } from "../state.ts";
+import { UPGRADE_MOVES } from "../upgrade/machine.ts";
+import type { UpgradeState } from "../upgrade/phases.ts";
+import { openUpgrade } from "../upgrade/session.ts";
 import { checkingDomains } from "./dap.ts";
 import { isLockedDomain, manages } from "./management.ts";
 
@@ -80,7 +83,13 @@ function forLoad(context: CardContext, domain: DomainState, request: Request<"lo
   const { state } = context;
   const { packageAid, securityDomainAid, hash } = request;
   if (![0, SHA1_LENGTH, SHA256_LENGTH].includes(hash.length)) return response(SW.WRONG_DATA);
-  const target = securityDomainAid === undefined ? domain : findDomain(state, securityDomainAid);
+  const session = openUpgrade(state);
+  if (session !== undefined && !isLoadOfUpgrade(session, domain, request)) {
+    return response(SW.CONDITIONS_NOT_SATISFIED);
+  }
+  // An upgraded package stays in its domain.
+  const named = securityDomainAid ?? session?.packageDomain;
+  const target = named === undefined ? domain : findDomain(state, named);
   if (target === undefined) return response(SW.REFERENCED_DATA_NOT_FOUND);
   if (isAidTaken(state, packageAid) || isLockedDomain(state, target)) {
     return response(SW.CONDITIONS_NOT_SATISFIED);
@@ -95,6 +104,14 @@ function forLoad(context: CardContext, domain: DomainState, request: Request<"lo
     load: { packageAid, domain: target.aid, hash, progress: LOAD_START },
   };
   return done();
+}
+
+/** Whether a package may come into an upgrade session: its own, from the domain that opened it, while it waits for one. */
+function isLoadOfUpgrade(session: UpgradeState, domain: DomainState, request: Request<"load">): boolean {
+  const { packageAid, securityDomainAid } = request;
+  return UPGRADE_MOVES[session.status].load !== undefined && equal(session.domain, domain.aid) &&
+    equal(session.packageAid, packageAid) &&
+    (securityDomainAid === undefined || equal(securityDomainAid, session.packageDomain));
 }
 
 /** Whether privileges can be given to an application that is installed. */

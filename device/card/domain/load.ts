@@ -7,11 +7,28 @@ import { SW } from "shared/protocol/apdu/status_words.ts";
 import { acceptLoadBlock } from "shared/protocol/gp/load_parser.ts";
 import { PACKAGE_LOADED } from "../constants.ts";
 import type { CardContext } from "../context.ts";
+import { freeBytes } from "../memory.ts";
+import { type UpgradeState, withUpgrade } from "../upgrade/phases.ts";
+import { openUpgrade } from "../upgrade/session.ts";
 import { dapRefusal } from "./dap.ts";
 import { loadFileHash, readPackage } from "./load_file.ts";
 
 /** The data of a success: no confirmation follows. GPC 2.3.1, 11.6.3.1. */
 const NO_CONFIRMATION = Uint8Array.of(0);
+
+const SHA256_LENGTH = 32;
+
+/** A higher version; or, after recovery, the very package that was there: the only downgrade. */
+function isAllowedInUpgrade(
+  session: UpgradeState,
+  version: { readonly major: number; readonly minor: number },
+  sha256: Uint8Array,
+): boolean {
+  const { oldVersion } = session;
+  const higher = version.major > oldVersion.major ||
+    (version.major === oldVersion.major && version.minor > oldVersion.minor);
+  return higher || (session.recovery && equal(session.oldSha256, sha256));
+}
 
 /** Executes LOAD; any refusal ends the load. */
 export function load(context: CardContext, command: CommandApdu): ResponseApdu {
@@ -19,6 +36,11 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
   if (series?.kind !== "load") return response(SW.CONDITIONS_NOT_SATISFIED);
   const running = series.load;
   const { progress, step } = acceptLoadBlock(running.progress, command);
+  // The card keeps the blocks, so it is full at the block that no longer fits.
+  if (progress.bytes.length > freeBytes(context.state)) {
+    context.volatile.series = null;
+    return response(SW.NOT_ENOUGH_MEMORY);
+  }
   if (step.kind === "more") {
     context.volatile.series = { kind: "load", load: { ...running, progress } };
     return response(SW.OK, NO_CONFIRMATION);
@@ -33,8 +55,13 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
   if (hash.length > 0 && !equal(loadFileHash(content, hash.length), hash)) return response(SW.WRONG_DATA);
   const refused = dapRefusal(context.state, running.domain, step.file, hash);
   if (refused !== undefined) return response(refused);
+  const session = openUpgrade(context.state);
+  const sha256 = loadFileHash(content, SHA256_LENGTH);
+  if (session !== undefined && !isAllowedInUpgrade(session, loaded.version, sha256)) {
+    return response(SW.CONDITIONS_NOT_SATISFIED);
+  }
   context.state = {
-    ...context.state,
+    ...withUpgrade(context.state, session === undefined ? {} : { status: "waiting-for-restore" }),
     packages: [...context.state.packages, {
       aid: loaded.packageAid,
       domain: running.domain,
@@ -43,7 +70,7 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
       imports: loaded.imports,
       lifeCycle: PACKAGE_LOADED,
       size: content.length,
-      sha256: loadFileHash(content, 32),
+      sha256,
     }],
   };
   return response(SW.OK, NO_CONFIRMATION);

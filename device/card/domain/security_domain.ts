@@ -15,9 +15,11 @@ import { getData } from "./get_data.ts";
 import { getStatus } from "./get_status.ts";
 import { install } from "./install.ts";
 import { load } from "./load.ts";
+import { manageElfUpgrade } from "./manage_elf_upgrade.ts";
 import { putKey } from "./put_key.ts";
 import { setStatus } from "./set_status.ts";
 import { storeDataToTarget } from "./store_data.ts";
+import { isHeldByUpgrade } from "../upgrade/session.ts";
 
 const CLA_ISO = 0x00;
 const CLA_GP = 0x80;
@@ -30,6 +32,7 @@ const INS_SELECT = 0xa4;
 const INS_PUT_KEY = 0xd8;
 const INS_STORE_DATA = 0xe2;
 const INS_LOAD = 0xe8;
+const INS_MANAGE_ELF_UPGRADE = 0xea;
 const INS_SET_STATUS = 0xf0;
 const INS_GET_STATUS = 0xf2;
 const C_MAC = 0x01;
@@ -43,6 +46,7 @@ const AUTHENTICATED: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [0xe4, deleteObject],
   [0xe6, install],
   [INS_LOAD, (context, _domain, command) => load(context, command)],
+  [INS_MANAGE_ELF_UPGRADE, manageElfUpgrade],
   [INS_SET_STATUS, setStatus],
   [INS_GET_STATUS, getStatus],
 ]);
@@ -90,6 +94,7 @@ export function domainCommand(context: CardContext, domain: DomainState, command
   if (volatile.series !== null && SERIES_INS[volatile.series.kind] !== ins) volatile.series = null;
   const locked = issuerDomain(context.state).lifeCycle === CARD_LIFE_CYCLE.LOCKED;
   if (locked && !WHEN_LOCKED.includes(ins)) return channel.wrap(response(SW.CONDITIONS_NOT_SATISFIED));
+  if (isHeldByUpgrade(context.state, plain)) return channel.wrap(response(SW.CONDITIONS_NOT_SATISFIED));
   const present = findDomain(context.state, domain.aid) ?? domain;
   return channel.wrap(handler(context, present, plain));
 }

@@ -10,6 +10,11 @@ import { type BerTlv, encodeBer, optionalBer, parseBer, requireBer } from "../tl
 import { checkAid, isAid, lengthValue } from "./aid.ts";
 import { CLA_GP, INS_MANAGE_ELF_UPGRADE } from "./constants.ts";
 
+/** Security domain that may upgrade, on the cards of this product (8). Card page, section 1. */
+export const DEFAULT_UPGRADE_DOMAIN_AID_HEX = "A000000151555047";
+/** Version of its key set: AES-256, diversified for each card from the factory's upgrade master by KDF3. */
+export const UPGRADE_KEY_VERSION = 0x40;
+
 /** P1: what is done with the upgrade session. */
 export const UPGRADE_P1 = {
   /** Opens a session: saving, cleanup and deletion of the old package. */

@@ -23,6 +23,11 @@ export interface AppletStatus {
   readonly version: { readonly major: number; readonly minor: number; readonly patch: number };
   readonly lifeCycle: LifeCycle;
   readonly transient: Transient;
+  /**
+   * What applet 1.1 and later claim (tag 06): SHA-256 (32) of the installed package's load file data block, the value that the
+   * published release names. Nobody but the card vouches for it. Absent before 1.1.
+   */
+  readonly packageHash?: Uint8Array;
 }
 
 const TAGS = [
@@ -33,26 +38,37 @@ const TAGS = [
   { tag: 0x05, length: 1 },
 ] as const;
 const STATUS_LENGTH = TAGS.reduce((sum, { length }) => sum + 2 + length, 0);
+/** Length of the claimed hash, in bytes. */
+export const PACKAGE_HASH_LENGTH = 32;
+const TAG_PACKAGE_HASH = 0x06;
+const WITH_HASH_LENGTH = STATUS_LENGTH + 2 + PACKAGE_HASH_LENGTH;
+/** Lengths of the elements together, without and with the hash. */
+const LENGTHS: readonly number[] = [STATUS_LENGTH, WITH_HASH_LENGTH];
 
 /**
  * Reads the answer's data field.
- * @throws {CodedError} `RK_MALFORMED` unless it is the five elements in order, each with its length.
+ * @throws {CodedError} `RK_MALFORMED` unless it is the five elements in order, each with its length, and at most the hash behind them.
  */
 export function parseStatus(data: Uint8Array): AppletStatus {
   // QUIRK(recovery-key): without R-MAC the data ends in a literal 9000 (a_personalization.json, GET STATUS without
   // secure channel).
-  const literal = data.length === STATUS_LENGTH + 2 && data[STATUS_LENGTH] === 0x90 &&
-    data[STATUS_LENGTH + 1] === 0;
+  const literal = LENGTHS.includes(data.length - 2) && data.at(-2) === 0x90 && data.at(-1) === 0;
+  const length = literal ? data.length - 2 : data.length;
   const malformed = () =>
     new CodedError("RK_MALFORMED", `Cannot read GET STATUS answer: ${data.length} bytes`);
-  if (data.length !== STATUS_LENGTH && !literal) throw malformed();
+  if (!LENGTHS.includes(length)) throw malformed();
   let elements: SimpleTlv[];
   try {
-    elements = parseSimple(data.subarray(0, STATUS_LENGTH));
+    elements = parseSimple(data.subarray(0, length));
   } catch {
     throw malformed();
   }
-  const matches = elements.length === TAGS.length &&
+  const hash = length === WITH_HASH_LENGTH ? elements[TAGS.length] : undefined;
+  const hashMatches = hash === undefined
+    ? elements.length === TAGS.length
+    : elements.length === TAGS.length + 1 && hash.tag === TAG_PACKAGE_HASH &&
+      hash.value.length === PACKAGE_HASH_LENGTH;
+  const matches = hashMatches &&
     TAGS.every(({ tag, length }, i) => elements[i]!.tag === tag && elements[i]!.value.length === length);
   if (!matches) throw malformed();
   const [targetId, serial, version, lifeCycle, transient] = elements.map(({ value }) => value) as [
@@ -69,17 +85,22 @@ export function parseStatus(data: Uint8Array): AppletStatus {
     version: { major: version[0]!, minor: version[1]!, patch: version[2]! },
     lifeCycle: lifeCycle[0] as LifeCycle,
     transient: transient[0] as Transient,
+    ...(hash === undefined ? {} : { packageHash: hash.value.slice() }),
   };
 }
 
 /** Writes the data field, without the literal `9000`. @throws {CodedError} `RK_FIELD`. */
 export function encodeStatus(status: AppletStatus): Uint8Array {
   const { major, minor, patch } = status.version;
+  const { packageHash } = status;
   return concat(
     encodeSimple(0x01, requireLength("target ID", status.targetId, TARGET_ID_LENGTH)),
     encodeSimple(0x02, requireLength("card serial", status.serial, CARD_SERIAL_LENGTH)),
     encodeSimple(0x03, Uint8Array.of(major, minor, patch)),
     encodeSimple(0x04, Uint8Array.of(status.lifeCycle)),
     encodeSimple(0x05, Uint8Array.of(status.transient)),
+    packageHash === undefined
+      ? new Uint8Array(0)
+      : encodeSimple(TAG_PACKAGE_HASH, requireLength("package hash", packageHash, PACKAGE_HASH_LENGTH)),
   );
 }
