@@ -38,6 +38,12 @@ export const UPDATE_ERRORS = defineErrors({
     http: 422,
     next: "Begin again: `rk wallet update`. If the card refuses again, tell whoever runs the service what it says.",
   },
+  UPDATE_RESTORE_FAILED: {
+    fault: "service",
+    retry: false,
+    http: 422,
+    next: "Run `rk wallet update` again: it loads the card's old package, and the seed is there as before.",
+  },
   UPDATE_PACKAGE: {
     fault: "peer",
     retry: false,

@@ -61,7 +61,7 @@ export const FIRST_MOVE: Readonly<Record<UpgradeMode, Readonly<Record<UpgradeSta
     ...INTERRUPTED,
     "none": "nothing",
     "completed": "recovered",
-    "waiting-for-elf": "load",
+    "waiting-for-elf": "take-back",
     "waiting-for-restore": "take-back",
     "restore-failed": "take-back",
     "interrupted-install": "take-back",
@@ -69,14 +69,23 @@ export const FIRST_MOVE: Readonly<Record<UpgradeMode, Readonly<Record<UpgradeSta
   },
 };
 
+/** What a session has done so far. */
+export interface UpgradeSoFar {
+  /** Nothing: the status is the one that the card came with. */
+  readonly first: boolean;
+  /** The card was told to take the new package back. */
+  readonly tookBack: boolean;
+}
+
 /**
- * The move after a command of this session. What differs from {@link FIRST_MOVE}: `completed` is this upgrade's end, a package
- * that was just loaded is restored whichever it is, and a saving that ended with nothing was refused.
+ * The move after a status. What differs from {@link FIRST_MOVE} later: `completed` is this upgrade's end, a saving that ended
+ * with nothing was refused, and once the new package is taken back, the old one is loaded and restored like any other.
  */
-export function nextMove(mode: UpgradeMode, status: UpgradeStatusName, first: boolean): UpgradeMove {
-  if (first) return FIRST_MOVE[mode][status];
+export function nextMove(mode: UpgradeMode, status: UpgradeStatusName, so: UpgradeSoFar): UpgradeMove {
+  if (so.first) return FIRST_MOVE[mode][status];
   if (status === "completed") return mode === "recover" ? "recovered" : "updated";
   if (status === "none") return "nothing";
-  if (status === "restore-failed") return mode === "recover" ? "take-back" : "stuck";
+  if (mode === "recover" && !so.tookBack) return FIRST_MOVE.recover[status];
+  if (status === "restore-failed") return "stuck";
   return status === "waiting-for-elf" ? "load" : "go-on";
 }

@@ -27,7 +27,7 @@ import "../../domain/update/errors.ts";
 /** Level of the upgrade channel: C-MAC, no encryption, so that the wallet sees what it carries. */
 export const UPGRADE_LEVEL = 0x01;
 /** Most times that one session is gone on with, and that it loads: a card that goes round is left. */
-const ROUNDS_MAX = { "go-on": 4, "take-back": 2, "load": 2, "start": 1 } as const;
+const ROUNDS_MAX = { "go-on": 4, "take-back": 1, "load": 2, "start": 1 } as const;
 
 /** The domain that may upgrade. */
 export interface UpgradeDomain {
@@ -110,12 +110,12 @@ export class UpgradeSession {
     }
   }
 
-  /** The next commands after these answers. @throws {CodedError} `UPDATE_CARD_REFUSED`. */
+  /** The next commands after these answers. @throws {CodedError} `UPDATE_CARD_REFUSED`, `UPDATE_RESTORE_FAILED`. */
   next(answers: readonly string[]): Batch {
     const responses = this.#responses(answers);
     if (this.#pending.length > 0) return this.#wrapPending();
     const { status } = parseUpgradeAnswer(responses.at(-1)!.data);
-    const move = nextMove(this.#mode, status, this.#first);
+    const move = nextMove(this.#mode, status, { first: this.#first, tookBack: this.#rounds.has("take-back") });
     this.#first = false;
     this.#count(move, status);
     const { start, resume, recover, load } = this.#commands;
@@ -135,9 +135,8 @@ export class UpgradeSession {
         return { phase: "done", commands: [], end: move };
       case "stuck":
         throw new CodedError(
-          "UPDATE_CARD_REFUSED",
-          "Cannot update card: the new package does not take the card's data back; the old one must be loaded again",
-          { status, recover: true },
+          "UPDATE_RESTORE_FAILED",
+          "Cannot update card: the new package does not take the card's data; they are kept, and the old one must be loaded again",
         );
     }
   }
