@@ -18,6 +18,7 @@ import { registerReader } from "./commands/reader.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
+import { registerTufClient } from "./commands/tuf_client.ts";
 import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
@@ -45,6 +46,7 @@ export function program(): Command {
   registerGateway(rk);
   registerSpine(rk);
   registerLog(rk);
+  registerTufClient(rk);
   registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });

@@ -3,15 +3,9 @@
  * readings, or would never expire, is refused before the library sees it.
  */
 
-import {
-  Metadata,
-  MetadataKind,
-  type Root,
-  type Snapshot,
-  type Targets,
-  type Timestamp,
-} from "@tufjs/models";
+import type { Metadata as Document, Root, Snapshot, Targets, Timestamp } from "@tufjs/models";
 import { CodedError } from "../../base/errors.ts";
+import { Metadata, MetadataKind } from "./library.ts";
 import "./errors.ts";
 
 /** The signed part, by kind. */
@@ -45,45 +39,45 @@ export function readMetadata<K extends Kind>(
   kind: K,
   bytes: Uint8Array,
   role: string = kind,
-): Metadata<SignedOf[K]> {
+): Document<SignedOf[K]> {
   if (bytes.length > METADATA_BYTES_MAX[kind]) throw wrong(role, `it has ${bytes.length} bytes`);
+  const value = checkDocument(role, bytes);
+  try {
+    return Metadata.fromJSON(KINDS[kind] as never, value as never) as unknown as Document<SignedOf[K]>;
+  } catch (error) {
+    throw wrong(role, error instanceof Error ? error.message : "it has another form");
+  }
+}
+
+/**
+ * Refuses what the library lets pass: a date that is none is never over, a version that is no whole number compares as it likes.
+ * @returns the document as JSON.
+ * @throws {CodedError} `RELEASE_METADATA`.
+ */
+export function checkDocument(role: string, bytes: Uint8Array): Json {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw wrong(role, "it is not JSON");
   }
-  const signed = isObject(value) ? value.signed : undefined;
-  if (!isObject(signed)) throw wrong(role, "it has no signed part");
-  const state = irregularity(signed);
-  if (state !== undefined) throw wrong(role, state);
-  try {
-    return Metadata.fromJSON(MetadataKindOf[kind] as never, value as never) as unknown as Metadata<
-      SignedOf[K]
-    >;
-  } catch (error) {
-    throw wrong(role, error instanceof Error ? error.message : "it has another form");
+  if (!isObject(value) || !isObject(value.signed)) throw wrong(role, "it has no signed part");
+  const { version, expires } = value.signed;
+  if (!Number.isSafeInteger(version) || (version as number) < 1) {
+    throw wrong(role, "its version is not a whole number from 1");
   }
+  if (typeof expires !== "string" || !DATE.test(expires) || Number.isNaN(Date.parse(expires))) {
+    throw wrong(role, "its date of expiry is not YYYY-MM-DDTHH:MM:SSZ");
+  }
+  return value;
 }
 
-const MetadataKindOf = {
+const KINDS = {
   root: MetadataKind.Root,
   timestamp: MetadataKind.Timestamp,
   snapshot: MetadataKind.Snapshot,
   targets: MetadataKind.Targets,
 } as const;
-
-/** What the library lets pass: a date that is none is never over, a version that is no whole number compares as it likes. */
-export function irregularity(signed: Json): string | undefined {
-  if (!Number.isSafeInteger(signed.version) || (signed.version as number) < 1) {
-    return "its version is not a whole number from 1";
-  }
-  const { expires } = signed;
-  if (typeof expires !== "string" || !DATE.test(expires) || Number.isNaN(Date.parse(expires))) {
-    return "its date of expiry is not YYYY-MM-DDTHH:MM:SSZ";
-  }
-  return undefined;
-}
 
 function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);

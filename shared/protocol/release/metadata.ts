@@ -22,7 +22,7 @@ const ROOTS_MAX = 256;
 
 /** Documents on the way to one target. */
 export interface ReleaseBundle {
-  /** Roots after the trusted one, in order. */
+  /** Roots in order; those that are not newer than the trusted one are passed over. */
   readonly roots: readonly Uint8Array[];
   readonly timestamp: Uint8Array;
   readonly snapshot: Uint8Array;
@@ -124,7 +124,9 @@ export function latestRoot(roots: readonly Uint8Array[], trustedRoot: Uint8Array
   const first = readMetadata("root", trustedRoot);
   let trusted = signedBy(first, "root", first);
   for (const bytes of roots) {
-    const next = signedBy(trusted, "root", readMetadata("root", bytes));
+    const next = readMetadata("root", bytes);
+    if (next.signed.version <= trusted.signed.version) continue;
+    signedBy(trusted, "root", next);
     requireVersion("root", next.signed.version, trusted.signed.version + 1);
     trusted = signedBy(next, "root", next);
   }
