@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import type { TargetFile } from "@tufjs/models";
 import { CodedError } from "shared/base/errors.ts";
 import { lookAtFile } from "shared/transport/durable_file.ts";
-import { drop } from "./fetcher.ts";
 import type { FileSource } from "./http_source.ts";
 import "./errors.ts";
 
@@ -66,9 +65,12 @@ async function goOn(
   let here = lookAtFile(partial)?.bytes ?? 0;
   if (here > target.length) here = 0;
   if (here === target.length && here > 0) return;
-  const { status, offset, body } = await source.get(addressOf(target, baseUrl, consistentSnapshot), here);
+  const { status, offset, body, cancel } = await source.get(
+    addressOf(target, baseUrl, consistentSnapshot),
+    here,
+  );
   if (status !== 200 && status !== 206 || offset !== 0 && offset !== here) {
-    await drop(body);
+    cancel();
     // 416: the file has another length than what is here; begin anew next time.
     if (status === 416) await Deno.remove(partial);
     throw new CodedError("TUF_UNREACHABLE", `Cannot fetch ${target.path}: the server answers ${status}`);

@@ -46,10 +46,10 @@ export class MetadataFetcher {
   }
 
   async #download(url: string, maxLength: number): Promise<Buffer> {
-    const { status, body } = await this.#source.get(url, 0);
+    const { status, body, cancel } = await this.#source.get(url, 0);
     // The library takes 403 and 404 of a root as the end of the chain.
     if (status !== 200) {
-      await drop(body);
+      cancel();
       throw new DownloadHTTPError(`the server answers ${status} for ${name(url)}`, status);
     }
     const chunks: Uint8Array[] = [];
@@ -74,9 +74,4 @@ export class MetadataFetcher {
 
 function name(url: string): string {
   return url.slice(url.lastIndexOf("/") + 1);
-}
-
-/** Leaves a body unread, so that its connection is given back. */
-export async function drop(body: AsyncIterable<Uint8Array>): Promise<void> {
-  await body[Symbol.asyncIterator]().return?.();
 }

@@ -26,6 +26,8 @@ export interface SourceAnswer {
   /** First byte that the body holds: 0, or what was asked for. */
   readonly offset: number;
   readonly body: AsyncIterable<Uint8Array>;
+  /** Gives the connection back without reading the body. */
+  cancel(): void;
 }
 
 /** Where files come from. */
@@ -55,11 +57,15 @@ export function httpSource(tls?: ClientTls): FileSource {
             ...(offset === 0 ? {} : { range: `bytes=${offset}-` }),
           },
         }, (incoming) => {
-          incoming.on("close", () => clearTimeout(deadline));
+          const release = () => {
+            clearTimeout(deadline);
+            incoming.destroy();
+          };
           resolve({
             status: incoming.statusCode ?? 0,
             offset: firstByte(incoming, offset),
-            body: bodyOf(incoming, url),
+            body: bodyOf(incoming, url, release),
+            cancel: release,
           });
         });
         const end = (error: Error) => {
@@ -74,13 +80,13 @@ export function httpSource(tls?: ClientTls): FileSource {
   };
 }
 
-async function* bodyOf(incoming: IncomingMessage, url: URL): AsyncGenerator<Uint8Array> {
+async function* bodyOf(incoming: IncomingMessage, url: URL, release: () => void): AsyncGenerator<Uint8Array> {
   try {
     yield* incoming as AsyncIterable<Uint8Array>;
   } catch (error) {
     throw unreachable(url, error);
   } finally {
-    incoming.destroy();
+    release();
   }
   if (!incoming.complete) throw unreachable(url, new Error("the connection ended early"));
 }
