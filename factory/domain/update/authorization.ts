@@ -7,7 +7,7 @@ import { z } from "zod";
 import { fromUtf8, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { hexBytes } from "shared/protocol/wire/attestation.ts";
-import "./errors.ts";
+import "shared/protocol/wire/update_errors.ts";
 
 const Content = z.strictObject({
   format: z.literal("rk-upgrade-authorization-1"),

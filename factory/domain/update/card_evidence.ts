@@ -15,7 +15,7 @@ import {
   type RevocationList,
 } from "shared/protocol/recovery_key/revocation_list.ts";
 import type { CardEvidence } from "shared/protocol/wire/update.ts";
-import "./errors.ts";
+import "shared/protocol/wire/update_errors.ts";
 
 /** A card that proved itself. */
 export interface ProvenCard {

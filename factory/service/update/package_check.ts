@@ -9,7 +9,7 @@ import { type CardFacts, offer } from "shared/protocol/release/target.ts";
 import { parsePackageFile } from "shared/protocol/signed_package/package_file.ts";
 import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
 import type { WireRelease } from "shared/protocol/wire/update.ts";
-import "../../domain/update/errors.ts";
+import "shared/protocol/wire/update_errors.ts";
 
 /** A bundle from the wire. */
 export function bundleOf(release: WireRelease): ReleaseBundle {

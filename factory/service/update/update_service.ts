@@ -8,7 +8,7 @@ import type { EventFacts } from "shared/log/recorder.ts";
 import type { EventName } from "shared/log/events.ts";
 import type { BeginUpdate, ResumeUpdate, UpdateChallengeAnswer, UpdateStep } from "shared/protocol/wire/update.ts";
 import type { UpgradeStore } from "../../transport/update_store/port.ts";
-import "../../domain/update/errors.ts";
+import "shared/protocol/wire/update_errors.ts";
 import type { UpdateVault, VaultStep } from "./vault_port.ts";
 
 /** What the service is made of. */

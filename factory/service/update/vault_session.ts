@@ -22,7 +22,7 @@ import {
 import type { StaticKeys } from "shared/protocol/scp03/keys.ts";
 import { STEP_COMMANDS_MAX, type UpdateEnd, type UpdatePhase } from "shared/protocol/wire/update.ts";
 import { nextMove, type UpgradeMode, type UpgradeMove } from "../../domain/update/upgrade_move.ts";
-import "../../domain/update/errors.ts";
+import "shared/protocol/wire/update_errors.ts";
 
 /** Level of the upgrade channel: C-MAC, no encryption, so that the wallet sees what it carries. */
 export const UPGRADE_LEVEL = 0x01;

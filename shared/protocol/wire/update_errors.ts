@@ -1,6 +1,6 @@
-/** Codes of the update service and its vault. */
+/** Codes of the update service and its vault; the wallet knows them too. */
 
-import { defineErrors } from "shared/base/errors.ts";
+import { defineErrors } from "../../base/errors.ts";
 
 const AGAIN = "Begin again: `rk wallet update`. The card is as it was, or goes on where it stands.";
 
