@@ -19,6 +19,7 @@ import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
 import { registerTufClient } from "./commands/tuf_client.ts";
+import { registerUpdateService } from "./commands/update_service.ts";
 import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
@@ -47,6 +48,7 @@ export function program(): Command {
   registerSpine(rk);
   registerLog(rk);
   registerTufClient(rk);
+  registerUpdateService(rk);
   registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });
