@@ -25,7 +25,7 @@ const READERS = 4;
 export function registerDemo(program: Command): void {
   program.command("demo")
     .description(
-      "bring the spine up, make 12 cards genuine on 4 readers, stop a gateway half-way, check every card",
+      "bring the spine up, make 12 cards genuine on 4 readers while a gateway stops, back a seed up, restore and delete it",
     )
     .option("--keep", "leave it running and say how to talk to it")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL instead of the embedded defaults")
@@ -69,6 +69,7 @@ export function registerDemo(program: Command): void {
             screen.close();
             say(options, "  the wallet checks every card");
           },
+          onRecover: (line) => say(options, `  recover: ${line}`),
         });
         const seconds = Math.round((performance.now() - started) / 100) / 10;
         say(
@@ -85,7 +86,7 @@ export function registerDemo(program: Command): void {
             ]),
           ]),
         );
-        const { attested, failed, gatewayFailovers, logs } = shown;
+        const { attested, failed, gatewayFailovers, logs, recover } = shown;
         say(
           options,
           `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
@@ -94,8 +95,9 @@ export function registerDemo(program: Command): void {
             }`,
         );
         if (options.keep && !options.real) say(options, `\n${howToTalk(shown.spine)}`);
-        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds, logs });
-        return failed === 0 && logs.every(({ verified }) => verified) ? 0 : 1;
+        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds, logs, recover });
+        const isRecovered = Object.values(recover).every(Boolean);
+        return failed === 0 && isRecovered && logs.every(({ verified }) => verified) ? 0 : 1;
       } finally {
         if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
       }

@@ -110,7 +110,8 @@ export async function startProvider(options: {
   }
 }
 
-async function ensurePipes(folder: string): Promise<void> {
+/** Makes the folder of the pipes and the pipes where they are not there. @throws {CodedError} `PROVIDER_PIPES`. */
+export async function ensurePipes(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of Object.values(PIPES)) {
     const path = `${folder}/${name}`;

@@ -3,13 +3,14 @@
 import type { Command } from "commander";
 import { action, type CommonOptions, result, say } from "../output.ts";
 import { DEFAULT_SPINE } from "../spine/layout.ts";
+import { COMPANION_FILE, MAKER_FILE, PROVIDERS, type RecoverAddresses } from "../spine/recover/layout.ts";
 import { refuseWhenRunning, runningSpine, stopRunningSpine } from "../spine/running.ts";
 import { type SpineDescriptor, startSpine } from "../spine/spine.ts";
 
 /** Registers the commands. */
 export function registerSpine(program: Command): void {
   const spine = program.command("spine").description(
-    "the local spine: gateways, attestation services, token, database",
+    "the local spine: gateways, attestation services, Recover's providers and orchestrators, tokens, databases",
   );
   spine.command("start")
     .description("start it and leave it running (development only: its keys are in files)")
@@ -18,9 +19,17 @@ export function registerSpine(program: Command): void {
       await refuseWhenRunning();
       const started = await startSpine({
         folder: DEFAULT_SPINE,
+        recover: true,
         outlives: true,
         tell: (line) => say(options, `  ${line}`),
       });
+      try {
+        say(options, "  Recover's providers and orchestrators");
+        await started.startRecover();
+      } catch (error) {
+        await started.stop();
+        throw error;
+      }
       await started.publish();
       await started.release();
       say(options, howToTalk(started.descriptor));
@@ -45,7 +54,7 @@ export function registerSpine(program: Command): void {
 }
 
 /** How to talk to a kept spine, for people. */
-export function howToTalk({ folder, addresses, databaseUrl }: SpineDescriptor): string {
+export function howToTalk({ folder, addresses, databaseUrl, recover }: SpineDescriptor): string {
   const station =
     `--cacert ${folder}/pki/server.crt --cert ${folder}/station/tls.crt --key ${folder}/station/tls.key`;
   return [
@@ -62,6 +71,24 @@ export function howToTalk({ folder, addresses, databaseUrl }: SpineDescriptor): 
     "  batch         ./rk profile template recovery-key > profile.json",
     "                ./rk batch create --profile profile.json --quantity 10 --out batch.json",
     '  station       ./rk station run --batch batch.json --reader "NAME"',
+    ...(recover ? talkToRecover(folder, recover) : []),
     "  stop          ./rk spine stop",
   ].join("\n");
+}
+
+/** Backup, restore and deletion by hand: one terminal for the wallet, one for its companion. */
+function talkToRecover(folder: string, { providers }: RecoverAddresses): string[] {
+  const companion = `--config ${folder}/${COMPANION_FILE}`;
+  const maker = `--maker ${folder}/${MAKER_FILE}`;
+  return [
+    `  a wallet      ./rk wallet serve --apdu-port 8491 --state owner.json ${maker} --ask`,
+    `  an empty one  ./rk wallet serve --apdu-port 8491 --state new.json ${maker} --ask --empty`,
+    `  recover       ./rk wallet recover backup ${companion} --identity me.json`,
+    `                ./rk wallet recover restore ${companion} --backup NUMBER`,
+    `                ./rk wallet recover delete ${companion} --backup NUMBER`,
+    `  providers     ${
+      PROVIDERS.map((index) => `http://${providers[index].nodes.a.admin}/metrics`).join("   ")
+    }`,
+    `                psql postgres://postgres@${providers[1].database}/postgres -c 'TABLE backups'`,
+  ];
 }

@@ -14,6 +14,7 @@ export const SUITES: Readonly<Record<string, string>> = {
   kill: "tests/faults/suites/kill_main.ts",
   change: "tests/gateway/change_main.ts",
   interrupt: "tests/updater/suites/interrupt_main.ts",
+  crash: "tests/faults/suites/crash_main.ts",
 };
 
 /** What a suite said. */

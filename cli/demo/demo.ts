@@ -1,6 +1,7 @@
 /**
  * The demo: the whole spine comes up, blank virtual cards become attested Recovery Keys, one gateway is stopped half-way,
- * and every card is checked as a wallet would check it.
+ * and every card is checked as a wallet would check it. Meanwhile Recover's services start; then a seed goes to three providers
+ * and comes back.
  */
 
 import { createLogger } from "shared/base/log.ts";
@@ -17,6 +18,7 @@ import { startFeeder } from "./feeder.ts";
 import { type DemoLog, verifyLogs } from "./logs.ts";
 import { type LineCard, runLine } from "./line.ts";
 import { demoProfile } from "./profile.ts";
+import { type DemoRecover, runRecover } from "./recover.ts";
 import { pcscReaders, type Readers, virtualReaders } from "./readers.ts";
 
 /** What to show. */
@@ -31,6 +33,8 @@ export interface DemoOptions {
   readonly onEvent: (event: StationEvent) => void;
   /** The line has ended and the wallet begins. */
   readonly onLineEnd: () => void;
+  /** Told line by line what happens to the seed. */
+  readonly onRecover: (line: string) => void;
   /** A look at everything before it is stopped. */
   readonly inspect?: (spine: Spine, cards: readonly LineCard[], readers: Readers) => Promise<void>;
 }
@@ -55,6 +59,7 @@ export interface DemoResult {
   readonly failed: number;
   readonly gatewayFailovers: number;
   readonly logs: readonly DemoLog[];
+  readonly recover: DemoRecover;
 }
 
 /** Runs the demo. Whatever it started is stopped, unless it is kept. */
@@ -63,11 +68,15 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const spine = await startSpine({
     folder,
     real: options.real,
+    recover: true,
     outlives: options.keep && !options.real,
     tell,
   });
   let readers: Readers | undefined;
   let kept = false;
+  // While the cards are made: nobody waits for it before they are.
+  const recovering = spine.startRecover();
+  recovering.catch(() => {});
   try {
     readers = options.real ? await pcscReaders(options.readers) : virtualReaders(options.readers);
     const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
@@ -108,6 +117,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       certificate: report.certificateSha256 ?? "-",
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
+    const recover = await runRecover(spine, await recovering, options.onRecover);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
     const logs = await verifyLogs(folder);
     if (options.keep) await spine.publish();
@@ -123,6 +133,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       failed: table.length - attested,
       gatewayFailovers: line.failovers,
       logs,
+      recover,
     };
   } finally {
     await readers?.stop();

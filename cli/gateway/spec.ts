@@ -8,6 +8,7 @@ import {
   STANDARD,
   STANDARD_FOLDER,
   STANDARD_LIMIT_STORE,
+  STANDARD_RECOVER,
   STANDARD_REVOCATION,
   STANDARD_TRACING,
 } from "../spine/layout.ts";
@@ -92,6 +93,7 @@ export function gatewaySubstitution(
     [STANDARD.attestationA.admin]: upstreams,
     [STANDARD.attestationB.listen]: upstreams,
     [STANDARD.attestationB.admin]: upstreams,
+    [STANDARD_RECOVER]: upstreams,
     [`${STANDARD_FOLDER}/gateway-a`]: [file, ...files],
     [`${STANDARD_FOLDER}/pki`]: files,
     [`${STANDARD_FOLDER}/event-logs/gateway-a`]: written,

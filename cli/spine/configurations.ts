@@ -3,6 +3,8 @@
 import { stringify } from "yaml";
 import { attestationDocument } from "factory/app/attestation_document.ts";
 import type { EventLogSections } from "./event_logs.ts";
+import { recoverDocuments, recoverSections } from "./recover/gateway.ts";
+import type { RecoverAddresses } from "./recover/layout.ts";
 import { portOf, type SpineAddresses } from "./layout.ts";
 import type { SenderPublicKeys } from "./sender_keys.ts";
 
@@ -41,16 +43,20 @@ export async function writeConfigurations(
   backends: Backends,
   senders: Senders,
   logs: EventLogSections,
+  recover: RecoverAddresses | undefined,
 ): Promise<void> {
   const logged = (value: object, eventLog: unknown) => ({ ...value, eventLog });
   const write = (file: string, value: unknown) =>
     Deno.writeTextFile(`${folder}/${file}`, HEADER + stringify(value, { lineWidth: 0 }), { mode: 0o600 });
-  const description = JSON.stringify(attestationDocument(), null, 2) + "\n";
-  for (const instance of ["a", "b"]) {
-    await Deno.writeTextFile(`${folder}/gateway-${instance}/${DESCRIPTION}`, description, { mode: 0o600 });
+  const documents = { [DESCRIPTION]: attestationDocument(), ...(recover ? recoverDocuments() : {}) };
+  for (const instance of ["a", "b"] as const) {
+    const own = `gateway-${instance}` as const;
+    for (const [name, document] of Object.entries(documents)) {
+      const text = JSON.stringify(document, null, 2) + "\n";
+      await Deno.writeTextFile(`${folder}/${own}/${name}`, text, { mode: 0o600 });
+    }
+    await write(`${own}/config.yaml`, logged(gateway(instance, addresses, recover), logs[own]));
   }
-  await write("gateway-a/config.yaml", logged(gateway("a", addresses), logs["gateway-a"]));
-  await write("gateway-b/config.yaml", logged(gateway("b", addresses), logs["gateway-b"]));
   await write(
     "attestation-a/config.yaml",
     logged(attestation("a", addresses, backends, senders), logs.attestation),
@@ -83,7 +89,12 @@ const STATIONS = "urn:recovery-key:station:*";
 const WALLETS = "urn:recovery-key:wallet:*";
 const BATCH_MANAGERS = "urn:recovery-key:batch-manager:*";
 
-function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
+function gateway(
+  instance: "a" | "b",
+  addresses: SpineAddresses,
+  recover: RecoverAddresses | undefined,
+): object {
+  const more = recover && recoverSections(recover);
   const own = instance === "a" ? addresses.gatewayA : addresses.gatewayB;
   const at = (address: string) => ({ address: address.split(":")[0]!, port: portOf(address) });
   const canary = (kind: string) => ({ certificate: `canary-${kind}.crt`, key: `canary-${kind}.key` });
@@ -99,11 +110,12 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
       expired: canary("expired"),
       revoked: canary("revoked"),
     },
-    apis: { attestation: { document: DESCRIPTION } },
+    apis: { attestation: { document: DESCRIPTION }, ...more?.apis },
     rateLimits: {
       // A station with four readers makes about five requests a card.
       line: { quota: 6000, windowSeconds: 60, burst: 600 },
       batches: { quota: 60, windowSeconds: 60 },
+      ...more?.rateLimits,
     },
     upstreams: {
       attestation: {
@@ -118,6 +130,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
           serverIdentities: ["urn:recovery-key:attestation:*"],
         },
       },
+      ...more?.upstreams,
     },
     routes: [
       post("create-batch", "/v1/batches", [BATCH_MANAGERS], "batches"),
@@ -154,6 +167,7 @@ function gateway(instance: "a" | "b", addresses: SpineAddresses): object {
         firewall: { api: "attestation" },
         upstream: "attestation",
       },
+      ...more?.routes ?? [],
     ],
   };
 }

@@ -40,6 +40,9 @@ export const STANDARD_LIMIT_STORE = "127.0.0.1:8499";
 /** Address of the standard deployment's span collector, as the gateway's permission set writes it; a spine has none. */
 export const STANDARD_TRACING = "127.0.0.1:4318";
 
+/** Address of the standard deployment's orchestrator, as the gateway's permission set writes it; providers' nodes beside it. */
+export const STANDARD_RECOVER = "127.0.0.1:8453";
+
 /** Standard folder of a spine, as deno.json's permission sets write it. */
 export const STANDARD_FOLDER = ".rk/spine";
 

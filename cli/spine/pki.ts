@@ -19,15 +19,17 @@ const AUTHORITIES = ["client", "server", "internal"] as const;
 type AuthorityName = (typeof AUTHORITIES)[number];
 
 /** A leaf certificate: which authority signs it, and where it goes (`FILE.crt`, `FILE.key`). */
-interface Leaf {
+export interface Leaf {
   readonly authority: AuthorityName;
   readonly file: string;
   readonly name: string;
   readonly options: Omit<IssueOptions, "now" | "commonName">;
 }
 
-const LOOPBACK = { dnsNames: ["localhost"], ipAddresses: ["127.0.0.1", "::1"] };
-const urn = (kind: string, name: string) => `urn:recovery-key:${kind}:${name}`;
+/** Names of a server on this machine. */
+export const LOOPBACK = { dnsNames: ["localhost"], ipAddresses: ["127.0.0.1", "::1"] };
+/** An identity, as certificates name it. */
+export const urn = (kind: string, name: string) => `urn:recovery-key:${kind}:${name}`;
 
 function leaves(now: number): Leaf[] {
   const both = ["a", "b"] as const;
@@ -83,12 +85,13 @@ function canary(gateway: string, kind: string, options: Partial<IssueOptions>): 
  * Makes or keeps the three authorities, issues every leaf anew and publishes fresh revocation lists, so that a spine that
  * was not started for a year starts.
  * @param folder The spine's folder. Authorities are in pki/NAME.crt, lists in pki/NAME.crl.
+ * @param more leaves of services that not every spine has.
  */
-export async function provisionPki(folder: string, now: number): Promise<void> {
+export async function provisionPki(folder: string, now: number, more: readonly Leaf[] = []): Promise<void> {
   const authorities = {} as Record<AuthorityName, Authority>;
   for (const name of AUTHORITIES) authorities[name] = await authority(folder, name, now);
   const revoked: Record<AuthorityName, string[]> = { client: [], server: [], internal: [] };
-  for (const leaf of leaves(now)) {
+  for (const leaf of [...leaves(now), ...more]) {
     const issued = await issue(authorities[leaf.authority], { now, commonName: leaf.name, ...leaf.options });
     await Deno.writeTextFile(`${folder}/${leaf.file}.crt`, issued.certificatePem);
     await writePrivate(`${folder}/${leaf.file}.key`, issued.privateKeyPem);

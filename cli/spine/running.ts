@@ -35,7 +35,7 @@ export async function stopRunningSpine(folder = DEFAULT_SPINE): Promise<string[]
   const stopped: string[] = [];
   // Services first, the database last.
   const entries = Object.entries(descriptor.processes).sort(([a], [b]) =>
-    Number(a === "database") - Number(b === "database")
+    Number(a.endsWith("database")) - Number(b.endsWith("database"))
   );
   for (const [name, pid] of entries) {
     if (!await isOurs(pid, descriptor.folder)) continue;

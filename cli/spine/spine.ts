@@ -10,6 +10,7 @@ import type { Substitution } from "../process/permissions.ts";
 import { writePrivate } from "../paths.ts";
 import { openToken, type OwnPostgres, ownPostgres, type Token } from "./backends.ts";
 import { writeConfigurations } from "./configurations.ts";
+import { layDatabase } from "./database_template.ts";
 import { provisionEventLogs } from "./event_logs.ts";
 import {
   type Endpoint,
@@ -19,11 +20,17 @@ import {
   STANDARD,
   STANDARD_FOLDER,
   STANDARD_LIMIT_STORE,
+  STANDARD_RECOVER,
   STANDARD_REVOCATION,
   STANDARD_TRACING,
 } from "./layout.ts";
 import { provisionPki } from "./pki.ts";
 import { provisionSenderKeys } from "./sender_keys.ts";
+import type { DatabaseProxy } from "./recover/backends.ts";
+import type { SessionTimes } from "./recover/configurations.ts";
+import { freeRecoverAddresses, RECOVER_FOLDERS, type RecoverAddresses } from "./recover/layout.ts";
+import { recoverLeaves } from "./recover/pki.ts";
+import { type RecoverServices, startRecover } from "./recover/services.ts";
 
 /** How to start a spine. */
 export interface SpineOptions {
@@ -31,6 +38,10 @@ export interface SpineOptions {
   readonly folder: string;
   /** SoftHSM2 and PostgreSQL instead of the embedded ones. */
   readonly real?: boolean;
+  /** The gateways know Recover's services, and `startRecover` starts them. */
+  readonly recover?: boolean;
+  /** How long Recover's sessions are left alone (tests of kills). */
+  readonly recoverTimes?: SessionTimes;
   /** The processes outlive this command. */
   readonly outlives?: boolean;
   /** Loaded first in every process (tests of permissions). */
@@ -38,10 +49,11 @@ export interface SpineOptions {
   /** What is being done, for people. */
   readonly tell?: (line: string) => void;
   /**
-   * With `real`: stands between the services and PostgreSQL (tests of kills), is given the server and returns the
-   * `host:port` that the services use, without TLS.
+   * With `real`: stands between the services and PostgreSQL (tests of kills), is given the server and whose it is
+   * (`attestation`, `orchestrator`, `provider-1` ...), and returns the `host:port` that the services use, without TLS;
+   * undefined: nothing stands between.
    */
-  readonly databaseProxy?: (postgres: OwnPostgres) => Promise<string>;
+  readonly databaseProxy?: DatabaseProxy;
 }
 
 /** What other commands need of a running spine: `spine.json` in its folder. */
@@ -55,6 +67,8 @@ export interface SpineDescriptor {
   readonly processes: Readonly<Record<string, number>>;
   readonly stationFile: string;
   readonly batchManagerFile: string;
+  /** Where Recover's services are, when they run. */
+  readonly recover?: RecoverAddresses;
 }
 
 /** A running spine. */
@@ -65,8 +79,13 @@ export interface Spine {
   readonly psqlEnv?: Readonly<Record<string, string>>;
   /** The server, when it is PostgreSQL. */
   readonly postgres?: OwnPostgres;
-  /** Running processes by name: `gateway-a`, `gateway-b`, `attestation-a`, `attestation-b`, `database`. */
+  /**
+   * Running processes by name: `gateway-a`, `gateway-b`, `attestation-a`, `attestation-b`, `database`; of Recover
+   * `orchestrator-a`, `provider-1-a`, `provider-1-a-vault`, `provider-1-database` and the like.
+   */
   readonly children: ReadonlyMap<string, Child>;
+  /** Starts Recover's services; once, in a spine that was started with `recover`. */
+  startRecover(): Promise<RecoverServices>;
   /** Starts a process again, after it was stopped or killed. */
   restart(name: string): Promise<void>;
   /** Stops everything that was started. */
@@ -81,22 +100,33 @@ export interface Spine {
 export async function startSpine(options: SpineOptions): Promise<Spine> {
   const { folder, real = false } = options;
   const tell = options.tell ?? (() => {});
-  for (const name of SPINE_FOLDERS) await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+  const recover = options.recover ? freeRecoverAddresses() : undefined;
+  for (const name of [...SPINE_FOLDERS, ...(recover ? RECOVER_FOLDERS : [])]) {
+    await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
+  }
   const addresses = freeAddresses();
   const logger = await fileLogger(`${folder}/logs/spine.log`);
   const children = new Map<string, Child>();
+  const specs = new Map<string, ChildSpec>();
   let token: Token | undefined;
   let postgres: OwnPostgres | undefined;
+  let recovering: Promise<RecoverServices> | undefined;
   const stop = async () => {
-    const services = [...children].filter(([name]) => name !== "database").map(([, child]) => child.stop());
-    await Promise.all(services);
-    await children.get("database")?.stop();
+    const isDatabase = (name: string) => name.endsWith("database");
+    const end = (databases: boolean) =>
+      Promise.all(
+        [...children].filter(([name]) => isDatabase(name) === databases).map(([, each]) => each.stop()),
+      );
+    await recovering?.catch(() => {});
+    await end(false);
+    await end(true);
+    await (await recovering?.catch(() => {}))?.stop();
     await postgres?.stop();
     await token?.hsm.close();
   };
   try {
     tell("certificates and keys");
-    await provisionPki(folder, Date.now());
+    await provisionPki(folder, Date.now(), recover ? recoverLeaves() : []);
     const senders = {
       station: await provisionSenderKeys(`${folder}/station`),
       batchManager: await provisionSenderKeys(`${folder}/batch-manager`),
@@ -104,8 +134,12 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     token = await openToken(folder, real, logger);
     tell("database");
     if (real) postgres = await ownPostgres(folder);
-    else children.set("database", await startChild(databaseSpec(options, addresses)));
-    const proxy = postgres && await options.databaseProxy?.(postgres);
+    else {
+      const spec = await laidDatabase(options, "database", `${folder}/database`, addresses.database);
+      specs.set("database", spec);
+      children.set("database", await startChild(spec));
+    }
+    const proxy = postgres && await options.databaseProxy?.(postgres, "attestation");
     const databaseUrl = proxy === undefined
       ? postgres?.url ?? `postgres://postgres@${addresses.database}/postgres`
       : `postgres://${new URL(postgres!.url).username}@${proxy}${new URL(postgres!.url).pathname}`;
@@ -122,14 +156,18 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       },
       senders,
       await provisionEventLogs(folder, token.hsm),
+      recover,
     );
-    const specs = serviceSpecs(options, addresses, token, databaseUrl, tls);
+    const services = serviceSpecs(options, addresses, token, databaseUrl, tls, recover);
+    for (const [name, spec] of Object.entries(services)) specs.set(name, spec);
     // The first service brings the schema up to date; the others find it done.
     tell("attestation services");
-    for (const name of ["attestation-a", "attestation-b"]) children.set(name, await startChild(specs[name]!));
+    for (const name of ["attestation-a", "attestation-b"]) {
+      children.set(name, await startChild(specs.get(name)!));
+    }
     tell("gateways");
     await Promise.all(["gateway-a", "gateway-b"].map(async (name) => {
-      children.set(name, await startChild(specs[name]!));
+      children.set(name, await startChild(specs.get(name)!));
     }));
     const descriptor: SpineDescriptor = {
       version: 1,
@@ -142,14 +180,30 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       },
       stationFile: `${folder}/station/station.yaml`,
       batchManagerFile: `${folder}/batch-manager/client.yaml`,
+      ...(recover ? { recover } : {}),
     };
     return {
       descriptor,
       token,
       ...(postgres ? { psqlEnv: postgres.psqlEnv, postgres } : {}),
       children,
+      async startRecover() {
+        if (!recover) throw new CodedError("SPINE_PROCESS", "Cannot start Recover: this spine has none");
+        return await (recovering ??= startRecover({
+          folder,
+          real,
+          gateways: addresses,
+          addresses: recover,
+          spec: (name, spec) => ({ ...spec, ...common(options, name) }),
+          databaseSpec: (name, directory, address) => laidDatabase(options, name, directory, address),
+          children,
+          specs,
+          ...(options.databaseProxy ? { databaseProxy: options.databaseProxy } : {}),
+          ...(options.recoverTimes ? { times: options.recoverTimes } : {}),
+        }));
+      },
       async restart(name) {
-        const spec = name === "database" ? databaseSpec(options, addresses) : specs[name];
+        const spec = specs.get(name);
         if (!spec) throw new CodedError("SPINE_PROCESS", `Cannot start ${name}: a spine has no such process`);
         children.set(name, await startChild(spec));
       },
@@ -184,14 +238,29 @@ function common(options: SpineOptions, name: string): Common {
   };
 }
 
-function databaseSpec(options: SpineOptions, addresses: SpineAddresses): ChildSpec {
+/** An embedded database, laid as a copy of an empty one when it is new. */
+async function laidDatabase(
+  options: SpineOptions,
+  name: string,
+  directory: string,
+  address: string,
+): Promise<ChildSpec> {
+  await layDatabase(directory, (other) => databaseSpec(options, name, other, "127.0.0.1:0"));
+  return databaseSpec(options, name, directory, address);
+}
+
+function databaseSpec(options: SpineOptions, name: string, directory: string, address: string): ChildSpec {
   return {
-    ...common(options, "database"),
-    name: "database",
+    ...common(options, name),
+    name,
     module: "shared/transport/pglite/main.ts",
     permissions: "database",
-    substitution: { [STANDARD_FOLDER]: options.folder, [STANDARD.database]: addresses.database },
-    args: ["--directory", `${options.folder}/database`, "--listen", addresses.database],
+    substitution: {
+      [STANDARD_FOLDER]: options.folder,
+      [`${STANDARD_FOLDER}/database`]: directory,
+      [STANDARD.database]: address,
+    },
+    args: ["--directory", directory, "--listen", address],
   };
 }
 
@@ -218,12 +287,14 @@ function serviceSpecs(
   token: Token,
   databaseUrl: string,
   tls: OwnPostgres["tls"],
+  recover: RecoverAddresses | undefined,
 ): Record<string, ChildSpec> {
   const { folder } = options;
   const peers: Record<string, string | string[]> = {
     [STANDARD_REVOCATION]: [],
     [STANDARD_LIMIT_STORE]: [],
     [STANDARD_TRACING]: [],
+    [STANDARD_RECOVER]: recover ? upstreamsOf(recover) : [],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };
@@ -263,6 +334,12 @@ function serviceSpecs(
     };
   }
   return specs;
+}
+
+/** Addresses at which gateways reach Recover's services. */
+function upstreamsOf({ orchestrators, providers }: RecoverAddresses): string[] {
+  const endpoints = Object.values(providers).flatMap(({ nodes }) => [nodes.a, nodes.b]);
+  return [orchestrators.a, orchestrators.b, ...endpoints.flatMap(({ listen, admin }) => [listen, admin])];
 }
 
 function postgresAddress(url: string): string {

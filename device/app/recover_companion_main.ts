@@ -109,7 +109,8 @@ function readIdentity(path: string): RecoverIdentity {
   }
 }
 
-function orchestratorOver(http: JsonOverHttps): OrchestratorPort {
+/** The orchestrator over HTTPS, through the gateways. */
+export function orchestratorOver(http: JsonOverHttps): OrchestratorPort {
   const call = (method: "POST" | "DELETE", path: string, idempotencyKey: string, body?: unknown) =>
     http.call(
       { method, path, idempotencyKey, ...(body === undefined ? {} : { body }) },

@@ -97,12 +97,16 @@ export function holdDevice({ path, makerPath, entropy, random }: DeviceOptions):
   }
 }
 
-interface Maker {
+/** A maker of virtual devices. */
+export interface Maker {
+  /** Key (32) that certifies devices, and in a local spine the services too. */
   readonly issuer: Secret;
+  /** 32 bytes, hex. */
   readonly entropyEncryptionKey: string;
 }
 
-function readMaker(path: string, random: RandomSource): Maker {
+/** What a maker's devices share; made when it is not there. @throws {CodedError} `DEVICE_STATE`, `DEVICE_WRITE`. */
+export function readMaker(path: string, random: RandomSource): Maker {
   let file = read(path, MakerFile);
   if (file === undefined) {
     file = {

@@ -64,6 +64,10 @@ function fileSchema(folder: string) {
     limits: z.strictObject({
       /** How often sessions that were left are looked for, in milliseconds. */
       sweepMs: z.int().min(100).default(5_000),
+      /** A session that no companion has answered for this long is given up: an identity verification takes time. */
+      sessionMs: z.int().min(100).default(30 * 60_000),
+      /** A session that is to be carried through is taken up by the sweep when nobody has worked on it for this long. */
+      carryThroughMs: z.int().min(100).default(10_000),
       drainMs: z.int().min(0).default(10_000),
     }).prefault({}),
   }).refine(({ providers }) => new Set(providers.map(({ publicKey }) => publicKey)).size === 3, {

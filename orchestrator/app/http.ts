@@ -142,15 +142,24 @@ export function orchestratorApp(front: OrchestratorFront): OpenAPIHono<Env> {
     GIVE_UP,
     async (c) => c.json(await orchestrator.giveUp(c.var.client, c.req.valid("param").session), 200),
   );
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Recover orchestrator",
-      version: "1",
-      description: "Backup, restore and deletion of a seed. Byte strings are upper-case hex.",
-    },
-  });
+  app.doc31("/openapi.json", DOCUMENT_HEAD);
   return app;
+}
+
+const DOCUMENT_HEAD = {
+  openapi: "3.1.0",
+  info: {
+    title: "Recover orchestrator",
+    version: "1",
+    description: "Backup, restore and deletion of a seed. Byte strings are upper-case hex.",
+  },
+};
+
+/** The document of `GET /openapi.json`, without starting the service: what a gateway lets through. */
+export function orchestratorDocument(): object {
+  const app = new OpenAPIHono();
+  for (const route of [CREATE, SHOW, APDUS, VERIFICATIONS, GIVE_UP]) app.openAPIRegistry.registerPath(route);
+  return app.getOpenAPI31Document(DOCUMENT_HEAD);
 }
 
 /** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */

@@ -88,6 +88,7 @@ export async function startOrchestrator(
       clock: SYSTEM_CLOCK,
       random: SYSTEM_RANDOM,
       log,
+      times: config.limits,
     });
     let draining = false;
     const app = orchestratorApp({

@@ -17,11 +17,6 @@ import { carryOut } from "./effects.ts";
 import type { OrchestratorContext } from "./ports.ts";
 import { SessionRepository, type StoredSession } from "./session_repository.ts";
 
-/** A session that no companion has answered for this long is given up, in milliseconds: an identity verification takes time. */
-export const SESSION_LIFETIME_MS = 30 * 60_000;
-/** A session that is to be carried through is taken up by the sweep when nobody has worked on it for this long. */
-export const CARRY_THROUGH_AFTER_MS = 10_000;
-
 /** The orchestrator. */
 export class Orchestrator {
   readonly #context: OrchestratorContext;
@@ -87,11 +82,11 @@ export class Orchestrator {
    * have come to their end.
    */
   async sweep(): Promise<number> {
-    const { clock, log } = this.#context;
+    const { clock, log, times } = this.#context;
     const now = clock.now();
-    const old = new Set(await this.#sessions.unfinished(now - SESSION_LIFETIME_MS));
+    const old = new Set(await this.#sessions.unfinished(now - times.sessionMs));
     let ended = 0;
-    for (const session of await this.#sessions.unfinished(now - CARRY_THROUGH_AFTER_MS)) {
+    for (const session of await this.#sessions.unfinished(now - times.carryThroughMs)) {
       try {
         const stored = await this.#sessions.load(session);
         if (stored === undefined) continue;

@@ -45,4 +45,11 @@ export interface OrchestratorContext {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /** In milliseconds. */
+  readonly times: {
+    /** A session that no companion has answered for this long is given up. */
+    readonly sessionMs: number;
+    /** A session that is to be carried through is taken up by the sweep when nobody has worked on it for this long. */
+    readonly carryThroughMs: number;
+  };
 }

@@ -15,6 +15,8 @@ const schema = (Path: z.ZodType<string>) => {
     name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
     /** mTLS, for gateways. */
     listen: Address,
+    /** What stands before `/v1` in every path, where one gateway is in front of several providers; such as /provider-1. */
+    path: z.string().regex(/^(\/[a-z0-9-]+)?$/, "not a path of one segment").default(""),
     /** Health and metrics, without TLS: loopback only. */
     admin: Address.refine(
       (address) => /^(localhost|\[::1\]|127\.\d+\.\d+\.\d+):/.test(address),

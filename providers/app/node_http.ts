@@ -47,6 +47,8 @@ export interface NodeFront {
   readonly log: Logger;
   readonly clock: Clock;
   readonly limits: { readonly inFlight: number; readonly deadlineMs: number };
+  /** What stands before `/v1` in every path. */
+  readonly path: string;
   /** True once this instance stops. */
   readonly draining: () => boolean;
 }
@@ -67,6 +69,7 @@ const STEPS = {
 
 /** Makes the application. */
 export function nodeApp(front: NodeFront): Hono<Env> {
+  const { path } = front;
   const app = new Hono<Env>();
   app.onError((error, c) => {
     const code = codeOfFailure(error);
@@ -76,11 +79,11 @@ export function nodeApp(front: NodeFront): Hono<Env> {
   app.notFound(() => problemResponse("PROVIDER_ROUTE"));
   app.use(observed(front), gatewayOnly(front));
   app.get("/healthz", (c) => c.json({ alive: true }));
-  app.use("/v1/*", bounded(front), orchestratorOnly(front));
+  app.use(`${path}/v1/*`, bounded(front), orchestratorOnly(front));
   // Not for DELETE: it has no body, and the adapter cannot be asked for one.
   app.on(
     "POST",
-    "/v1/*",
+    `${path}/v1/*`,
     bodyLimit({ maxSize: BODY_MAX, onError: () => problemResponse("PROVIDER_TOO_LARGE") }),
   );
   const take = async (c: Context, step: VaultStep, session: string, body: unknown) => {
@@ -89,7 +92,7 @@ export function nodeApp(front: NodeFront): Hono<Env> {
     front.log.info("step.refused", { step, code: outcome.code, reasons: outcome.reasons });
     return problemResponse(outcome.code);
   };
-  app.post("/v1/sessions", async (c) => {
+  app.post(`${path}/v1/sessions`, async (c) => {
     const body = OpenSessionRequest.safeParse(await json(c));
     return body.success
       ? await take(c, "open", body.data.session, body.data)
@@ -98,7 +101,7 @@ export function nodeApp(front: NodeFront): Hono<Env> {
   for (
     const [step, schema] of Object.entries(STEPS) as [keyof typeof STEPS, typeof DepositRequest | undefined][]
   ) {
-    app.post(`/v1/sessions/:session/${step}`, async (c) => {
+    app.post(`${path}/v1/sessions/:session/${step}`, async (c) => {
       const session = RecoverSessionId.safeParse(c.req.param("session"));
       const body = schema === undefined
         ? { success: true, data: {} } as const
@@ -107,7 +110,7 @@ export function nodeApp(front: NodeFront): Hono<Env> {
       return await take(c, step, session.data.toLowerCase(), body.data);
     });
   }
-  app.delete("/v1/sessions/:session", async (c) => {
+  app.delete(`${path}/v1/sessions/:session`, async (c) => {
     const session = RecoverSessionId.safeParse(c.req.param("session"));
     if (!session.success) return problemResponse("PROVIDER_MALFORMED");
     return await take(c, "abandon", session.data.toLowerCase(), {});

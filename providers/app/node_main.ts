@@ -79,6 +79,7 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     log,
     clock,
     limits,
+    path: config.path,
     draining: () => draining,
   });
   const admin = openAdmin(splitAddress(config.admin), metrics, ready);

@@ -51,6 +51,7 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
       tell: (line) => lines.push(line),
       onEvent: () => {},
       onLineEnd: () => {},
+      onRecover: (line) => lines.push(line),
       inspect: async (spine) => {
         const { configuration, env } = spine.token;
         assert.ok(configuration.kind === "pkcs11");
@@ -71,6 +72,24 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
             "-out",
             `${folder}/issuer.pem`,
           ]);
+        });
+        await t.step("each provider has a token and a database of its own, and no row any more", async () => {
+          const { providers } = await spine.startRecover();
+          const keys = await Promise.all(providers.map(async ({ index, publicKey, database }) => {
+            const own = `${folder}/recover/provider-${index}/hsm`;
+            const key = `${own}/public.der`;
+            await output("pkcs11-tool", [
+              ...["--module", configuration.library, "--token-label", `provider-${index}`],
+              ...["--read-object", "--type", "pubkey", "--label", "recover-identity", "--output-file", key],
+            ], { SOFTHSM2_CONF: `${own}/softhsm2.conf` });
+            assert.equal((await Deno.readFile(key)).slice(-65).toHex().toUpperCase(), publicKey);
+            const rows = await output("psql", ["-At", "-c", "select count(*) from backups"], {
+              ...database.postgres!.psqlEnv,
+            });
+            assert.equal(rows, "0");
+            return publicKey;
+          }));
+          assert.equal(new Set(keys).size, 3);
         });
         await t.step("every certificate verifies", async () => {
           const certificates = (await psql("select certificate from certificates where revoked_at is null"))
@@ -187,6 +206,11 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
     assert.equal(result.failed, 0);
     assert.ok(result.gatewayFailovers >= 1, "the stopped gateway was noticed");
     assert.deepEqual(result.cards.map((card) => card.wallet), Array(6).fill("genuine"));
+    assert.deepEqual(
+      result.recover,
+      { backup: true, restore: true, refused: true, delete: true },
+      lines.join("\n"),
+    );
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -3,18 +3,20 @@
 import assert from "node:assert/strict";
 import { HOME } from "cli/home.ts";
 import { runDemo } from "cli/demo/demo.ts";
+import { DEMO_IDENTITY } from "cli/demo/recover.ts";
 import { startFeeder } from "cli/demo/feeder.ts";
 import type { LineCard } from "cli/demo/line.ts";
 import type { Spine } from "cli/spine/spine.ts";
 import { LOCAL_STATION } from "cli/spine/configurations.ts";
 import { EVENT_LOGS, eventLogPaths } from "cli/spine/event_logs.ts";
+import { PROVIDERS, RECOVER_FOLDERS } from "cli/spine/recover/layout.ts";
 import { parseLeaf } from "shared/log/leaf.ts";
 import { LogReader } from "shared/log/reader.ts";
 import { parseTrust, trustPolicy } from "shared/log/trust.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { TRANSPORT_MASTER_LABEL } from "cli/spine/card_maker.ts";
 import { readTrustFile, type WalletTrust } from "device/wallet/trust.ts";
-import { fromHex } from "shared/base/bytes.ts";
+import { fromHex, toUtf8 } from "shared/base/bytes.ts";
 import { Secret } from "shared/base/secret.ts";
 import type { CommandApdu } from "shared/protocol/apdu/command.ts";
 import { transceive } from "shared/protocol/apdu/transceive.ts";
@@ -52,12 +54,17 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
   const folder = await Deno.makeTempDir({ dir: HOME, prefix: "secrets-" });
   const artifacts: Artifact[] = [];
   const secrets: NamedSecret[] = [];
+  const processes = new Map<string, Artifact>();
+  // Twenty processes live for a minute: each is looked through once, and again when what it shows has changed.
   const watching = setInterval(
-    () => void processesNaming(folder).then((found) => artifacts.push(...found)),
+    () =>
+      void processesNaming(folder).then((found) => {
+        for (const each of found) processes.set(`${each.name} ${each.content.toHex()}`, each);
+      }),
     100,
   );
   try {
-    await runDemo({
+    const { recover } = await runDemo({
       folder,
       cards: 2,
       readers: 2,
@@ -67,6 +74,7 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
       onEvent: (event) =>
         artifacts.push({ name: "event", content: new TextEncoder().encode(JSON.stringify(event)) }),
       onLineEnd: () => {},
+      onRecover: (line) => artifacts.push({ name: "told", content: toUtf8(line) }),
       inspect: async (spine, cards) => {
         await t.step(
           "no entry of a log names anybody or anything",
@@ -84,9 +92,13 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
         });
       },
     });
+    await t.step("the seed of the demo went to three providers, came back, and was deleted", () => {
+      assert.deepEqual(recover, { backup: true, restore: true, refused: true, delete: true });
+    });
   } finally {
     clearInterval(watching);
   }
+  artifacts.push(...processes.values());
   for (
     const place of [
       "logs",
@@ -102,6 +114,9 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
     const ofPlace = await filesOf(`${folder}/${place}`);
     // Each private key stands in its own file, and nowhere else.
     artifacts.push(...ofPlace.filter(({ name }) => !name.endsWith(".key")));
+  }
+  for (const name of RECOVER_FOLDERS.filter((each) => each.endsWith("/hsm"))) {
+    artifacts.push(...await filesOf(`${folder}/${name}`));
   }
   artifacts.push(...(await filesOf(`${folder}/station`)).filter(({ name }) => name.includes("journal")));
   await t.step(`${secrets.length} secrets, ${artifacts.length} artifacts`, () => {
@@ -260,6 +275,22 @@ async function secretsOf(folder: string, spine: Spine, cards: readonly LineCard[
   }
   const { privateKey } = JSON.parse(await text("station/host-identity.json")) as { privateKey: string };
   secrets.push({ name: "factory host key", bytes: fromHex(privateKey) });
+  for (const wallet of ["maker", "owner", "new-1"]) {
+    collect(JSON.parse(await text(`wallet/${wallet}.json`)), wallet, secrets);
+  }
+  for (const index of PROVIDERS) {
+    const own = `recover/provider-${index}`;
+    const { d } = JSON.parse(await text(`${own}/lock-authority.jwk`)) as { d: string };
+    secrets.push(
+      { name: `lock key of ${own}`, bytes: Uint8Array.fromBase64(d, { alphabet: "base64url" }) },
+      { name: `HSM passphrase of ${own}`, bytes: toUtf8((await text(`${own}/passphrase`)).trim()) },
+      { name: `TLS key of ${own}`, bytes: pemSecret(await text(`${own}/server-a.key`)) },
+    );
+  }
+  // What an identity is made of is nobody's but the owner's and, for a session, the orchestrator's memory.
+  for (const member of ["lastName", "dateOfBirth"] as const) {
+    secrets.push({ name: member, bytes: toUtf8(DEMO_IDENTITY[member]) });
+  }
   for (const name of ["client", "server", "internal"]) {
     secrets.push({ name: `${name} authority key`, bytes: pemSecret(await text(`pki/${name}.key`)) });
   }
@@ -275,7 +306,16 @@ function pemSecret(pem: string): Uint8Array {
   return der.slice(at + 5, at + 37);
 }
 
-const SECRET_MEMBERS = new Set(["enc", "mac", "dek", "attestationKey", "privateKey"]);
+const SECRET_MEMBERS = new Set([
+  "enc",
+  "mac",
+  "dek",
+  "attestationKey",
+  "privateKey",
+  "issuerPrivateKey",
+  "entropyEncryptionKey",
+  "entropy",
+]);
 
 function collect(value: unknown, name: string, secrets: NamedSecret[]): void {
   if (typeof value !== "object" || value === null) return;
@@ -305,19 +345,26 @@ async function publicFaces(spine: Spine): Promise<Artifact[]> {
     const answer = await fetch(`http://${admin}/metrics`);
     artifacts.push({ name: `metrics of ${admin}`, content: new Uint8Array(await answer.arrayBuffer()) });
   }
-  const database = openDatabase({ url: databaseUrl, applicationName: "secrets-test", max: 1 });
+  const { providers, database } = await spine.startRecover();
+  const recover = [database, ...providers.map((each) => each.database)].map(({ url }) => url);
+  for (const url of [databaseUrl, ...recover]) artifacts.push(...await rowsOf(url));
+  return artifacts;
+}
+
+/** Every row of every table of a database. */
+async function rowsOf(url: string): Promise<Artifact[]> {
+  const database = openDatabase({ url, applicationName: "secrets-test", max: 1 });
   try {
     const tables = await database.sql<{ name: string }[]>`
       select format('%I.%I', schemaname, tablename) as name from pg_tables
       where schemaname not in ('pg_catalog', 'information_schema')`;
-    assert.ok(tables.length > 5);
-    for (const { name } of tables) {
+    assert.ok(tables.length > 2);
+    return await Promise.all(tables.map(async ({ name }) => {
       const rows = await database.sql.unsafe(`select * from ${name}`);
       const printed = JSON.stringify(rows, (_, value) => typeof value === "bigint" ? String(value) : value);
-      artifacts.push({ name: "rows", content: new TextEncoder().encode(printed) });
-    }
+      return { name: "rows", content: toUtf8(printed) };
+    }));
   } finally {
     await database.close();
   }
-  return artifacts;
 }

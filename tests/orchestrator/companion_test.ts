@@ -1,14 +1,13 @@
 /**
  * `rk wallet recover` as a process under its permission set, over the real gateway, to the orchestrator's process under its
- * own, with PostgreSQL and a software token; the providers are stubs behind mutual TLS; the device answers APDUs over TCP.
+ * own, with PostgreSQL and a software token; the providers are in memory, behind mutual TLS; the device answers APDUs over TCP.
  */
 
 import assert from "node:assert/strict";
 import type { RequestListener } from "node:http";
 import { orchestratorSpec } from "cli/commands/orchestrator.ts";
-import { recoverSpec } from "cli/commands/wallet_recover.ts";
-import { DENO, REPOSITORY } from "cli/home.ts";
-import { commandLine, environment, startChild } from "cli/process/child.ts";
+import { runCompanion } from "cli/demo/companion.ts";
+import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
 import { freePort } from "cli/spine/layout.ts";
 import { stringify } from "yaml";
@@ -21,10 +20,10 @@ import { parseOrchestratorConfig } from "orchestrator/app/config.ts";
 import { startTestGateway, startUpstream, testPki } from "tests/environment/gateway.ts";
 import { startPostgres } from "tests/environment/postgres.ts";
 import { IDENTITY, RecoverScene, type TestDevice } from "./scene.ts";
-import { type StubProvider, verifiedAs } from "./stub_provider.ts";
+import { type InMemoryProvider, verifiedAs } from "./in_memory_provider.ts";
 
-/** A stub provider's routes. */
-function routesOf(provider: StubProvider): RequestListener {
+/** A provider in memory's routes. */
+function routesOf(provider: InMemoryProvider): RequestListener {
   return async (request, response) => {
     let text = "";
     request.setEncoding("utf8");
@@ -46,47 +45,15 @@ function routesOf(provider: StubProvider): RequestListener {
         : () => provider.abandon(session));
       send(200, await work());
     } catch (error) {
-      const { status = 503, code = "STUB" } = error instanceof CodedError ? error.details : {};
+      const { status = 503, code = "PROVIDER_IN_MEMORY" } = error instanceof CodedError ? error.details : {};
       send(Number(status), { type: "urn:test", title: "refused", status, code });
     }
   };
 }
 
-interface Ran {
-  readonly code: number;
-  readonly last: Record<string, unknown>;
-  readonly errors: string;
-}
-
 /** Runs the command; answers each verification as its verifier would. */
-async function run(verb: string, options: Parameters<typeof recoverSpec>[1]): Promise<Ran> {
-  const spec = recoverSpec(verb, { ...options, json: true });
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
-    cwd: REPOSITORY,
-    env: environment(spec),
-    clearEnv: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const errors = new Response(child.stderr).text();
-  const input = child.stdin.getWriter();
-  let last: Record<string, unknown> = {};
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      last = JSON.parse(line);
-      if (last.event === "verify") {
-        await input.write(new TextEncoder().encode(`${verifiedAs(String(last.nonce))}\n`));
-      }
-    }
-  }
-  const { code } = await child.status;
-  await input.close().catch(() => {});
-  return { code, last, errors: await errors };
+function run(verb: "backup" | "restore" | "delete", options: Parameters<typeof runCompanion>[1]) {
+  return runCompanion(verb, options, { verify: ({ nonce }) => Promise.resolve(verifiedAs(nonce)) });
 }
 
 async function served<T>(device: TestDevice, work: (address: string) => Promise<T>): Promise<T> {
@@ -227,7 +194,7 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
   assert.equal(deleted.code, 0, deleted.errors);
   const refused = await served(scene.device(), (device) => run("restore", { config, device, backup }));
   assert.equal(refused.code, 4);
-  assert.match(JSON.stringify(refused.last), /ORCHESTRATOR_PROVIDER_REFUSED.*STUB_NO_BACKUP/);
+  assert.match(JSON.stringify(refused.last), /ORCHESTRATOR_PROVIDER_REFUSED.*IN_MEMORY_NO_BACKUP/);
   const logged = await Deno.readTextFile(logFile);
   for (const text of Object.values(IDENTITY).filter(({ length }) => length > 5)) {
     assert.ok(!logged.includes(text) && !JSON.stringify(gateway.lines).includes(text));

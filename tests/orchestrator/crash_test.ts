@@ -8,10 +8,9 @@ import assert from "node:assert/strict";
 import { toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import type { OrchestratorPort } from "device/recover/companion.ts";
-import { CARRY_THROUGH_AFTER_MS, SESSION_LIFETIME_MS } from "orchestrator/service/orchestrator.ts";
 import type { OrchestratorContext } from "orchestrator/service/ports.ts";
-import { aroundProviders, BACKUP, RecoverScene, type Request } from "./scene.ts";
-import type { StubProvider } from "./stub_provider.ts";
+import { aroundProviders, BACKUP, RecoverScene, type Request, TIMES } from "./scene.ts";
+import type { InMemoryProvider } from "./in_memory_provider.ts";
 
 class Crash extends Error {}
 
@@ -67,7 +66,7 @@ class Prepared {
   readonly scene = new RecoverScene();
   readonly #owner = this.scene.device(16);
   readonly entropy = toHex(this.#owner.entropy!);
-  readonly #rows: StubProvider["rows"][];
+  readonly #rows: InMemoryProvider["rows"][];
 
   private constructor(readonly flow: Request["flow"], private backupId: string) {
     this.#rows = [];
@@ -167,9 +166,9 @@ for (const flow of ["backup", "restore", "delete"] as const) {
       await assert.rejects(scene.run(prepared.device, prepared.request, gone));
       prepared.device.device.end();
       scene.start();
-      scene.now += CARRY_THROUGH_AFTER_MS;
+      scene.now += TIMES.carryThroughMs;
       await scene.orchestrator.sweep();
-      scene.now += SESSION_LIFETIME_MS;
+      scene.now += TIMES.sessionMs;
       await scene.orchestrator.sweep();
       assert.deepEqual(await scene.store.unfinished(scene.now), [], `point ${point}`);
       const inForce = new Set(

@@ -8,7 +8,7 @@ import type { DepositAnswer, OpenSessionAnswer, ReleaseAnswer } from "shared/pro
 import { expectedShareCommitment } from "shared/protocol/recover/sharing.ts";
 import type { OrchestratorPort } from "device/recover/companion.ts";
 import { BACKUP, RecoverScene } from "./scene.ts";
-import type { StubProvider } from "./stub_provider.ts";
+import type { InMemoryProvider } from "./in_memory_provider.ts";
 
 const flipped = (hex: string, at = hex.length - 1) =>
   hex.slice(0, at) + (hex[at] === "0" ? "1" : "0") + hex.slice(at + 1);
@@ -31,9 +31,9 @@ async function backedUp() {
   return { scene, owner, backupId };
 }
 
-type Lie = (provider: StubProvider, scene: RecoverScene) => StubProvider["hostile"];
+type Lie = (provider: InMemoryProvider, scene: RecoverScene) => InMemoryProvider["hostile"];
 
-function lie<T>(operation: string, change: (answer: T) => T): StubProvider["hostile"] {
+function lie<T>(operation: string, change: (answer: T) => T): InMemoryProvider["hostile"] {
   return (done, answer) =>
     done === operation ? change(answer as unknown as T) as unknown as typeof answer : answer;
 }

@@ -1,4 +1,4 @@
-/** Maker, three stub providers, an orchestrator over a store, and real devices: the parties of a Recover session in one process. */
+/** Maker, three providers in memory, an orchestrator over a store, and real devices: the parties of a Recover session in one process. */
 
 import { createLogger } from "shared/base/log.ts";
 import { Secret } from "shared/base/secret.ts";
@@ -16,7 +16,7 @@ import { Orchestrator } from "orchestrator/service/orchestrator.ts";
 import type { OrchestratorContext, ProviderPort } from "orchestrator/service/ports.ts";
 import type { SessionStore } from "orchestrator/transport/session_store/port.ts";
 import { MemoryStore } from "./memory_store.ts";
-import { StubProvider, verifiedAs } from "./stub_provider.ts";
+import { InMemoryProvider, verifiedAs } from "./in_memory_provider.ts";
 
 /** Whose backup the tests make. */
 export const IDENTITY: RecoverIdentity = {
@@ -28,6 +28,9 @@ export const IDENTITY: RecoverIdentity = {
 };
 /** The companion's name in its certificate. */
 export const CLIENT = "urn:recovery-key:wallet:test";
+
+/** How long the orchestrator leaves sessions alone, in milliseconds. */
+export const TIMES = { sessionMs: 1_800_000, carryThroughMs: 10_000 } as const;
 
 /** A device and what it remembers. */
 export class TestDevice {
@@ -84,14 +87,14 @@ export class RecoverScene {
   readonly issuer = generatePrivateKey(SYSTEM_RANDOM);
   readonly entropyEncryptionKey = SYSTEM_RANDOM(32);
   readonly hostKey = generatePrivateKey(SYSTEM_RANDOM);
-  readonly providers: readonly StubProvider[];
+  readonly providers: readonly InMemoryProvider[];
   readonly logged: string[] = [];
   now = 1_000_000;
   orchestrator: Orchestrator;
 
   constructor(readonly store: SessionStore = new MemoryStore()) {
     this.providers = [1, 2, 3].map((index) =>
-      new StubProvider(index, `Backup_${index}`, this.issuer, publicKeyOf(this.issuer), { backup: true })
+      new InMemoryProvider(index, `Backup_${index}`, this.issuer, publicKeyOf(this.issuer), { backup: true })
     );
     this.orchestrator = this.start();
   }
@@ -121,6 +124,7 @@ export class RecoverScene {
       sign: (message) => Promise.resolve(ecdsaSign(this.hostKey, message)),
       clock: { now: () => this.now, monotonic: () => this.now },
       random: SYSTEM_RANDOM,
+      times: TIMES,
       log: createLogger("orchestrator", { level: "debug", write: (line) => this.logged.push(line) }),
     };
     return this.orchestrator = new Orchestrator(change(context));

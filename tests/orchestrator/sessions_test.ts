@@ -1,4 +1,4 @@
-/** Whole sessions: the real device, the real companion and orchestrator, stub providers that do the vault's cryptography. */
+/** Whole sessions: the real device, the real companion and orchestrator, providers in memory that do the vault's cryptography. */
 
 import assert from "node:assert/strict";
 import { toHex } from "shared/base/bytes.ts";
@@ -25,7 +25,7 @@ for (const [words, length] of [[12, 16], [18, 24], [24, 32]] as const) {
     const third = scene.device();
     await assert.rejects(
       scene.run(third, { flow: "restore", backupId }),
-      (error: Error) => /STUB_ATTEMPTS/.test(error.message),
+      (error: Error) => /IN_MEMORY_ATTEMPTS/.test(error.message),
     );
     assert.equal(third.entropy, undefined);
     assert.equal(scene.inForce(backupId), 3);
@@ -34,6 +34,6 @@ for (const [words, length] of [[12, 16], [18, 24], [24, 32]] as const) {
     await scene.run(first, { flow: "delete", backupId });
     assert.deepEqual(scene.providers.map(({ rows }) => rows.size), [0, 0, 0]);
     assert.deepEqual(scene.takeRequests(), [1, 2, 3].map(() => ["open", "delete", "deletion"]));
-    await assert.rejects(scene.run(scene.device(), { flow: "restore", backupId }), /STUB_NO_BACKUP/);
+    await assert.rejects(scene.run(scene.device(), { flow: "restore", backupId }), /IN_MEMORY_NO_BACKUP/);
   });
 }

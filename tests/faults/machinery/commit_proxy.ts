@@ -19,6 +19,8 @@ export interface CommitEvent {
   readonly side: CommitSide;
   /** `application_name` of the connection: which service it is. */
   readonly who: string;
+  /** Whether its transaction wrote: what only read loses nothing. */
+  readonly writes: boolean;
 }
 
 /** See `CommitProxy.onCommit`. */
@@ -79,7 +81,7 @@ async function serve(
     client.setNoDelay(true);
     server = await Deno.connect({ transport: "unix", path });
     open.add(server);
-    const session: Session = { who: "", statements: new Map(), isLogWriter: false, told: [] };
+    const session: Session = { who: "", statements: new Map(), isLogWriter: false, wrote: false, told: [] };
     const both = [client, server];
     // The end of either direction ends the connection, as the death of either side does.
     const end = () => both.forEach(closeQuietly);
@@ -90,19 +92,21 @@ async function serve(
         true,
         async (message) => {
           if (!commits(message, session)) return true;
-          const tell = !session.isLogWriter;
-          session.isLogWriter = false;
-          session.told.push(tell);
-          return !tell || await onCommit({ side: "before", who: session.who });
+          const { isLogWriter, wrote: writes, who } = session;
+          session.isLogWriter = session.wrote = false;
+          session.told.push(isLogWriter ? undefined : { writes });
+          return isLogWriter || await onCommit({ side: "before", who, writes });
         },
       ).finally(end),
       pump(
         server,
         client,
         false,
-        async ({ type, body }) =>
-          type !== TYPE.commandComplete || !text(body).startsWith(COMMIT_TAG) || !session.told.shift() ||
-          await onCommit({ side: "after", who: session.who }),
+        async ({ type, body }) => {
+          if (type !== TYPE.commandComplete || !text(body).startsWith(COMMIT_TAG)) return true;
+          const told = session.told.shift();
+          return told === undefined || await onCommit({ side: "after", who: session.who, ...told });
+        },
       ).finally(end),
     ]);
   } catch {
@@ -122,8 +126,10 @@ interface Session {
   readonly statements: Map<string, string>;
   /** Whether the transaction that is open is the log writer's. */
   isLogWriter: boolean;
-  /** Of each COMMIT that was sent and not answered: whether it was told of. */
-  readonly told: boolean[];
+  /** Whether the transaction that is open wrote. */
+  wrote: boolean;
+  /** Of each COMMIT that was sent and not answered: what was told of it, if it was. */
+  readonly told: ({ readonly writes: boolean } | undefined)[];
 }
 
 interface Message {
@@ -151,7 +157,8 @@ function commits({ type, body }: Message, session: Session): boolean {
 
 function ends(statement: string, session: Session): boolean {
   if (statement.includes(LOG_WRITER)) session.isLogWriter = true;
-  if (/^\s*(begin|rollback)\b/i.test(statement)) session.isLogWriter = false;
+  if (/^\s*(insert|update|delete)\b/i.test(statement)) session.wrote = true;
+  if (/^\s*(begin|rollback)\b/i.test(statement)) session.isLogWriter = session.wrote = false;
   return /^\s*commit\b/i.test(statement);
 }
 

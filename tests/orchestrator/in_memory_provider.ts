@@ -70,7 +70,7 @@ type Answers = {
 };
 
 /** The provider. */
-export class StubProvider implements ProviderPort {
+export class InMemoryProvider implements ProviderPort {
   readonly #key = generatePrivateKey(SYSTEM_RANDOM);
   readonly publicKey = publicKeyOf(this.#key);
   readonly rows = new Map<string, Kept>();
@@ -108,9 +108,9 @@ export class StubProvider implements ProviderPort {
       if (
         !ecdsaVerify(this.issuer, deviceStaticBytes(header, publicKey), signature) ||
         !ecdsaVerify(publicKey, bytes, fromHex(device.ephemeralSignature))
-      ) throw refused(403, "STUB_DEVICE");
+      ) throw refused(403, "IN_MEMORY_DEVICE");
       const kept = this.rows.get(backupId);
-      if (flow !== "backup" && !kept?.inForce) throw refused(404, "STUB_NO_BACKUP");
+      if (flow !== "backup" && !kept?.inForce) throw refused(404, "IN_MEMORY_NO_BACKUP");
       const identity = request.identity ?? kept!.identity;
       const key = generatePrivateKey(SYSTEM_RANDOM);
       const channel = RecoverChannel.agree(key, ephemeral);
@@ -169,7 +169,7 @@ export class StubProvider implements ProviderPort {
       const right = index === this.index && isAuxiliaryPoint(fromHex(request.auxiliaryPoint)) &&
         equal(message.slice(165), sha256(commitments)) &&
         isConsistent({ index, value: new Secret(share.slice()) }, commitments);
-      if (!right) throw refused(422, "STUB_SHARE");
+      if (!right) throw refused(422, "IN_MEMORY_SHARE");
       this.rows.set(opened.backupId, {
         share,
         deletionKey: message.slice(100, 165),
@@ -194,7 +194,7 @@ export class StubProvider implements ProviderPort {
   abandon(session: string): Promise<SessionStateAnswer> {
     return this.#once("abandon", session, {}, ({ request }) => {
       const row = this.rows.get(request.backupId);
-      if (row?.inForce) throw refused(409, "STUB_IN_FORCE");
+      if (row?.inForce) throw refused(409, "IN_MEMORY_IN_FORCE");
       this.rows.delete(request.backupId);
       return { session, state: "abandoned" };
     });
@@ -203,7 +203,7 @@ export class StubProvider implements ProviderPort {
   confirm(session: string, { sealedConfirmation }: ConfirmRequest): Promise<SessionStateAnswer> {
     return this.#once("confirm", session, { sealedConfirmation }, ({ channel, request, nonce }) => {
       if (fromUtf8(channel.open(fromHex(sealedConfirmation))) !== CONFIRM_RESTORE) {
-        throw refused(422, "STUB_CONFIRM");
+        throw refused(422, "IN_MEMORY_CONFIRM");
       }
       const row = this.#row(request.backupId);
       row.lockedTo = `${request.device.certificate} ${nonce}`;
@@ -215,8 +215,8 @@ export class StubProvider implements ProviderPort {
     return this.#once("release", session, request, ({ channel, request: opened }) => {
       const row = this.#row(opened.backupId);
       const [certificate, nonce] = row.lockedTo?.split(" ") ?? [];
-      if (certificate !== opened.device.certificate) throw refused(403, "STUB_OTHER_DEVICE");
-      if (row.releases >= RELEASES_MAX) throw refused(403, "STUB_ATTEMPTS");
+      if (certificate !== opened.device.certificate) throw refused(403, "IN_MEMORY_OTHER_DEVICE");
+      if (row.releases >= RELEASES_MAX) throw refused(403, "IN_MEMORY_ATTEMPTS");
       this.#requireVerified(nonce, request.sealedVerification);
       row.releases++;
       const commitments = fromHex(row.commitments);
@@ -242,7 +242,7 @@ export class StubProvider implements ProviderPort {
     return this.#once("deletion", session, request, ({ channel, request: opened, deleteNonce }) => {
       const signature = channel.open(fromHex(request.sealedSignature));
       const row = this.#row(opened.backupId);
-      if (!ecdsaVerify(row.deletionKey, deleteNonce, signature)) throw refused(403, "STUB_SIGNATURE");
+      if (!ecdsaVerify(row.deletionKey, deleteNonce, signature)) throw refused(403, "IN_MEMORY_SIGNATURE");
       this.rows.delete(opened.backupId);
       return { session, state: "deleted" };
     });
@@ -250,12 +250,12 @@ export class StubProvider implements ProviderPort {
 
   #row(backupId: string): Kept {
     const row = this.rows.get(backupId);
-    if (row === undefined) throw refused(404, "STUB_NO_BACKUP");
+    if (row === undefined) throw refused(404, "IN_MEMORY_NO_BACKUP");
     return row;
   }
 
   #requireVerified(nonce: string | undefined, result: string | null): void {
-    if (nonce !== undefined && result !== verifiedAs(nonce)) throw refused(403, "STUB_VERIFICATION");
+    if (nonce !== undefined && result !== verifiedAs(nonce)) throw refused(403, "IN_MEMORY_VERIFICATION");
   }
 
   // deno-lint-ignore require-await -- what it throws has to reject, as a request does
@@ -274,7 +274,7 @@ export class StubProvider implements ProviderPort {
       return before.answer as Answers[K];
     }
     const known = this.#sessions.get(session);
-    if (known === undefined && operation !== "open") throw refused(404, "STUB_SESSION");
+    if (known === undefined && operation !== "open") throw refused(404, "IN_MEMORY_SESSION");
     this.requests.push(operation);
     let answer: Answers[K];
     try {

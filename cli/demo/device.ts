@@ -1,0 +1,48 @@
+/** A virtual wallet of the demo: `rk wallet serve --apdu-port` as a process, with what it shows and what it holds. */
+
+import { fromHex } from "shared/base/bytes.ts";
+import { apduSpec } from "../commands/wallet.ts";
+import { type Child, startChild } from "../process/child.ts";
+import { freePort } from "../spine/layout.ts";
+import { MAKER_FILE } from "../spine/recover/layout.ts";
+
+/** A device that is served. */
+export interface DemoDevice {
+  /** `host:port`. */
+  readonly address: string;
+  /** The four digits that it showed last. */
+  code(): string;
+  /** Entropy of its seed; undefined when it is empty. Read from its file: a virtual device hides nothing. */
+  entropy(): Promise<Uint8Array | undefined>;
+  stop(): Promise<void>;
+}
+
+/** Starts a device. @param folder the spine's. @param empty without a seed, to restore one. */
+export async function startDevice(folder: string, name: string, empty: boolean): Promise<DemoDevice> {
+  const state = `${folder}/wallet/${name}.json`;
+  const port = freePort();
+  const spec = apduSpec(
+    { state, maker: `${folder}/${MAKER_FILE}`, ...(empty ? { empty } : {}), json: true },
+    port,
+  );
+  const child: Child = await startChild({ ...spec, logFile: `${folder}/logs/wallets.log` });
+  let code = "";
+  const reading = (async () => {
+    for await (const line of child.lines()) {
+      const event = JSON.parse(line) as { event?: string; code?: string };
+      if (event.event === "security-code") code = event.code!;
+    }
+  })();
+  return {
+    address: `127.0.0.1:${port}`,
+    code: () => code,
+    async entropy() {
+      const { entropy } = JSON.parse(await Deno.readTextFile(state)) as { entropy: string | null };
+      return entropy === null ? undefined : fromHex(entropy);
+    },
+    async stop() {
+      await child.stop();
+      await reading;
+    },
+  };
+}
