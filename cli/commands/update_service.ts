@@ -88,7 +88,7 @@ export async function startUpdateService(options: StartUpdateService): Promise<R
   const { configFile, vaultFile, logs, env, outlives, preload } = options;
   const more = { ...(preload ? { preload } : {}), ...(outlives ? { outlives } : {}) };
   const vaultConfig = readUpdateVaultConfig(vaultFile);
-  await ensurePipes(vaultConfig.pipes);
+  await ensureUpdatePipes(vaultConfig.pipes);
   const vaultSpec = updateVaultSpec(vaultFile, vaultConfig, "serve");
   const vault = await startChild({
     ...vaultSpec,
@@ -116,7 +116,8 @@ export async function startUpdateService(options: StartUpdateService): Promise<R
   }
 }
 
-async function ensurePipes(folder: string): Promise<void> {
+/** Makes the pipes that are missing. @throws {CodedError} `UPDATE_PIPES`. */
+export async function ensureUpdatePipes(folder: string): Promise<void> {
   await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of Object.values(CALL_PIPES)) {
     const path = `${folder}/${name}`;
