@@ -15,6 +15,7 @@ import { registerProfile } from "./commands/profile.ts";
 import { registerOrchestrator } from "./commands/orchestrator.ts";
 import { registerProvider } from "./commands/provider.ts";
 import { registerReader } from "./commands/reader.ts";
+import { registerRelease } from "./commands/release.ts";
 import { registerSpine } from "./commands/spine.ts";
 import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
@@ -47,6 +48,7 @@ export function program(): Command {
   registerGateway(rk);
   registerSpine(rk);
   registerLog(rk);
+  registerRelease(rk);
   registerTufClient(rk);
   registerUpdateService(rk);
   registerBench(rk);

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import type { Metadata, MetaFile, Root, Targets } from "@tufjs/models";
 import { toHex } from "../../base/bytes.ts";
 import { CodedError } from "../../base/errors.ts";
+import { LogTrust } from "../../log/trust.ts";
 import { readMetadata, type SignedOf } from "./document.ts";
 import { type Halt, haltOf, type HaltStatement, parseHalts } from "./halt.ts";
 import { delegationOf, requireThreshold } from "./signatures.ts";
@@ -45,6 +46,8 @@ export interface VerifiedRelease {
   readonly halted: HaltStatement | undefined;
   /** Every halt that the timestamp carries. */
   readonly halts: readonly Halt[];
+  /** The log that must have the release: its keys, as the key holders signed them. */
+  readonly transparency: LogTrust;
   /** Version of each document, by role. */
   readonly versions: Readonly<Record<string, number>>;
   /** When the first of the documents expires, in milliseconds since 1970. */
@@ -109,11 +112,20 @@ export function verifyRelease(bundle: ReleaseBundle, trustedRoot: Uint8Array, no
     release,
     halted: haltOf(release, halts),
     halts,
+    transparency: transparencyOf(targets.signed),
     versions: Object.fromEntries(
       Object.entries(documents).map(([name, each]) => [name, each.signed.version]),
     ),
     expires: Math.min(...Object.values(documents).map((each) => Date.parse(each.signed.expires))),
   };
+}
+
+function transparencyOf({ unrecognizedFields }: Targets): LogTrust {
+  const parsed = LogTrust.safeParse(unrecognizedFields.transparency);
+  if (parsed.success) return parsed.data;
+  throw new CodedError("RELEASE_METADATA", "Cannot use targets metadata: it names no log of releases", {
+    role: "targets",
+  });
 }
 
 /** The newest root of a chain: each is signed by the one before it and by itself. Section 5.3. */
