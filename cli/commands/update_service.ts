@@ -40,7 +40,10 @@ export function registerUpdateService(program: Command): void {
       return await runForeground(updateVaultSpec(file, readUpdateVaultConfig(file), "init"));
     }));
   service.command("serve").description("run a service and its vault until SIGTERM; any number may run")
-    .requiredOption("--config <file>", "the service's configuration; factory/app/update_example.yaml explains it")
+    .requiredOption(
+      "--config <file>",
+      "the service's configuration; factory/app/update_example.yaml explains it",
+    )
     .requiredOption("--vault <file>", vaultOption)
     .requiredOption("--logs <folder>", "where update.log and update-vault.log are written")
     .action(action(async (options: { config: string; vault: string; logs: string }) => {

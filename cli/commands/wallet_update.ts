@@ -35,10 +35,15 @@ const DEFAULT_FOLDER = `${HOME}/wallet/update`;
 /** Registers the command below `rk wallet`. */
 export function registerWalletUpdate(wallet: Command): void {
   wallet.command("update")
-    .description("the card's software: what is on it, what is offered, and the update, seed kept; goes on after any interruption")
+    .description(
+      "the card's software: what is on it, what is offered, and the update, seed kept; goes on after any interruption",
+    )
     .requiredOption("--reader <name>", "reader, by name or a part of it")
     .option("--check", "only look: nothing on the card changes, and no PIN is asked")
-    .option("--config <file>", "how to reach service and repository; the file that the local spine wrote otherwise")
+    .option(
+      "--config <file>",
+      "how to reach service and repository; the file that the local spine wrote otherwise",
+    )
     .option("--folder <folder>", "the updater's memory; .rk/wallet/update otherwise")
     .option("--trust <file>", "what the wallet trusts; the file that the local station wrote otherwise")
     .option("--virtual-readers <host:port>", "a virtual reader instead of PC/SC")
@@ -47,7 +52,10 @@ export function registerWalletUpdate(wallet: Command): void {
     .option("--wait <seconds>", "longest wait for a card", "60")
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: WalletUpdateOptions) => {
-      await Deno.mkdir(options.folder ? absolute(options.folder) : DEFAULT_FOLDER, { recursive: true, mode: 0o700 });
+      await Deno.mkdir(options.folder ? absolute(options.folder) : DEFAULT_FOLDER, {
+        recursive: true,
+        mode: 0o700,
+      });
       const { secretsFd } = options;
       return await runForeground(
         walletUpdateSpec(options),
@@ -61,7 +69,7 @@ export function walletUpdateSpec(options: WalletUpdateOptions): Omit<ChildSpec, 
   const file = options.config ? absolute(options.config) : `${DEFAULT_SPINE}/wallet/update.yaml`;
   const trust = options.trust ? absolute(options.trust) : `${DEFAULT_SPINE}/station/wallet-trust.json`;
   const folder = options.folder ? absolute(options.folder) : DEFAULT_FOLDER;
-  const { gateways, tls, root, repository } = readWalletUpdateConfig(file);
+  const { gateways, tls, root } = readWalletUpdateConfig(file);
   const socket = Deno.env.get("PCSCLITE_CSOCK_NAME");
   const flag = (name: string, value: string | undefined) => value === undefined ? [] : [`${name}=${value}`];
   return {
@@ -71,7 +79,7 @@ export function walletUpdateSpec(options: WalletUpdateOptions): Omit<ChildSpec, 
     substitution: {
       [STANDARD.folder]: folder,
       [STANDARD.own]: [file, root, tls.authority, tls.certificate, tls.key],
-      [STANDARD.gateways[0]]: [...new Set([...gateways, repository.metadata, repository.targets].map(hostAndPort))],
+      [STANDARD.gateways[0]]: gateways.map(hostAndPort),
       [STANDARD.gateways[1]]: [],
       [STANDARD_VIRTUAL_READERS]: options.virtualReaders ?? [],
       [STANDARD_PCSC_LIBRARY]: libraryCandidates(),

@@ -227,7 +227,9 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
         }));
       },
       async startUpdate() {
-        if (!update || !token) throw new CodedError("SPINE_PROCESS", "Cannot start updates: this spine has none");
+        if (!update || !token) {
+          throw new CodedError("SPINE_PROCESS", "Cannot start updates: this spine has none");
+        }
         await startUpdate({
           folder,
           gateways: addresses,

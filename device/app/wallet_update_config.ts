@@ -21,8 +21,8 @@ const File = z.strictObject({
     certificate: z.string().min(1),
     key: z.string().min(1),
   }),
-  /** Base addresses of the repository. */
-  repository: z.strictObject({ metadata: Https, targets: Https }),
+  /** What stands before the repository's paths at the gateways. */
+  repository: z.string().regex(/^(\/[a-z0-9-]+)+$/).default("/releases"),
   /** The root of the release metadata that came with this wallet. */
   root: z.string().min(1),
   /** P-256 public key (65) that signs packages. */
@@ -51,7 +51,9 @@ export function readWalletUpdateConfig(path: string): WalletUpdateConfig {
   }
   const result = File.safeParse(value);
   if (!result.success) {
-    const faults = result.error.issues.map((issue) => `${issue.path.join(".") || "the file"}: ${issue.message}`);
+    const faults = result.error.issues.map((issue) =>
+      `${issue.path.join(".") || "the file"}: ${issue.message}`
+    );
     throw new CodedError("WALLET_UPDATE_CONFIG", `Cannot use ${path}:\n${faults.join("\n")}`);
   }
   const at = (name: string) => isAbsolute(name) ? name : join(resolve(path, ".."), name);

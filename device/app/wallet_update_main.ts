@@ -3,7 +3,7 @@
  * commands of the wallet [--json] [--virtual-readers HOST:PORT] [--wait SECONDS] [--secrets-stdin] [--confirm last-try].
  *
  * FOLDER holds what is trusted of the repository, what was fetched, and the journal of updates. Exit code 0: it did what it says.
- * With --json the last line is one object: `done`, and `from`, `to`, `seedKept`, or with --check `installed`, `release`, `offer`.
+ * With --json each line is one object, `event` progress or torn, and the last one is the result: `done`, and `from`, `to`, `seedKept`, or with --check `installed`, `release`, `offer`.
  */
 
 import { parseArgs } from "node:util";
@@ -15,6 +15,7 @@ import { httpSource } from "../update/tuf/http_source.ts";
 import { openTufClient } from "../update/tuf/client.ts";
 import { initTrust } from "../update/tuf/trust_store.ts";
 import { updateServiceOver } from "../update/https_service.ts";
+import { mirroredSource } from "../update/mirrored_source.ts";
 import { openUpdateJournal } from "../update/journal.ts";
 import { packageReader } from "../update/package_reader.ts";
 import { repositoryReleases } from "../update/repository_releases.ts";
@@ -64,7 +65,10 @@ function readOptions(args: readonly string[]): Options {
   const seconds = Number(values.wait);
   const known = values.confirm.every((word) => word === "last-try");
   const waits = /^\d{1,3}$/.test(values.wait) && seconds >= 1 && seconds <= WAIT_SECONDS.max;
-  if (config === undefined || folder === undefined || reader === undefined || trust === undefined || !known || !waits) {
+  if (
+    config === undefined || folder === undefined || reader === undefined || trust === undefined || !known ||
+    !waits
+  ) {
     throw new CodedError("WALLET_USAGE", "Cannot run: give --config, --folder, --reader and --trust");
   }
   return {
@@ -94,7 +98,9 @@ export async function main(args: readonly string[]): Promise<number> {
       ? error.details.next
       : next;
     writeError(`\nwallet: ${message}\n    ${advised}\n`);
-    if (!(error instanceof CodedError) && error instanceof Error && error.stack) writeError(`${error.stack}\n`);
+    if (!(error instanceof CodedError) && error instanceof Error && error.stack) {
+      writeError(`${error.stack}\n`);
+    }
     if (json) {
       console.log(JSON.stringify({ command: "update", done: false, code, message, next: advised, exitCode }));
     }
@@ -120,12 +126,13 @@ async function run(options: Options, person: Person): Promise<number> {
     Deno.mkdirSync(metadataDir, { recursive: true, mode: 0o700 });
     initTrust(metadataDir, trustedRoot);
   }
+  const servers = config.gateways.map((gateway) => gateway.replace(/\/$/, "") + config.repository);
   using client = openTufClient({
     metadataDir,
     targetsDir,
-    metadataBaseUrl: config.repository.metadata,
-    targetsBaseUrl: config.repository.targets,
-    source: httpSource(tls),
+    metadataBaseUrl: `${servers[0]}/metadata`,
+    targetsBaseUrl: `${servers[0]}/targets`,
+    source: mirroredSource(httpSource(tls), servers),
   });
   using service = updateServiceOver({ servers: config.gateways, tls });
   const terminal = Deno.stderr.isTerminal() && !json;
@@ -146,9 +153,12 @@ async function run(options: Options, person: Person): Promise<number> {
     domain: { aid: fromHex(config.domain.aid), keyVersion: config.domain.keyVersion },
     onProgress: (progress) => {
       if (terminal && progress.stage !== "looking") writeError(`\r${progressWords(progress)}`);
-      else if (json) writeError(`${JSON.stringify({ event: "progress", ...progress })}\n`);
+      else if (json) console.log(JSON.stringify({ event: "progress", ...progress }));
     },
-    onTorn: (code) => writeError(json ? `${JSON.stringify({ event: "torn", code })}\n` : `\n${TORN_WORDS}\n`),
+    onTorn: (code) => {
+      if (json) console.log(JSON.stringify({ event: "torn", code }));
+      else writeError(`\n${TORN_WORDS}\n`);
+    },
   };
   try {
     if (options.check) {
@@ -193,7 +203,10 @@ async function withPerson(options: Options, work: (person: Person) => Promise<nu
     );
   }
   if (options.secretsGiven && Deno.stdin.isTerminal()) {
-    throw new CodedError("WALLET_USAGE", "Cannot read secrets: the descriptor is a terminal, which would show them");
+    throw new CodedError(
+      "WALLET_USAGE",
+      "Cannot read secrets: the descriptor is a terminal, which would show them",
+    );
   }
   const given = options.secretsGiven ? await readSecrets((buffer) => Deno.stdin.read(buffer)) : undefined;
   try {

@@ -51,7 +51,9 @@ export function requireAllowed(
     if (allowed) return apdu;
     throw new CodedError(
       "WALLET_UPDATE_COMMAND",
-      `Cannot pass command to card: ${toHex(fromHex(text).subarray(0, 4))} of step ${step} is not of this update`,
+      `Cannot pass command to card: ${
+        toHex(fromHex(text).subarray(0, 4))
+      } of step ${step} is not of this update`,
       { step, position },
     );
   });

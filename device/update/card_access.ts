@@ -52,15 +52,17 @@ export class CardAccess {
   }
 
   /** One command, whole. */
-  readonly transmit: Transmit = (command) =>
-    transceive((bytes) => this.#channel.transmit(bytes), command);
+  readonly transmit: Transmit = (command) => transceive((bytes) => this.#channel.transmit(bytes), command);
 
   /** Production data of the chip (hex): they stay the same whatever is loaded. @throws {CodedError} `WALLET_UPDATE_OTHER_CARD`. */
   async cplc(): Promise<string> {
     await this.transmit(selectDefaultCommand());
     const answer = await this.transmit(getCplcCommand());
     if (answer.sw !== SW.OK) {
-      throw new CodedError("WALLET_UPDATE_OTHER_CARD", "Cannot update card: it does not tell its production data");
+      throw new CodedError(
+        "WALLET_UPDATE_OTHER_CARD",
+        "Cannot update card: it does not tell its production data",
+      );
     }
     return cplcHex(parseCplc(answer.data));
   }

@@ -2,14 +2,16 @@
 
 import { defineErrors } from "shared/base/errors.ts";
 
-const AGAIN = "Put the card on the reader and run `rk wallet update` again: it goes on where the card stands.";
+const AGAIN =
+  "Put the card on the reader and run `rk wallet update` again: it goes on where the card stands.";
 
 /** The table; registered on import. */
 export const UPDATER_ERRORS = defineErrors({
   WALLET_UPDATE_CONFIG: {
     fault: "configuration",
     retry: false,
-    next: "Give --config FILE with `gateways`, `tls`, `root` and `releaseKey`; docs/operations/update.md shows one.",
+    next:
+      "Give --config FILE with `gateways`, `tls`, `root` and `releaseKey`; docs/operations/update.md shows one.",
   },
   WALLET_UPDATE_RUNNING: {
     fault: "usage",
@@ -30,12 +32,14 @@ export const UPDATER_ERRORS = defineErrors({
   WALLET_UPDATE_PACKAGE: {
     fault: "peer",
     retry: true,
-    next: "What came is not what the key holders signed: try again later or from another place; report it if it stays so.",
+    next:
+      "What came is not what the key holders signed: try again later or from another place; report it if it stays so.",
   },
   WALLET_UPDATE_COMMAND: {
     fault: "peer",
     retry: false,
-    next: "The service, or somebody on the way, asked for what an update never needs. Nothing of it reached the card: report it.",
+    next:
+      "The service, or somebody on the way, asked for what an update never needs. Nothing of it reached the card: report it.",
   },
   WALLET_UPDATE_PROTOCOL: {
     fault: "peer",
@@ -51,7 +55,8 @@ export const UPDATER_ERRORS = defineErrors({
   WALLET_UPDATE_NOTHING: {
     fault: "card",
     retry: false,
-    next: "This card is not in the middle of an update, and has no Recovery Key applet: `rk card info` tells what it has.",
+    next:
+      "This card is not in the middle of an update, and has no Recovery Key applet: `rk card info` tells what it has.",
   },
   WALLET_UPDATE_RECOVERED: {
     fault: "service",

@@ -6,7 +6,9 @@ import type { UpdateServicePort } from "./ports.ts";
 import "shared/protocol/wire/update_errors.ts";
 
 /** Opens the port. Nothing is connected until the first request. @throws {CodedError} `HTTPS_CONFIGURATION`. */
-export function updateServiceOver(options: Omit<JsonOverHttpsOptions, "what">): UpdateServicePort & Disposable {
+export function updateServiceOver(
+  options: Omit<JsonOverHttpsOptions, "what">,
+): UpdateServicePort & Disposable {
   const https = new JsonOverHttps({ ...options, what: "the update service" });
   const post = (update: string, what: string, body?: unknown) =>
     ({ method: "POST", path: `/v1/updates/${update}/${what}`, body }) as const;

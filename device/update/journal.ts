@@ -8,7 +8,13 @@ import { z } from "zod";
 import { fromUtf8, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { hexBytes } from "shared/protocol/wire/attestation.ts";
-import { eraseFile, lockFile, lookAtFile, removeLeftOver, replaceFile } from "shared/transport/durable_file.ts";
+import {
+  eraseFile,
+  lockFile,
+  lookAtFile,
+  removeLeftOver,
+  replaceFile,
+} from "shared/transport/durable_file.ts";
 import "./errors.ts";
 
 /** Most cards in the middle of an update; the oldest entry makes room. */

@@ -19,7 +19,13 @@ export async function seedSignersOf(session: CardSession): Promise<string[]> {
 }
 
 /** Fields that an update leaves alone. */
-const KEPT: readonly (keyof CardFacts)[] = ["serial", "certificateSha256", "lifeCycle", "name", "pinTriesLeft"];
+const KEPT: readonly (keyof CardFacts)[] = [
+  "serial",
+  "certificateSha256",
+  "lifeCycle",
+  "name",
+  "pinTriesLeft",
+];
 
 /**
  * Compares a card with what is remembered of it; the seed too when a PIN is given.
@@ -54,10 +60,15 @@ export async function proveKept(
   if (card.lifeCycle !== LIFE_CYCLE.USER_PERSONALIZED || pin === undefined) return { card, seedKept: null };
   const outcome = await session.verifyPin(pin);
   if (outcome.kind !== "right") {
-    throw new CodedError("WALLET_CARD_PIN_WRONG", `Cannot prove the seed of card ${identifierOf(card)}: wrong PIN`);
+    throw new CodedError(
+      "WALLET_CARD_PIN_WRONG",
+      `Cannot prove the seed of card ${identifierOf(card)}: wrong PIN`,
+    );
   }
   const signers = await seedSignersOf(session);
-  if (!signers.some((key) => entry.seedSigners.includes(key))) throw changedError(card, "it holds another seed");
+  if (!signers.some((key) => entry.seedSigners.includes(key))) {
+    throw changedError(card, "it holds another seed");
+  }
   return { card, seedKept: true };
 }
 

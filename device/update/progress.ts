@@ -22,7 +22,12 @@ const MEASURED_MIN = 8;
 /**
  * @param sent APDUs so far. @param expected APDUs of the whole update. @param elapsedMs time for those that were sent.
  */
-export function progressOf(stage: ProgressStage, sent: number, expected: number, elapsedMs: number): Progress {
+export function progressOf(
+  stage: ProgressStage,
+  sent: number,
+  expected: number,
+  elapsedMs: number,
+): Progress {
   const total = Math.max(expected, sent, 1);
   return {
     stage,

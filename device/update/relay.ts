@@ -4,7 +4,12 @@ import { toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { encodeResponse } from "shared/protocol/apdu/response.ts";
 import { SW } from "shared/protocol/apdu/status_words.ts";
-import { UPDATE_STEPS_MAX, type UpdateEnd, type UpdatePhase, type UpdateStep } from "shared/protocol/wire/update.ts";
+import {
+  UPDATE_STEPS_MAX,
+  type UpdateEnd,
+  type UpdatePhase,
+  type UpdateStep,
+} from "shared/protocol/wire/update.ts";
 import { type Allowance, requireAllowed } from "./allowed_commands.ts";
 import type { Transmit } from "shared/protocol/scp03/secure_channel.ts";
 import type { UpdateServicePort } from "./ports.ts";
@@ -27,13 +32,18 @@ export async function relay(options: RelayOptions, first: UpdateStep): Promise<U
   let step = first;
   for (let number = 0; number < UPDATE_STEPS_MAX; number++) {
     if (step.update !== update || step.step !== number) {
-      throw new CodedError("WALLET_UPDATE_PROTOCOL", `Cannot go on: the service gave step ${step.step}, not ${number}`);
+      throw new CodedError(
+        "WALLET_UPDATE_PROTOCOL",
+        `Cannot go on: the service gave step ${step.step}, not ${number}`,
+      );
     }
     if (step.authorization !== null) keep(step.authorization);
     onPhase(step.phase);
     if (step.end !== null) return step.end;
     const commands = requireAllowed(allowance, number, step.commands);
-    if (commands.length === 0) throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: a step without commands");
+    if (commands.length === 0) {
+      throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: a step without commands");
+    }
     const answers: string[] = [];
     for (const command of commands) {
       const answer = await transmit(command);
@@ -44,4 +54,3 @@ export async function relay(options: RelayOptions, first: UpdateStep): Promise<U
   }
   throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: the update has too many steps");
 }
-

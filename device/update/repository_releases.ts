@@ -32,7 +32,11 @@ export function repositoryReleases(options: RepositoryReleasesOptions): ReleaseP
     const bundle = await client.bundle(path);
     const verified = verifyRelease(bundle, trustedRoot, clock.now());
     await requireLogged?.(verified);
-    return { bundle, verified, fetch: async () => await Deno.readFile(await client.download(path, onDownload)) };
+    return {
+      bundle,
+      verified,
+      fetch: async () => await Deno.readFile(await client.download(path, onDownload)),
+    };
   };
   const versions = async (product: string) =>
     (await client.listTargets(product)).map(({ path, custom }) => ({

@@ -7,7 +7,7 @@ import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
-import { compareVersions, offer, type Offer } from "shared/protocol/release/target.ts";
+import { compareVersions, type Offer, offer } from "shared/protocol/release/target.ts";
 import { upgradeCommands } from "shared/protocol/gp/upgrade_commands.ts";
 import type { UpdateEnd, UpdatePhase } from "shared/protocol/wire/update.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
@@ -83,13 +83,20 @@ export interface UpdateResult {
 
 /** Looks what is on the card and what is offered to it. Nothing on the card changes and no PIN is asked. */
 export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> {
-  const access = new CardAccess(await options.connect(), options.trust, options.random, newTraffic(), () => {});
+  const access = new CardAccess(
+    await options.connect(),
+    options.trust,
+    options.random,
+    newTraffic(),
+    () => {},
+  );
   try {
     const cplc = await access.cplc();
     const session = await access.open();
     const entry = options.journal.find(cplc);
     const release = await options.releases.newest(RECOVERY_KEY);
-    const told = release && { version: release.verified.release.version, notes: release.verified.release.notes };
+    const told = release &&
+      { version: release.verified.release.version, notes: release.verified.release.notes };
     const card = await session?.facts() ?? null;
     return {
       card,
@@ -191,7 +198,9 @@ export class Updater {
   /** The applet answers and nothing was begun, or nothing was changed yet: the whole way, with the PIN. */
   async #begin(session: CardSession): Promise<void> {
     const { releases, journal, service, clock } = this.#options;
-    if (this.#recovers) throw new CodedError("WALLET_UPDATE_RECOVERED", "Cannot update card: it kept its old version");
+    if (this.#recovers) {
+      throw new CodedError("WALLET_UPDATE_RECOVERED", "Cannot update card: it kept its old version");
+    }
     const seen = await session.facts();
     const release = await releases.newest(RECOVERY_KEY);
     if (release === undefined) throw notOffered("there is no release");
@@ -208,11 +217,16 @@ export class Updater {
     const update = crypto.randomUUID();
     const { hostChallenge } = await service.challenge(update);
     const proving = await this.#access.open(fromHex(hostChallenge));
-    if (proving === undefined) throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: the applet went away");
+    if (proving === undefined) {
+      throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: the applet went away");
+    }
     const again = await proving.facts();
     const difference = differenceOf(seen, again);
     if (difference !== undefined) {
-      throw new CodedError("WALLET_UPDATE_OTHER_CARD", `Cannot go on: the card's ${difference} is another one now`);
+      throw new CodedError(
+        "WALLET_UPDATE_OTHER_CARD",
+        `Cannot go on: the card's ${difference} is another one now`,
+      );
     }
     if (inUse) await this.#unlock(proving, again);
     const seedSigners = inUse ? await seedSignersOf(proving) : [];
@@ -266,10 +280,15 @@ export class Updater {
       ? await releases.find(entry.product, shortVersion(entry.from))
       : undefined;
     if (this.#recovers && recovery === undefined) {
-      throw new CodedError("UPDATE_RESTORE_FAILED", "Cannot go on: the card's old package is not in the repository");
+      throw new CodedError(
+        "UPDATE_RESTORE_FAILED",
+        "Cannot go on: the card's old package is not in the repository",
+      );
     }
     const kept = entry && journal.readPackage(entry.packageSha256);
-    const newest = kept === undefined && recovery === undefined ? await releases.newest(RECOVERY_KEY) : undefined;
+    const newest = kept === undefined && recovery === undefined
+      ? await releases.newest(RECOVERY_KEY)
+      : undefined;
     const file = await recovery?.fetch() ?? kept ?? await newest?.fetch();
     if (file === undefined) throw notOffered("there is no release to go on with");
     const commands = upgradeCommands(this.#options.readPackage(file));
@@ -291,7 +310,10 @@ export class Updater {
       onPhase: (phase) => this.#enter(STAGE_OF[phase]),
     }, first);
     if (end === "nothing") {
-      throw new CodedError("WALLET_UPDATE_NOTHING", "Cannot update card: it has no Recovery Key applet to update");
+      throw new CodedError(
+        "WALLET_UPDATE_NOTHING",
+        "Cannot update card: it has no Recovery Key applet to update",
+      );
     }
     requireEnd(end, recovery === undefined ? "updated" : "recovered");
   }
@@ -302,7 +324,10 @@ export class Updater {
     this.#enter("proving");
     const session = await this.#access.open();
     if (session === undefined) {
-      throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: the service says that the update ended, the card does not");
+      throw new CodedError(
+        "WALLET_UPDATE_PROTOCOL",
+        "Cannot go on: the service says that the update ended, the card does not",
+      );
     }
     const entry = journal.find(this.#cplc!);
     // Another wallet began it: there is nothing to compare with.
@@ -320,7 +345,9 @@ export class Updater {
     if (this.#recovers) {
       throw new CodedError(
         "WALLET_UPDATE_RECOVERED",
-        `Cannot update card ${identifierOf(proven.card)}: the new version did not take its data; the old one is back, nothing is lost`,
+        `Cannot update card ${
+          identifierOf(proven.card)
+        }: the new version did not take its data; the old one is back, nothing is lost`,
       );
     }
     return proven;
@@ -332,7 +359,10 @@ export class Updater {
     const { person } = this.#options;
     const triesLeft = card.pinTriesLeft ?? 0;
     if (triesLeft === 0) {
-      throw new CodedError("WALLET_CARD_NO_TRIES", `Cannot ask for the PIN of card ${identifierOf(card)}: no try is left`);
+      throw new CodedError(
+        "WALLET_CARD_NO_TRIES",
+        `Cannot ask for the PIN of card ${identifierOf(card)}: no try is left`,
+      );
     }
     if (triesLeft === 1 && !await person.confirm("last-try", { card, triesLeft })) {
       throw new CodedError("WALLET_CANCELLED", "Stopped: it was not confirmed");
@@ -347,7 +377,10 @@ export class Updater {
     this.#pin?.wipe();
     this.#pin = undefined;
     if (outcome.kind === "wiped") {
-      throw new CodedError("WALLET_CARD_WIPED", `Card ${identifierOf(card)} erased itself: it was the third wrong PIN`);
+      throw new CodedError(
+        "WALLET_CARD_WIPED",
+        `Card ${identifierOf(card)} erased itself: it was the third wrong PIN`,
+      );
     }
     const { triesLeft } = outcome;
     throw new CodedError(
@@ -373,9 +406,13 @@ export class Updater {
       : this.#stage === "proving"
       ? "the update is done, and was not proven yet"
       : "its seed is safe, and it goes on from where it stands";
-    return new CodedError("WALLET_UPDATE_TORN", `Cannot finish: the card left the reader too early; ${words}`, {
-      cause: cause.code,
-    });
+    return new CodedError(
+      "WALLET_UPDATE_TORN",
+      `Cannot finish: the card left the reader too early; ${words}`,
+      {
+        cause: cause.code,
+      },
+    );
   }
 }
 

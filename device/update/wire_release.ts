@@ -4,7 +4,9 @@ import type { ReleaseBundle } from "shared/protocol/release/metadata.ts";
 import type { WireRelease } from "shared/protocol/wire/update.ts";
 
 /** Base64 of every document. */
-export function releaseOnWire({ roots, timestamp, snapshot, targets, delegated, path }: ReleaseBundle): WireRelease {
+export function releaseOnWire(
+  { roots, timestamp, snapshot, targets, delegated, path }: ReleaseBundle,
+): WireRelease {
   return {
     roots: roots.map((root) => root.toBase64()),
     timestamp: timestamp.toBase64(),

@@ -89,7 +89,11 @@ export function releaseFiles(
     } catch {
       return c.text("", 404);
     }
-    const headers = { "content-type": "application/octet-stream", "accept-ranges": "bytes", "cache-control": "no-cache" };
+    const headers = {
+      "content-type": "application/octet-stream",
+      "accept-ranges": "bytes",
+      "cache-control": "no-cache",
+    };
     const from = Number(/^bytes=(\d{1,9})-$/.exec(c.req.header("range") ?? "")?.[1] ?? 0);
     if (from === 0) return c.body(bytes, 200, headers);
     if (from >= bytes.length) return c.body(null, 416, { "content-range": `bytes */${bytes.length}` });
@@ -101,14 +105,19 @@ export function releaseFiles(
 
 async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
-  if (values.config === undefined) throw new CodedError("RELEASE_FILES_CONFIG", "Cannot start: give --config FILE");
+  if (values.config === undefined) {
+    throw new CodedError("RELEASE_FILES_CONFIG", "Cannot start: give --config FILE");
+  }
   const config = readReleaseFilesConfig(values.config);
   const { gateways, certificate, key } = config.tls;
   const authority = await Deno.readTextFile(gateways.authority);
   const trust = await readTrust([{
     certificates: { name: gateways.authority, pem: authority },
     ...(gateways.revocationList === undefined ? {} : {
-      revocationList: { name: gateways.revocationList, pem: await Deno.readTextFile(gateways.revocationList) },
+      revocationList: {
+        name: gateways.revocationList,
+        pem: await Deno.readTextFile(gateways.revocationList),
+      },
     }),
     whenStale: gateways.whenStale,
   }]);
@@ -116,7 +125,10 @@ async function main(args: string[]): Promise<void> {
     const socket = incoming.socket as TLSSocket;
     const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
     if (raw === undefined) return false;
-    const verdict = await verifyCertificate([new Uint8Array(raw)], trust, { usage: "client", now: SYSTEM_CLOCK.now() });
+    const verdict = await verifyCertificate([new Uint8Array(raw)], trust, {
+      usage: "client",
+      now: SYSTEM_CLOCK.now(),
+    });
     return verdict.kind === "accept" && GATEWAY_IDENTITY.test(verdict.identity);
   });
   const admin = openAdmin(
@@ -141,7 +153,8 @@ defineErrors({
   RELEASE_FILES_CONFIG: {
     fault: "configuration",
     retry: false,
-    next: "Give --config FILE with listen, admin, folder and tls; factory/app/release_files_main.ts describes each.",
+    next:
+      "Give --config FILE with listen, admin, folder and tls; factory/app/release_files_main.ts describes each.",
   },
 });
 

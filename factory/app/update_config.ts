@@ -163,6 +163,7 @@ defineErrors({
   UPDATE_CONFIG: {
     fault: "configuration",
     retry: false,
-    next: "Correct what is named; factory/app/update_example.yaml and update_vault_example.yaml explain every field.",
+    next:
+      "Correct what is named; factory/app/update_example.yaml and update_vault_example.yaml explain every field.",
   },
 });

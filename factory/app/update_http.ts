@@ -45,7 +45,9 @@ export function updateApp(front: UpdateFront): OpenAPIHono<Env> {
     defaultHook: (result) => {
       if (result.success) return;
       const fields = result.error.issues.map(({ path }) => path.map(String).join(".") || "everything");
-      return problemResponse("UPDATE_MALFORMED", { detail: `Cannot read request: wrong ${fields.join(", ")}` });
+      return problemResponse("UPDATE_MALFORMED", {
+        detail: `Cannot read request: wrong ${fields.join(", ")}`,
+      });
     },
   });
   app.onError((error, c) => {
@@ -61,12 +63,20 @@ export function updateApp(front: UpdateFront): OpenAPIHono<Env> {
   app.use(observed(front), gatewayOnly(front));
   const tooLarge = () => problemResponse("UPDATE_BODY");
   app.use("/v1/*", bodyLimit({ maxSize: UPDATE_BODY_MAX, onError: tooLarge }), walletOnly(front));
-  app.openapi(CHALLENGE, async (c) =>
-    c.json(await service.challenge(c.var.client, c.req.valid("param").update), 200));
-  app.openapi(BEGIN, async (c) =>
-    c.json(await service.begin(c.var.client, c.req.valid("param").update, c.req.valid("json")), 200));
-  app.openapi(RESUME, async (c) =>
-    c.json(await service.resume(c.var.client, c.req.valid("param").update, c.req.valid("json")), 200));
+  app.openapi(
+    CHALLENGE,
+    async (c) => c.json(await service.challenge(c.var.client, c.req.valid("param").update), 200),
+  );
+  app.openapi(
+    BEGIN,
+    async (c) =>
+      c.json(await service.begin(c.var.client, c.req.valid("param").update, c.req.valid("json")), 200),
+  );
+  app.openapi(
+    RESUME,
+    async (c) =>
+      c.json(await service.resume(c.var.client, c.req.valid("param").update, c.req.valid("json")), 200),
+  );
   app.openapi(STEP, async (c) => {
     const { update, step } = c.req.valid("param");
     return c.json(await service.step(c.var.client, update, step, c.req.valid("json").answers), 200);
@@ -80,7 +90,10 @@ function observed({ clock, observe, draining }: UpdateFront): MiddlewareHandler<
     const begun = clock.monotonic();
     if (draining()) return problemResponse("UPDATE_BUSY");
     await next();
-    const route = c.req.path.replace(/\/[0-9a-f-]{36}\//, "/{update}/").replace(/\d+$/, "{step}").slice(0, 64);
+    const route = c.req.path.replace(/\/[0-9a-f-]{36}\//, "/{update}/").replace(/\d+$/, "{step}").slice(
+      0,
+      64,
+    );
     const known = /^\/v1\/updates\/\{update\}\/(challenge|begin|resume|steps\/\{step\})$/.test(route);
     const code = c.var.code ?? (c.res.status < 400 ? "ok" : `${c.res.status}`);
     observe(known ? route : "other", c.res.status, code, (clock.monotonic() - begun) / 1000);
@@ -109,7 +122,11 @@ function walletOnly(front: UpdateFront): MiddlewareHandler<Env> {
   };
 }
 
-async function identityOf(der: Uint8Array | undefined, trust: Trust, clock: Clock): Promise<string | undefined> {
+async function identityOf(
+  der: Uint8Array | undefined,
+  trust: Trust,
+  clock: Clock,
+): Promise<string | undefined> {
   if (der === undefined || der.length === 0) return undefined;
   const verdict = await verifyCertificate([der], trust, { usage: "client", now: clock.now() });
   return verdict.kind === "accept" ? verdict.identity : undefined;
@@ -127,7 +144,12 @@ function clientCertificate(header: string | undefined): Uint8Array | undefined {
 }
 
 defineErrors({
-  UPDATE_ROUTE: { fault: "usage", retry: false, http: 404, next: "`rk update-service describe` shows what there is." },
+  UPDATE_ROUTE: {
+    fault: "usage",
+    retry: false,
+    http: 404,
+    next: "`rk update-service describe` shows what there is.",
+  },
   UPDATE_BODY: { fault: "usage", retry: false, http: 413, next: "Send at most 4 MiB." },
   UPDATE_GATEWAY: {
     fault: "configuration",

@@ -91,7 +91,8 @@ export async function startUpdate(config: UpdateConfig, log: Logger): Promise<Ru
     trust: () => trust,
     clock,
     log,
-    observe: (route, status, code, seconds) => requests.observe({ route, status: `${status}`, code }, seconds),
+    observe: (route, status, code, seconds) =>
+      requests.observe({ route, status: `${status}`, code }, seconds),
     draining: () => draining,
   });
   const page = events.page && logPage({ process: config.name, ...events.page, now: () => clock.now() });
@@ -110,7 +111,10 @@ export async function startUpdate(config: UpdateConfig, log: Logger): Promise<Ru
   return { listen: listener.address, admin: admin.address, stop: () => owned.disposeAsync() };
 }
 
-async function openStore({ store, name }: UpdateConfig, started: AsyncDisposableStack): Promise<UpgradeStore> {
+async function openStore(
+  { store, name }: UpdateConfig,
+  started: AsyncDisposableStack,
+): Promise<UpgradeStore> {
   if (store.kind === "sqlite") return started.use(sqliteUpgradeStore(store.file));
   const { url, tls, passwordFile, connections } = store;
   const database = openDatabase({

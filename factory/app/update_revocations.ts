@@ -1,7 +1,10 @@
 /** Where the update service gets the issuer's list of revoked cards. It only carries it: the vault checks who signed it and when. */
 
 import { CodedError } from "shared/base/errors.ts";
-import { REVOCATION_LIST_MAX, REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
+import {
+  REVOCATION_LIST_MAX,
+  REVOCATION_LIST_MEDIA_TYPE,
+} from "shared/protocol/recovery_key/revocation_list.ts";
 import { HttpsExchange } from "shared/transport/https_exchange.ts";
 import type { UpdateConfig } from "./update_config.ts";
 import { readNamed } from "./update_config.ts";

@@ -90,7 +90,11 @@ async function main(args: string[]): Promise<void> {
 }
 
 defineErrors({
-  UPDATE_VAULT_USAGE: { fault: "usage", retry: false, next: "`rk update-service --help` shows what there is." },
+  UPDATE_VAULT_USAGE: {
+    fault: "usage",
+    retry: false,
+    next: "`rk update-service --help` shows what there is.",
+  },
 });
 
 if (import.meta.main) {

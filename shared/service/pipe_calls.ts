@@ -215,6 +215,16 @@ function gone(why: string): CodedError {
 }
 
 defineErrors({
-  CALL_FRAME: { fault: "service", retry: true, http: 503, next: "The two processes are of one release? Start both again." },
-  CALL_GONE: { fault: "service", retry: true, http: 503, next: "Start the process without network (the vault) again." },
+  CALL_FRAME: {
+    fault: "service",
+    retry: true,
+    http: 503,
+    next: "The two processes are of one release? Start both again.",
+  },
+  CALL_GONE: {
+    fault: "service",
+    retry: true,
+    http: 503,
+    next: "Start the process without network (the vault) again.",
+  },
 });

@@ -51,6 +51,7 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
       tell: (line) => lines.push(line),
       onEvent: () => {},
       onLineEnd: () => {},
+      onUpdate: () => {},
       onRecover: (line) => lines.push(line),
       inspect: async (spine) => {
         const { configuration, env } = spine.token;

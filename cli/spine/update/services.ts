@@ -81,10 +81,7 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
   await write(WALLET_UPDATE_FILE, {
     gateways: bases,
     tls: { authority: `${folder}/pki/server.crt`, certificate: "update.crt", key: "update.key" },
-    repository: {
-      metadata: `${bases[0]}${RELEASES_PATH}/metadata`,
-      targets: `${bases[0]}${RELEASES_PATH}/targets`,
-    },
+    repository: RELEASES_PATH,
     root,
     releaseKey,
   });

@@ -35,7 +35,12 @@ export interface TestIssuer {
   /** The same, read. */
   trust(change?: Readonly<Record<string, unknown>>): WalletTrust;
   /** An attested card. @param serial 4 bytes of hex. @param stateFile its memory; absent: in the process. */
-  card(serial: string, stateFile?: string, foreign?: ForeignCard, more?: OpenCardOptions): Promise<VirtualCard>;
+  card(
+    serial: string,
+    stateFile?: string,
+    foreign?: ForeignCard,
+    more?: OpenCardOptions,
+  ): Promise<VirtualCard>;
   /** 65 bytes. */
   readonly publicKey: Uint8Array;
   /** A list of revoked certificates, signed. @param revoked SHA-256 of certificates, hex. */
@@ -79,7 +84,11 @@ export function testIssuer(): TestIssuer {
         number,
         thisUpdate: now,
         nextUpdate: now + 86_400,
-        revoked: revoked.map((certificateSha256) => ({ certificateSha256, serial: "00000000", reason: "missing" })),
+        revoked: revoked.map((certificateSha256) => ({
+          certificateSha256,
+          serial: "00000000",
+          reason: "missing",
+        })),
       }, publicKeyOf(issuerKey));
       return finishRevocationList(message, ecdsaSign(issuerKey, message));
     },

@@ -99,7 +99,12 @@ export function readFreshList(
     } catch (error) {
       if (error instanceof CodedError && error.code === "REVOCATION_LIST_SIGNATURE") continue;
       if (error instanceof CodedError && error.code === "UPDATE_REVOCATIONS") throw error;
-      throw new CodedError("UPDATE_REVOCATIONS", "Cannot use list of revoked cards: it is malformed", {}, error);
+      throw new CodedError(
+        "UPDATE_REVOCATIONS",
+        "Cannot use list of revoked cards: it is malformed",
+        {},
+        error,
+      );
     }
   }
   throw new CodedError("UPDATE_REVOCATIONS", "Cannot use list of revoked cards: no issuer signed it");

@@ -19,7 +19,9 @@ export function bundleOf(release: WireRelease): ReleaseBundle {
     timestamp: bytes(release.timestamp),
     snapshot: bytes(release.snapshot),
     targets: bytes(release.targets),
-    delegated: Object.fromEntries(Object.entries(release.delegated).map(([name, text]) => [name, bytes(text)])),
+    delegated: Object.fromEntries(
+      Object.entries(release.delegated).map(([name, text]) => [name, bytes(text)]),
+    ),
     path: release.path,
   };
 }

@@ -6,7 +6,12 @@
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { EventFacts } from "shared/log/recorder.ts";
 import type { EventName } from "shared/log/events.ts";
-import type { BeginUpdate, ResumeUpdate, UpdateChallengeAnswer, UpdateStep } from "shared/protocol/wire/update.ts";
+import type {
+  BeginUpdate,
+  ResumeUpdate,
+  UpdateChallengeAnswer,
+  UpdateStep,
+} from "shared/protocol/wire/update.ts";
 import type { UpgradeStore } from "../../transport/update_store/port.ts";
 import "shared/protocol/wire/update_errors.ts";
 import type { UpdateVault, VaultStep } from "./vault_port.ts";
@@ -39,8 +44,11 @@ export class UpdateService {
   /** A new upgrade. */
   async begin(client: string, update: string, request: BeginUpdate): Promise<UpdateStep> {
     const revocations = await this.#options.revocations();
-    return await this.#told(client, update, () =>
-      this.#options.vault.begin(own(client, update), request, revocations));
+    return await this.#told(
+      client,
+      update,
+      () => this.#options.vault.begin(own(client, update), request, revocations),
+    );
   }
 
   /** A card in the middle of its upgrade. */
@@ -86,7 +94,11 @@ export class UpdateService {
     } catch (error) {
       onOutcome?.(codeOf(error));
       const refused = error instanceof CodedError && !error.row.retry;
-      await record("update.refused", { actor, outcome: refused ? "refused" : "failed", reason: codeOf(error) });
+      await record("update.refused", {
+        actor,
+        outcome: refused ? "refused" : "failed",
+        reason: codeOf(error),
+      });
       throw error;
     }
     if (step.end !== null) {

@@ -133,7 +133,9 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
     asked: string,
     held: Pick<Held, "authorization" | "draft" | "packageSha256" | "recovers" | "mode" | "session">,
   ): VaultStep => {
-    if (sessions.size >= limits.sessions) throw new CodedError("UPDATE_BUSY", "Cannot begin: too many updates");
+    if (sessions.size >= limits.sessions) {
+      throw new CodedError("UPDATE_BUSY", "Cannot begin: too many updates");
+    }
     const now = clock.now();
     const answer = stepOf(update, 0, held.session.open());
     sessions.set(update, {
@@ -164,11 +166,20 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
   };
   const unseal = async (sealed: string): Promise<UpgradeAuthorization> => {
     try {
-      const plain = await hsm.open(labels.authorization, Uint8Array.fromBase64(sealed), AUTHORIZATION_CONTEXT);
+      const plain = await hsm.open(
+        labels.authorization,
+        Uint8Array.fromBase64(sealed),
+        AUTHORIZATION_CONTEXT,
+      );
       return decodeAuthorization(plain);
     } catch (error) {
       if (error instanceof CodedError && error.row.fault === "service" && error.row.retry) throw error;
-      throw new CodedError("UPDATE_AUTHORIZATION", "Cannot go on: this vault did not authorize it", {}, error);
+      throw new CodedError(
+        "UPDATE_AUTHORIZATION",
+        "Cannot go on: this vault did not authorize it",
+        {},
+        error,
+      );
     }
   };
 
@@ -196,7 +207,13 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
     }
   };
 
-  const take = async (held: Held, update: string, step: number, answers: readonly string[], given: string | null) => {
+  const take = async (
+    held: Held,
+    update: string,
+    step: number,
+    answers: readonly string[],
+    given: string | null,
+  ) => {
     if (held.step > 0) return stepOf(update, step, held.session.next(answers));
     const outcome = await authenticate(held, answers, given);
     if ("wants" in outcome) return { ...nothing(update, 0), wants: outcome.wants! };
@@ -299,7 +316,10 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
         sweep();
         const held = sessions.get(update);
         if (held === undefined) {
-          throw new CodedError("UPDATE_SESSION_GONE", "Cannot go on: this session is over, or was never here");
+          throw new CodedError(
+            "UPDATE_SESSION_GONE",
+            "Cannot go on: this session is over, or was never here",
+          );
         }
         held.heardMs = clock.now();
         const request = hashOf({ step, answers });
@@ -332,7 +352,12 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
     authorization: UpgradeAuthorization | undefined,
   ) {
     if (request.recovery !== null) {
-      const { file, verified } = checkRelease(request.recovery, bytes, { trustedRoot, releaseKey }, clock.now());
+      const { file, verified } = checkRelease(
+        request.recovery,
+        bytes,
+        { trustedRoot, releaseKey },
+        clock.now(),
+      );
       return { file, packageSha256: verified.sha256, recovers: verified.release.version };
     }
     const hash = toHex(sha256(bytes));
@@ -344,7 +369,11 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
     return { file: readPackage(bytes, hash, releaseKey), packageSha256: hash, recovers: undefined };
   }
 
-  function requireSameUpgrade(authorization: UpgradeAuthorization, keyDiversificationData: string, held: Held) {
+  function requireSameUpgrade(
+    authorization: UpgradeAuthorization,
+    keyDiversificationData: string,
+    held: Held,
+  ) {
     if (!equal(fromHex(authorization.keyDiversificationData), fromHex(keyDiversificationData))) {
       throw new CodedError("UPDATE_CARD_OTHER", "Cannot go on: this is another card than the authorized one");
     }

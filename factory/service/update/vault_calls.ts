@@ -39,7 +39,9 @@ export const VaultCall = z.discriminatedUnion("operation", [
 /** Does what a call asks for. @throws {CodedError} `UPDATE_MALFORMED`, and those of the vault. */
 export async function performVaultCall(vault: UpdateVault, call: unknown): Promise<unknown> {
   const parsed = VaultCall.safeParse(call);
-  if (!parsed.success) throw new CodedError("UPDATE_MALFORMED", "Cannot do what is asked: there is no such call");
+  if (!parsed.success) {
+    throw new CodedError("UPDATE_MALFORMED", "Cannot do what is asked: there is no such call");
+  }
   const { data } = parsed;
   switch (data.operation) {
     case "challenge":

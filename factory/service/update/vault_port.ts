@@ -1,6 +1,11 @@
 /** The update vault as its service sees it, in this process or in another. Failures are `CodedError`s. */
 
-import type { BeginUpdate, ResumeUpdate, UpdateChallengeAnswer, UpdateStep } from "shared/protocol/wire/update.ts";
+import type {
+  BeginUpdate,
+  ResumeUpdate,
+  UpdateChallengeAnswer,
+  UpdateStep,
+} from "shared/protocol/wire/update.ts";
 
 /** A card that has answered INITIALIZE UPDATE, and the proof that it holds the keys is in the step. */
 export interface AuthorizedCard {

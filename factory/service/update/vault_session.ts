@@ -11,7 +11,11 @@ import { formatStatus, SW } from "shared/protocol/apdu/status_words.ts";
 import { parseUpgradeAnswer, UPGRADE_P1 } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { INS_INSTALL, INS_LOAD } from "shared/protocol/gp/constants.ts";
 import { selectCommand } from "shared/protocol/gp/select.ts";
-import { type UpgradeCommands, upgradeCommands, type UpgradePackage } from "shared/protocol/gp/upgrade_commands.ts";
+import {
+  type UpgradeCommands,
+  upgradeCommands,
+  type UpgradePackage,
+} from "shared/protocol/gp/upgrade_commands.ts";
 import {
   finishHandshake,
   type InitializeUpdateAnswer,
@@ -115,7 +119,10 @@ export class UpgradeSession {
     const responses = this.#responses(answers);
     if (this.#pending.length > 0) return this.#wrapPending();
     const { status } = parseUpgradeAnswer(responses.at(-1)!.data);
-    const move = nextMove(this.#mode, status, { first: this.#first, tookBack: this.#rounds.has("take-back") });
+    const move = nextMove(this.#mode, status, {
+      first: this.#first,
+      tookBack: this.#rounds.has("take-back"),
+    });
     this.#first = false;
     this.#count(move, status);
     const { start, resume, recover, load } = this.#commands;
@@ -182,13 +189,20 @@ export class UpgradeSession {
     if (failed !== undefined) {
       const { sw } = responses[bad]!;
       const what = commandName(failed);
-      throw new CodedError("UPDATE_CARD_REFUSED", `Cannot update card: it answers ${what} with ${formatStatus(sw)}`, {
-        command: what,
-        sw,
-      });
+      throw new CodedError(
+        "UPDATE_CARD_REFUSED",
+        `Cannot update card: it answers ${what} with ${formatStatus(sw)}`,
+        {
+          command: what,
+          sw,
+        },
+      );
     }
     if (responses.length !== this.#sent.length) {
-      throw new CodedError("UPDATE_STEP", `Cannot go on: ${responses.length} answers, not ${this.#sent.length}`);
+      throw new CodedError(
+        "UPDATE_STEP",
+        `Cannot go on: ${responses.length} answers, not ${this.#sent.length}`,
+      );
     }
     return responses;
   }

@@ -24,19 +24,22 @@ export const UPDATE_ERRORS = defineErrors({
     fault: "card",
     retry: false,
     http: 403,
-    next: "Another card was on the reader than the one that proved itself: put the right one there, and begin again.",
+    next:
+      "Another card was on the reader than the one that proved itself: put the right one there, and begin again.",
   },
   UPDATE_CARD_KEYS: {
     fault: "card",
     retry: false,
     http: 403,
-    next: "The card does not have the upgrade keys of this factory: it cannot be updated here. It works as before.",
+    next:
+      "The card does not have the upgrade keys of this factory: it cannot be updated here. It works as before.",
   },
   UPDATE_CARD_REFUSED: {
     fault: "card",
     retry: true,
     http: 422,
-    next: "Begin again: `rk wallet update`. If the card refuses again, tell whoever runs the service what it says.",
+    next:
+      "Begin again: `rk wallet update`. If the card refuses again, tell whoever runs the service what it says.",
   },
   UPDATE_RESTORE_FAILED: {
     fault: "service",
@@ -81,7 +84,8 @@ export const UPDATE_ERRORS = defineErrors({
     fault: "service",
     retry: true,
     http: 503,
-    next: "The vault does not answer: whoever runs the service must start it. The card goes on where it stands.",
+    next:
+      "The vault does not answer: whoever runs the service must start it. The card goes on where it stands.",
   },
   UPDATE_MALFORMED: { fault: "usage", retry: false, http: 400, next: "Send what /openapi.json describes." },
 });

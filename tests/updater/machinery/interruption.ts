@@ -67,12 +67,18 @@ function plain(channel: CardChannel): CardChannel {
 }
 
 /** Interrupts an update of a copy of this card, looks, runs it once more, and looks again. */
-export async function interrupt(scene: UpdateScene, template: VirtualCard, at: Interrupt): Promise<Interrupted> {
+export async function interrupt(
+  scene: UpdateScene,
+  template: VirtualCard,
+  at: Interrupt,
+): Promise<Interrupted> {
   const card = await scene.copy(template);
   const journal = await scene.journalFolder();
   const faults: string[] = [];
   const first = await firstRun(scene, card, journal, at);
-  if (first.code !== undefined && !EXPECTED.includes(first.code)) faults.push(`interrupted run: ${first.code}`);
+  if (first.code !== undefined && !EXPECTED.includes(first.code)) {
+    faults.push(`interrupted run: ${first.code}`);
+  }
   const between = await look(scene, card);
   faults.push(...between.faults);
   let code: string | undefined;
@@ -134,7 +140,10 @@ async function firstRun(
 }
 
 /** Looks at a card as its holder would: everything that an update must keep. */
-async function look(scene: UpdateScene, card: VirtualCard): Promise<{ version: string | null; faults: string[] }> {
+async function look(
+  scene: UpdateScene,
+  card: VirtualCard,
+): Promise<{ version: string | null; faults: string[] }> {
   const channel = openInProcessChannel(card);
   const faults: string[] = [];
   try {

@@ -7,7 +7,7 @@ import type { Secret } from "shared/base/secret.ts";
 import { ed25519PublicKeyOf, ed25519Sign, generateEd25519PrivateKey } from "shared/crypto/ed25519.ts";
 import { haltBytes } from "shared/protocol/release/halt.ts";
 import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
-import { type ReleaseTarget, releasePath } from "shared/protocol/release/target.ts";
+import { releasePath, type ReleaseTarget } from "shared/protocol/release/target.ts";
 import { parsePackageFile } from "shared/protocol/signed_package/package_file.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import type { FoundRelease, ReleasePort } from "device/update/ports.ts";
@@ -89,7 +89,11 @@ export function testRepository(): TestRepository {
         roles: [{ name: "recovery-key", ...role(3), terminating: true, paths: ["recovery-key/*/*"] }],
       },
     }, keys.slice(2, 5));
-    const meta = (bytes: Uint8Array) => ({ version, length: bytes.length, hashes: { sha256: hashOf(bytes) } });
+    const meta = (bytes: Uint8Array) => ({
+      version,
+      length: bytes.length,
+      hashes: { sha256: hashOf(bytes) },
+    });
     const snapshot = document({
       ...common,
       _type: "snapshot",
@@ -160,4 +164,3 @@ export function testRepository(): TestRepository {
     find: (_product, of) => Promise.resolve(find(of)),
   };
 }
-

@@ -30,11 +30,11 @@ import { VirtualCard } from "device/card/virtual_card.ts";
 import { openUpdateJournal } from "device/update/journal.ts";
 import { packageReader } from "device/update/package_reader.ts";
 import type { UpdateServicePort } from "device/update/ports.ts";
-import { Updater, type UpdateOptions, type UpdateResult } from "device/update/updater.ts";
-import { testIssuer, type TestIssuer } from "device/wallet/testing/attested_cards.ts";
+import { type UpdateOptions, Updater, type UpdateResult } from "device/update/updater.ts";
+import { type TestIssuer, testIssuer } from "device/wallet/testing/attested_cards.ts";
 import { CARD_PIN, testFlow, testWallet } from "device/wallet/testing/bench.ts";
 import { type Script, scriptedPerson } from "device/wallet/testing/scripted_person.ts";
-import { testRepository, type TestRepository } from "./repository.ts";
+import { type TestRepository, testRepository } from "./repository.ts";
 
 /** Identity of the wallet's certificate. */
 export const CLIENT = "urn:recovery-key:wallet:test";
@@ -145,7 +145,11 @@ export async function openScene(): Promise<UpdateScene> {
   const card: UpdateScene["card"] = async () => {
     serial++;
     const keyDiversificationData = SYSTEM_RANDOM(10);
-    const keys = await diversifyKdf3((input) => hsm.cmac(UPGRADE_MASTER_LABEL, input), keyDiversificationData, 32);
+    const keys = await diversifyKdf3(
+      (input) => hsm.cmac(UPGRADE_MASTER_LABEL, input),
+      keyDiversificationData,
+      32,
+    );
     const memory = memoryStore();
     const attested = await issuer.card(serial.toString(16).padStart(8, "0"), undefined, undefined, {
       store: memory,

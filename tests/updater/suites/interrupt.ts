@@ -1,7 +1,13 @@
 /** The interrupt suite: every APDU of an update, interrupted in every way. `rk test --only interrupt`. */
 
 import { Chance } from "../../faults/machinery/seed.ts";
-import { apdusOfUpdate, interrupt, type Interrupt, INTERRUPTIONS, SEED_LOST } from "../machinery/interruption.ts";
+import {
+  apdusOfUpdate,
+  type Interrupt,
+  interrupt,
+  INTERRUPTIONS,
+  SEED_LOST,
+} from "../machinery/interruption.ts";
 import { openScene } from "../machinery/scene.ts";
 
 /** Result; the first seven keys are those of the commands that measure. */

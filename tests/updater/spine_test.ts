@@ -1,0 +1,39 @@
+/** The update through the gateways, with the processes of a local spine under their permission sets. */
+
+import assert from "node:assert/strict";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { encodeBatchFile } from "factory/domain/profile_batch.ts";
+import { runLine } from "cli/demo/line.ts";
+import { demoProfile } from "cli/demo/profile.ts";
+import { virtualReaders } from "cli/demo/readers.ts";
+import { runUpdate } from "cli/demo/update.ts";
+import { createBatch } from "cli/spine/batch.ts";
+import { blankCards } from "cli/spine/card_maker.ts";
+import { startSpine } from "cli/spine/spine.ts";
+
+Deno.test("a card of the line is updated through the gateways, pulled in the middle, its seed kept", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "rk-update-spine-" });
+  const spine = await startSpine({ folder, update: true });
+  try {
+    await spine.startUpdate();
+    const readers = virtualReaders(1);
+    const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
+    const batch = await createBatch(spine.descriptor.batchManagerFile, profile, 1);
+    const batchFile = `${folder}/batch.json`;
+    await Deno.writeTextFile(batchFile, encodeBatchFile(batch), { mode: 0o600 });
+    const cards = await blankCards(spine.token.hsm, SYSTEM_RANDOM, `${folder}/cards`, batch.batch, 1);
+    const line = await runLine({ spine: spine.descriptor, batchFile, ...readers, cards });
+    const told: string[] = [];
+    const update = await runUpdate(spine, readers, line.cards[0]!, (text) => told.push(text));
+    assert.deepEqual({ ...update, presentations: 0 }, {
+      from: "1.0.0",
+      to: "1.1.0",
+      seedKept: true,
+      presentations: 0,
+    }, told.join("\n"));
+    assert.ok(update.presentations >= 2);
+  } finally {
+    await spine.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
