@@ -1,4 +1,4 @@
-/** `rk package sign | verify | info`: card software before it is loaded. */
+/** `rk package sign | verify | info | sample`: card software before it is loaded. */
 
 import type { Command } from "commander";
 import { RELEASE_LABEL } from "factory/domain/factory_keys.ts";
@@ -21,6 +21,11 @@ interface SignOptions extends CommonOptions, TokenCommandOptions {
   out: string;
   domain: string;
   keyLabel: string;
+}
+
+interface SampleOptions extends CommonOptions {
+  out: string;
+  bytes?: string;
 }
 
 interface VerifyOptions extends CommonOptions {
@@ -96,6 +101,29 @@ export function registerPackage(program: Command): void {
         permissions: "package-reader",
         substitution: { [IN]: cap },
         args: ["info", cap, ...json(options)],
+      });
+    }));
+  command.command("sample")
+    .description("write a CAP file of the Recovery Key at a version, for virtual cards: no chip can run it")
+    .argument("<version>", "MAJOR.MINOR; applet 1.1 claims the hash of its package, 1.0 does not")
+    .requiredOption("--out <file>", "file to write")
+    .option("--bytes <number>", "length of the filler in bytes, at most 65534; default 4000")
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (version: string, options: SampleOptions) => {
+      const out = absolute(options.out);
+      return await runForeground({
+        name: "package",
+        module: MODULE,
+        permissions: "package-writer",
+        substitution: { [OUT]: [out, `${out}.new`] },
+        args: [
+          "sample",
+          version,
+          "--out",
+          out,
+          ...(options.bytes === undefined ? [] : ["--bytes", options.bytes]),
+          ...json(options),
+        ],
       });
     }));
 }

@@ -77,6 +77,9 @@ export async function runGenuineCheckCommand(
           write(
             `GENUINE. Serial ${card.serial}, applet ${card.version}, ${LIFE_CYCLE_WORDS[card.lifeCycle]}.`,
           );
+          if (card.packageHash !== undefined) {
+            write(`It claims to run the package with SHA-256 ${card.packageHash}.`);
+          }
           if (revocations !== undefined) {
             write(`Not among the ${revocations.revoked.length} of revocation list ${revocations.number}.`);
           }

@@ -3,12 +3,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { command } from "shared/protocol/apdu/command.ts";
+import { startUpgrade } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { formatStatus } from "shared/protocol/apdu/status_words.ts";
+import { RECOVERY_KEY_PACKAGE_AID } from "./constants.ts";
 import { cardBench } from "./testing/bench.ts";
 import { decodeCardState, encodeCardState } from "./state.ts";
 import { memoryStore } from "./store.ts";
 
-const PRELOADED = { preloaded: { package: {}, instance: {}, ssd: {} } } as const;
+/** With memory for little, so that it becomes full. */
+const PRELOADED = { memoryBytes: 6000, preloaded: { package: {}, instance: {}, ssd: {} } } as const;
 const byte = fc.nat({ max: 255 });
 
 Deno.test("VirtualCard.process() answers any bytes", async () => {
@@ -25,13 +28,18 @@ const tlv = fc.tuple(
   fc.uint8Array({ maxLength: 20 }),
 )
   .map(([tag, value]) => Uint8Array.of(tag, value.length, ...value));
+/** MANAGE ELF UPGRADE of the package that is there, or a part of it. */
+const upgrade = fc.constantFrom(0, 0, 0, 1, 2, 20).map((skip) =>
+  startUpgrade(RECOVERY_KEY_PACKAGE_AID).data.subarray(skip)
+);
 const data = fc.oneof(
+  upgrade,
   fc.uint8Array({ maxLength: 200 }),
   fc.array(tlv, { maxLength: 5 }).map((all) => Uint8Array.from(all.flatMap((one) => [...one]))),
 );
 const managing = fc.record({
-  ins: fc.constantFrom(0xd8, 0xe2, 0xe4, 0xe6, 0xe8, 0xf0, 0xf2, 0xca),
-  p1: fc.oneof(byte, fc.constantFrom(0, 0x02, 0x04, 0x08, 0x0c, 0x10, 0x20, 0x40, 0x80, 0x90)),
+  ins: fc.constantFrom(0xd8, 0xe2, 0xe4, 0xe6, 0xe8, 0xf0, 0xf2, 0xca, 0xea),
+  p1: fc.oneof(byte, fc.constantFrom(0, 0x01, 0x02, 0x03, 0x04, 0x08, 0x0c, 0x10, 0x20, 0x40, 0x80, 0x90)),
   p2: fc.oneof(byte, fc.constantFrom(0, 1, 2, 3, 0x80, 0x81)),
   data,
 });

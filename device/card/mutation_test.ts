@@ -9,6 +9,7 @@ import { formatStatus } from "shared/protocol/apdu/status_words.ts";
 import { deleteCommand } from "shared/protocol/gp/delete.ts";
 import { getStatusCommand } from "shared/protocol/gp/get_status.ts";
 import { installForLoad, installForPersonalization } from "shared/protocol/gp/install.ts";
+import { startUpgrade } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { putKeyCommand } from "shared/protocol/gp/put_key.ts";
 import { setStatusCommand } from "shared/protocol/gp/set_status.ts";
 import {
@@ -21,7 +22,7 @@ import {
 } from "shared/protocol/recovery_key/commands.ts";
 import { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { RECOVERY_KEY_MODULE_AID } from "./constants.ts";
+import { RECOVERY_KEY_MODULE_AID, RECOVERY_KEY_PACKAGE_AID } from "./constants.ts";
 import { encodeCardState } from "./state.ts";
 import { memoryStore } from "./store.ts";
 import { appletIn, type AppletStateName, iv, PIN } from "./testing/applet_bench.ts";
@@ -93,6 +94,7 @@ const ISSUER: Readonly<Record<string, (channel: SecureChannel) => CommandApdu>> 
   "INSTALL [for install]": () => installDomain(fromHex("D000000001")),
   "INSTALL [for load]": () => installForLoad({ packageAid: fromHex("D000000002"), hash: new Uint8Array(32) }),
   "INSTALL [for personalization]": () => installForPersonalization(RECOVERY_KEY_MODULE_AID),
+  "MANAGE ELF UPGRADE": () => startUpgrade(RECOVERY_KEY_PACKAGE_AID),
   "DELETE": () => deleteCommand(RECOVERY_KEY_MODULE_AID),
   "SET STATUS": () => setStatusCommand(0x80, 0x07),
   "STORE DATA": () => command(0x80, 0xe2, 0x90, 0, fromHex("4203AABBCC")),

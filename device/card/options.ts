@@ -113,6 +113,11 @@ export const CardOptionsSchema = z.strictObject({
     /** The package of the applet is loaded, at this `MAJOR.MINOR`. */
     package: z.strictObject({
       version: z.string().regex(/^\d{1,3}\.\d{1,3}$/).default("1.0"),
+      /**
+       * SHA-256 (32) of its load file data block: what applet 1.1 claims, and what an upgrade's recovery knows it by. Default:
+       * unknown, so that it cannot come back after an upgrade.
+       */
+      sha256: hex(32, 32).optional(),
     }).optional(),
     /** The applet is installed; needs `package`, and `ssd` when it belongs to it. */
     instance: z.strictObject({

@@ -279,7 +279,7 @@ export function newCardState(options: CompleteCardOptions, random: RandomSource)
     imports: [],
     lifeCycle: PACKAGE_LOADED,
     size: 0,
-    sha256: new Uint8Array(0),
+    sha256: preloaded.package.sha256 ?? new Uint8Array(0),
   }];
   const instances: InstanceState[] = preloaded.instance === undefined ? [] : [{
     aid: preloaded.instance.aid,

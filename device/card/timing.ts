@@ -40,6 +40,7 @@ export const P71_TIMING: ChipTiming = {
     "E4": 60,
     "E6": 45,
     "E8": 25,
+    "EA": 150,
     "F0": 12,
     "40": 120,
     "41": 70,

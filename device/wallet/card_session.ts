@@ -380,11 +380,15 @@ function requireUsable(status: AppletStatus, trust: WalletTrust): void {
   }
 }
 
-/** The same card in the same life cycle. */
+/** What an applet before 1.1 says of its package. */
+const NOTHING_CLAIMED = new Uint8Array(0);
+
+/** The same card with the same software in the same life cycle. */
 function isSameCard(a: AppletStatus, b: AppletStatus): boolean {
   return equal(a.serial, b.serial) && equal(a.targetId, b.targetId) && a.lifeCycle === b.lifeCycle &&
     a.version.major === b.version.major && a.version.minor === b.version.minor &&
-    a.version.patch === b.version.patch;
+    a.version.patch === b.version.patch &&
+    equal(a.packageHash ?? NOTHING_CLAIMED, b.packageHash ?? NOTHING_CLAIMED);
 }
 
 async function readStatus(secure: SecureChannel): Promise<AppletStatus> {

@@ -30,6 +30,11 @@ export interface GenuineCard {
   readonly version: string;
   /** 2 attested, 3 in use. */
   readonly lifeCycle: number;
+  /**
+   * SHA-256 (hex) of the load file that the card claims to run, to be compared with the published build; left out by applets
+   * before 1.1.
+   */
+  readonly packageHash?: string;
   /** SHA-256 (hex) of its certificate. */
   readonly certificateSha256: string;
   /** Number of the list of revoked certificates that does not name it; left out when none was given. */
@@ -50,12 +55,13 @@ export async function genuineCheck(
   const session = await CardSession.open({ channel, trust, random });
   session.close();
   refuseRevoked(session.certificateSha256, revocations);
-  const { serial, version: { major, minor, patch }, lifeCycle } = session.status;
+  const { serial, version: { major, minor, patch }, lifeCycle, packageHash } = session.status;
   return {
     genuine: true,
     serial: toHex(serial),
     version: `${major}.${minor}.${patch}`,
     lifeCycle,
+    ...(packageHash === undefined ? {} : { packageHash: toHex(packageHash) }),
     certificateSha256: session.certificateSha256,
     ...(revocations === undefined ? {} : { revocations: revocations.number }),
     apdus: session.apdus,

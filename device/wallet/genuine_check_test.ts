@@ -5,6 +5,10 @@ import { ecdsaSign, generatePrivateKey, publicKeyOf } from "shared/crypto/secp25
 import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 import type { RevocationList } from "shared/protocol/recovery_key/revocation_list.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { sha256 } from "@noble/hashes/sha2.js";
+import type { CardStore } from "../card/store.ts";
+import { HOST, issuerPublicKey, storeWith } from "../card/testing/applet_bench.ts";
+import { PACKAGES, upgradableState, upgradeHost, upgradeTo } from "../card/testing/upgrade_bench.ts";
 import { openInProcessChannel } from "../card/in_process_channel.ts";
 import { type OpenCardOptions, VirtualCard } from "../card/virtual_card.ts";
 import { main } from "../app/wallet_main.ts";
@@ -52,6 +56,31 @@ Deno.test("genuineCheck() refuses a card without applet, with other keys, of ano
   assert.equal(await codeOf({ ...CARD, isdKeys: other }, trustFile()), "SCP03_CARD_CRYPTOGRAM");
   assert.equal(await codeOf(CARD, trustFile({ targetId: "33000004" })), "WALLET_OTHER_TARGET");
   assert.equal(await codeOf(CARD, trustFile({ targetId: "33400004" })), "WALLET_NOT_ATTESTED");
+});
+
+Deno.test("genuineCheck() knows a card after its upgrade, and tells the hash that applet 1.1 claims", async () => {
+  const trust = trustFile({
+    issuerPublicKey: toHex(issuerPublicKey),
+    hostSerial: toHex(HOST.serial),
+    hostPrivateKey: toHex(HOST.privateKey.reveal()),
+    hostPublicKey: toHex(HOST.publicKey),
+    hostSignature: toHex(HOST.signature),
+  });
+  const check = async (store: CardStore) => {
+    const channel = openInProcessChannel(await VirtualCard.open({ store }));
+    try {
+      return await genuineCheck({ channel, trust: parseTrust(trust, () => ""), random: SYSTEM_RANDOM });
+    } finally {
+      await channel.close();
+    }
+  };
+  const store = storeWith(await upgradableState());
+  const before = await check(store);
+  assert.deepEqual([before.version, before.packageHash], ["1.0.0", undefined]);
+  await upgradeTo(await upgradeHost(store), PACKAGES.next);
+  const after = await check(store);
+  assert.deepEqual([after.version, after.packageHash], ["1.1.0", toHex(sha256(PACKAGES.next))]);
+  assert.deepEqual([after.serial, after.certificateSha256], [before.serial, before.certificateSha256]);
 });
 
 Deno.test("genuineCheck() refuses a card whose certificate the list names, and says which list it looked at otherwise", async () => {

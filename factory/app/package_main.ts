@@ -4,6 +4,7 @@
  *     package_main.ts sign CAP --out FILE --domain AID --key-label LABEL TOKEN [--json]
  *     package_main.ts verify --cap CAP --signed FILE [--key HEX] [--json]
  *     package_main.ts info CAP [--json]
+ *     package_main.ts sample MAJOR.MINOR --out FILE [--bytes N] [--json]
  *
  * TOKEN: `--library FILE --token-label LABEL --pin-file FILE`, or `--file FILE --passphrase-file FILE`.
  */
@@ -14,6 +15,8 @@ import { CodedError, defineErrors, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
 import { isP256PublicKey } from "shared/crypto/p256.ts";
 import { describeCap } from "shared/protocol/cap/description.ts";
+import { readCap } from "shared/protocol/cap/reader.ts";
+import { writeTestCap } from "shared/protocol/cap/writer.ts";
 import { encodeSignedPackage } from "shared/protocol/signed_package/document.ts";
 import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
@@ -25,6 +28,7 @@ import { openToken, tokenFromOptions } from "./token_config.ts";
 
 const OPTIONS = {
   out: { type: "string" },
+  bytes: { type: "string" },
   domain: { type: "string" },
   "key-label": { type: "string" },
   cap: { type: "string" },
@@ -115,6 +119,29 @@ async function info(path: string, output: CommandOutput): Promise<number> {
   return EXIT_CODES.ok;
 }
 
+/** Default filler of a sample in bytes: the size of a small applet. */
+const SAMPLE_BYTES = 4000;
+
+/**
+ * Writes a CAP file in the place of the applet's, at a version: AIDs and components of the Recovery Key, filler for code.
+ * Virtual cards load and upgrade it; the same arguments give the same bytes.
+ */
+async function sample(version: string, values: Values, output: CommandOutput): Promise<number> {
+  const [, major, minor] = /^(\d{1,3})\.(\d{1,3})$/.exec(version) ?? [];
+  if (major === undefined || minor === undefined) throw usage("the version is not MAJOR.MINOR");
+  if (values.bytes !== undefined && !/^\d{1,5}$/.test(values.bytes)) throw usage("--bytes is no number");
+  const payloadBytes = values.bytes === undefined ? SAMPLE_BYTES : Number(values.bytes);
+  const cap = writeTestCap({ version: { major: Number(major), minor: Number(minor) }, payloadBytes });
+  const out = required(values.out, "out");
+  await Deno.writeFile(`${out}.new`, cap);
+  await Deno.rename(`${out}.new`, out);
+  const description = describeCap(readCap(cap));
+  for (const line of packageLines(description)) output.say(line);
+  output.say(`written to  ${out}`);
+  output.result({ ...description, out });
+  return EXIT_CODES.ok;
+}
+
 function publicKey(text: string): Uint8Array {
   const key = fromHex(text);
   if (!isP256PublicKey(key)) throw usage("--key is not a point of P-256, 65 bytes of hex");
@@ -143,7 +170,8 @@ export async function main(args: readonly string[]): Promise<number> {
     if (verb === "sign" && file) return await sign(file, values, output);
     if (verb === "verify" && !file) return await verify(values, output);
     if (verb === "info" && file) return await info(file, output);
-    throw usage("give sign CAP, verify or info CAP");
+    if (verb === "sample" && file) return await sample(file, values, output);
+    throw usage("give sign CAP, verify, info CAP or sample VERSION");
   });
 }
 
@@ -151,7 +179,7 @@ defineErrors({
   PACKAGE_USAGE: {
     fault: "usage",
     retry: false,
-    next: "`rk help package sign` tells what the options take.",
+    next: "`rk help package` tells the commands, `rk help package sign` what one of them takes.",
   },
 });
 

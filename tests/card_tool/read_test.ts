@@ -26,17 +26,26 @@ Deno.test("rk card info tells what the card says without keys, and moves nothing
   assert.match((await b.run("info")).out, /domain {6}A000000151000000/);
 });
 
+/** Of the domain that may upgrade. */
+const KEY = "7E".repeat(32);
+
 Deno.test("rk card list shows domains, applications, packages, privileges and life cycles", async () => {
   await using b = await bench({
     lifeCycle: "SECURED",
-    preloaded: { ssd: {}, package: { version: "1.2" }, instance: { domain: "ssd" } },
+    preloaded: {
+      ssd: {},
+      upgradeDomain: { keys: { version: "40", enc: KEY, mac: KEY, dek: KEY } },
+      package: { version: "1.2" },
+      instance: { domain: "ssd" },
+    },
   });
   const { code, json } = await b.json("list");
   assert.equal(code, 0);
   assert.equal(json.complete, true);
   assert.equal(json.issuerDomain.lifeCycle, "SECURED");
-  assert.deepEqual(json.domains.map((row) => row.aid), ["5353445F4C4544474552"]);
+  assert.deepEqual(json.domains.map((row) => row.aid), ["5353445F4C4544474552", "A000000151555047"]);
   assert.ok(json.domains[0]!.privileges.includes("TRUSTED_PATH"));
+  assert.deepEqual(json.domains[1]!.privileges, ["SECURITY_DOMAIN", "AUTHORIZED_MANAGEMENT"]);
   assert.deepEqual(json.applications.map((row) => row.aid), ["A0000000624C45444745523031"]);
   assert.equal(json.applications[0]!.lifeCycle, "SELECTABLE");
   assert.equal(json.packages[0]!.aid, "A0000000624C4544474552303100");

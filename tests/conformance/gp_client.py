@@ -2,8 +2,9 @@
 
 Usage: gp_client.py READER walk LOAD-FILE    (the load file data block of a CAP as a file)
        gp_client.py READER list | install CAP | delete PACKAGE-AID
+       gp_client.py READER upgrade PLAN      (JSON: what gp_client_upgrade.py says)
 walk lists, loads, installs, lists, deletes, changes the keys and back, locks and unlocks the card; prints one JSON line with
-the status words. The others do one thing, to be timed beside other tools. Keys are the published test keys 40..4F.
+the status words. upgrade replaces the applet's package, its data kept. The others do one thing, to be timed beside other tools. Keys are the published test keys 40..4F.
 SCP03: GPC Amendment D, sections 4.1.5 and 6.2.
 """
 
@@ -50,7 +51,7 @@ def pad(data):
 
 
 class Card:
-    """A card with an SCP03 channel at level 33."""
+    """A card with an SCP03 channel: level 33, or 01 (C-MAC alone)."""
 
     def __init__(self, reader):
         self.connection = next(r for r in readers() if str(r) == reader).createConnection()
@@ -67,9 +68,10 @@ class Card:
         data, sw1, sw2 = self.connection.transmit(list(apdu))
         return bytes(data), sw1 << 8 | sw2
 
-    def open(self, keys, version):
-        _, status = self.raw(bytes([0, 0xA4, 4, 0, len(ISD)]) + ISD + b"\0")
+    def open(self, keys, version, aid=ISD, level=0x33):
+        _, status = self.raw(bytes([0, 0xA4, 4, 0, len(aid)]) + aid + b"\0")
         assert status in (0x9000, 0x6283), hex(status)
+        self.level = level
         host = os.urandom(8)
         answer, status = self.raw(bytes([0x80, 0x50, version, 0, 8]) + host + b"\0")
         assert status == 0x9000, hex(status)
@@ -80,20 +82,21 @@ class Card:
         self.enc, self.mac, self.rmac = derive(enc, 4, bits, context), derive(mac, 6, bits, context), derive(mac, 7, bits, context)
         assert derive(self.mac, 0, 64, context) == cryptogram, "card cryptogram"
         self.chaining, self.counter = bytes(16), 0
-        command = bytes([0x84, 0x82, 0x33, 0, 16]) + derive(self.mac, 1, 64, context)
+        command = bytes([0x84, 0x82, level, 0, 16]) + derive(self.mac, 1, 64, context)
         self.chaining = cmac(self.mac, self.chaining + command)
         _, status = self.raw(command + self.chaining[:8])
         return status
 
     def send(self, cla, ins, p1, p2, data=b""):
+        """One command; class 08 of the applet is authenticated as 84 is."""
         self.counter += 1
         block = self.counter.to_bytes(16, "big")
-        if data:
+        if data and self.level & 2:
             data = cbc(self.enc, cbc(self.enc, bytes(16), block), pad(data))
-        command = bytes([cla | 4, ins, p1, p2, len(data) + 8]) + data
+        command = bytes([0x84, ins, p1, p2, len(data) + 8]) + data
         self.chaining = cmac(self.mac, self.chaining + command)
-        answer, status = self.raw(command + self.chaining[:8])
-        if status not in (0x9000, 0x6310) or not answer:
+        answer, status = self.raw(bytes([cla if cla == 8 else 0x84]) + command[1:] + self.chaining[:8])
+        if status not in (0x9000, 0x6310) or not answer or not self.level & 0x10:
             return answer, status
         answer, received = answer[:-8], answer[-8:]
         expected = cmac(self.rmac, self.chaining + answer + status.to_bytes(2, "big"))[:8]
@@ -182,6 +185,11 @@ def one(reader, verb, *arguments):
 
 def main():
     reader, verb, *arguments = sys.argv[1:]
+    if verb == "upgrade":
+        from gp_client_upgrade import upgrade
+
+        with open(arguments[0], encoding="utf-8") as file:
+            return print(json.dumps(upgrade(Card(reader), json.load(file))))
     if verb != "walk":
         return one(reader, verb, *arguments)
     with open(arguments[0], "rb") as file:
@@ -209,4 +217,5 @@ def main():
     print(json.dumps(result))
 
 
-main()
+if __name__ == "__main__":
+    main()

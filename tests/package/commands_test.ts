@@ -132,6 +132,29 @@ Deno.test("rk hsm and rk package on SoftHSM2 over PKCS#11", async () => {
   }
 });
 
+Deno.test("rk package sample writes the Recovery Key at a version, the same bytes each time", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "rk-package-" });
+  try {
+    const out = `${folder}/recovery_key-1.1.cap`;
+    const made = await rk(["package", "sample", "1.1", "--out", out]);
+    assert.deepEqual([made.code, made.answer.version, made.answer.out], [0, "1.1", out]);
+    const expected = writeTestCap({ version: { major: 1, minor: 1 }, payloadBytes: 4000 });
+    assert.equal(toHex(await Deno.readFile(out)), toHex(expected));
+    const cases: [string[], number, string][] = [
+      [["1", "--out", out], 2, "PACKAGE_USAGE"],
+      [["1.1", "--out", out, "--bytes", "some"], 2, "PACKAGE_USAGE"],
+      [["300.0", "--out", out], 2, "CAP_WRITE"],
+    ];
+    for (const [args, code, error] of cases) {
+      const done = await rk(["package", "sample", ...args]);
+      assert.deepEqual([done.code, done.answer.error.code], [code, error], args.join(" "));
+    }
+    assert.equal(toHex(await Deno.readFile(out)), toHex(expected), "a refusal leaves the file");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("rk package info and verify tell what is wrong, with a code and an exit code", async () => {
   const folder = await Deno.makeTempDir({ prefix: "rk-package-" });
   try {

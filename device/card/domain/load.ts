@@ -17,6 +17,8 @@ import { loadFileHash, readPackage } from "./load_file.ts";
 const NO_CONFIRMATION = Uint8Array.of(0);
 
 const SHA256_LENGTH = 32;
+/** Bytes of a load file around its content: tags and DAP blocks. */
+const SIGNATURES_MAX = 1024;
 
 /** A higher version; or, after recovery, the very package that was there: the only downgrade. */
 function isAllowedInUpgrade(
@@ -36,8 +38,8 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
   if (series?.kind !== "load") return response(SW.CONDITIONS_NOT_SATISFIED);
   const running = series.load;
   const { progress, step } = acceptLoadBlock(running.progress, command);
-  // The card keeps the blocks, so it is full at the block that no longer fits.
-  if (progress.bytes.length > freeBytes(context.state)) {
+  // The card keeps the blocks, so it is full at the block that no longer fits; signatures do not stay.
+  if (progress.bytes.length > freeBytes(context.state) + SIGNATURES_MAX) {
     context.volatile.series = null;
     return response(SW.NOT_ENOUGH_MEMORY);
   }
@@ -51,6 +53,7 @@ export function load(context: CardContext, command: CommandApdu): ResponseApdu {
   const content = step.file.loadFileDataBlock;
   const loaded = readPackage(content);
   if (loaded === undefined || !equal(loaded.packageAid, running.packageAid)) return response(SW.WRONG_DATA);
+  if (content.length > freeBytes(context.state)) return response(SW.NOT_ENOUGH_MEMORY);
   const { hash } = running;
   if (hash.length > 0 && !equal(loadFileHash(content, hash.length), hash)) return response(SW.WRONG_DATA);
   const refused = dapRefusal(context.state, running.domain, step.file, hash);

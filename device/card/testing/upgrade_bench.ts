@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { fromHex } from "shared/base/bytes.ts";
-import { Secret } from "shared/base/secret.ts";
 import { type CommandApdu, encodeCommand } from "shared/protocol/apdu/command.ts";
 import { decodeResponse, type ResponseApdu } from "shared/protocol/apdu/response.ts";
 import { formatStatus } from "shared/protocol/apdu/status_words.ts";
@@ -35,6 +34,7 @@ import type { FaultPlan } from "../fault_plan.ts";
 import { Presentation } from "../presentation.ts";
 import type { CardState } from "../state.ts";
 import type { CardStore } from "../store.ts";
+import { BROKEN_MINOR } from "../upgrade/phases.ts";
 import { VirtualCard } from "../virtual_card.ts";
 import { appletIn, HOST, issuerPublicKey, iv, PIN, storeWith } from "./applet_bench.ts";
 import { keySet, testKeys } from "./bench.ts";
@@ -53,11 +53,11 @@ export function packageOf(version: { major: number; minor: number }, payloadByte
 export const PACKAGES: {
   readonly old: Uint8Array;
   readonly next: Uint8Array;
-  readonly foreignData: Uint8Array;
+  readonly broken: Uint8Array;
 } = {
   old: packageOf({ major: 1, minor: 0 }),
   next: packageOf({ major: 1, minor: 1 }),
-  foreignData: packageOf({ major: 2, minor: 0 }),
+  broken: packageOf({ major: 1, minor: BROKEN_MINOR }),
 };
 
 /** Memory of a card at version 1.0, loaded from `PACKAGES.old`, with an upgrade domain. */
@@ -101,7 +101,7 @@ export async function upgradableState(
       recoveryKey: one.recoveryKey === null ? null : {
         ...one.recoveryKey,
         name: life === "3" ? fromHex("416C696365") : null,
-        pinTriesLeft: life === "3" ? 2 : 3,
+        pinTriesLeft: 3,
       },
     })),
   });

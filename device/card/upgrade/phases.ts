@@ -16,6 +16,12 @@ export type PhaseOutcome = { readonly state: CardState } | { readonly failed: Ca
 
 type PhaseStep = (state: CardState, upgrade: UpgradeState) => PhaseOutcome;
 
+/**
+ * Minor version of a package that stands for a broken build: its applet refuses the saved data. The card runs no code, so the
+ * version must say what a real applet would do.
+ */
+export const BROKEN_MINOR = 255;
+
 /** State with fields of the session replaced. */
 export function withUpgrade(state: CardState, fields: Partial<UpgradeState>): CardState {
   return state.upgrade === null ? state : { ...state, upgrade: { ...state.upgrade, ...fields } };
@@ -63,16 +69,11 @@ export const PHASE_STEPS: Readonly<Record<UpgradePhase, PhaseStep>> = {
       },
     };
   },
-  /**
-   * Each application takes its data back. The built-in applet reads data of its own major version; for another one it
-   * throws, as an applet does whose data have another layout.
-   */
+  /** Each application takes its data back, under the new version; a broken build throws. */
   restore: (state, { packageAid, saved }) => {
     const clean = withoutInstancesOf(state, packageAid);
     const version = findPackage(state, packageAid)?.version;
-    const readable = version !== undefined &&
-      saved.every(({ recoveryKey }) => recoveryKey === null || recoveryKey.version.major === version.major);
-    if (!readable) return { failed: clean };
+    if (version === undefined || version.minor === BROKEN_MINOR) return { failed: clean };
     const restored = saved.map((one) => ({
       ...one,
       recoveryKey: one.recoveryKey === null ? null : { ...one.recoveryKey, version },

@@ -13,7 +13,11 @@ const status = fc.record({
   version: fc.record({ major: byte, minor: byte, patch: byte }, { noNullPrototype: true }),
   lifeCycle: fc.constantFrom<LifeCycle>(...Object.values(LIFE_CYCLE)),
   transient: fc.constantFrom<Transient>(...Object.values(TRANSIENT)),
-}, { noNullPrototype: true });
+  packageHash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+}, {
+  noNullPrototype: true,
+  requiredKeys: ["targetId", "serial", "version", "lifeCycle", "transient"],
+});
 const GOOD = fromHex("0104334000040204DEADBEEF0303010000040102050101");
 
 Deno.test("parseStatus() inverts encodeStatus(), with and without the literal 9000", () => {
@@ -38,11 +42,22 @@ Deno.test("parseStatus() refuses other lengths, tags, orders and states", () => 
     "0104334000040204DEADBEEF0304010000000401020501", // cut off inside 05
     "0103334000020504DEADBEEF000303010000040102050101".slice(0, 46), // other lengths
   ];
+  const hashed = "0104334000040204DEADBEEF0303010000040102050101" + "0620" + "AB".repeat(32);
+  assert.equal(parseStatus(fromHex(hashed)).packageHash!.length, 32);
+  wrong.push(
+    hashed.replace("0620", "0720"), // another tag than the hash's
+    hashed.replace("0620", "061F"), // the hash shorter than its field
+    hashed.slice(0, -2),
+    hashed + "90",
+    hashed + "6A88",
+    hashed.slice(-68) + hashed.slice(0, -68), // the hash in front
+  );
   for (const hex of wrong) assert.throws(() => parseStatus(fromHex(hex)), code("RK_MALFORMED"), hex);
 });
 
 Deno.test("encodeStatus() refuses fields of other lengths", () => {
   const good = parseStatus(GOOD);
   assert.throws(() => encodeStatus({ ...good, serial: new Uint8Array(3) }), code("RK_FIELD"));
+  assert.throws(() => encodeStatus({ ...good, packageHash: new Uint8Array(20) }), code("RK_FIELD"));
   assert.throws(() => encodeStatus({ ...good, targetId: new Uint8Array(5) }), code("RK_FIELD"));
 });
