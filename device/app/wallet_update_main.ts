@@ -16,6 +16,7 @@ import { openTufClient } from "../update/tuf/client.ts";
 import { initTrust } from "../update/tuf/trust_store.ts";
 import { updateServiceOver } from "../update/https_service.ts";
 import { mirroredSource } from "../update/mirrored_source.ts";
+import { requireLoggedIn } from "../update/logged_releases.ts";
 import { openUpdateJournal } from "../update/journal.ts";
 import { packageReader } from "../update/package_reader.ts";
 import { repositoryReleases } from "../update/repository_releases.ts";
@@ -127,12 +128,13 @@ async function run(options: Options, person: Person): Promise<number> {
     initTrust(metadataDir, trustedRoot);
   }
   const servers = config.gateways.map((gateway) => gateway.replace(/\/$/, "") + config.repository);
+  const source = mirroredSource(httpSource(tls), servers);
   using client = openTufClient({
     metadataDir,
     targetsDir,
     metadataBaseUrl: `${servers[0]}/metadata`,
     targetsBaseUrl: `${servers[0]}/targets`,
-    source: mirroredSource(httpSource(tls), servers),
+    source,
   });
   using service = updateServiceOver({ servers: config.gateways, tls });
   const terminal = Deno.stderr.isTerminal() && !json;
@@ -147,7 +149,16 @@ async function run(options: Options, person: Person): Promise<number> {
     random: SYSTEM_RANDOM,
     clock: SYSTEM_CLOCK,
     journal,
-    releases: repositoryReleases({ client, trustedRoot, clock: SYSTEM_CLOCK }),
+    releases: repositoryReleases({
+      client,
+      trustedRoot,
+      clock: SYSTEM_CLOCK,
+      requireLogged: requireLoggedIn({
+        source,
+        repository: servers[0]!,
+        seenFile: `${options.folder}/releases.checkpoint`,
+      }),
+    }),
     service,
     readPackage: packageReader(fromHex(config.releaseKey)),
     domain: { aid: fromHex(config.domain.aid), keyVersion: config.domain.keyVersion },

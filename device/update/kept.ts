@@ -10,6 +10,7 @@ import type { CardFacts } from "../wallet/card_facts.ts";
 import { identifierOf } from "../wallet/card_facts.ts";
 import type { CardSession } from "../wallet/card_session.ts";
 import type { JournalEntry } from "./journal.ts";
+import "../wallet/errors.ts";
 import "./errors.ts";
 
 /** Hashes of the keys that the card's seed can have. The session must be unlocked by the PIN. */

@@ -6,6 +6,7 @@ import type { FileSource, SourceAnswer } from "./tuf/http_source.ts";
 const GONE: readonly number[] = [502, 503, 504];
 
 /**
+ * Makes one source of several.
  * @param source asks one address.
  * @param servers base addresses; what is asked for begins with the first one's.
  */

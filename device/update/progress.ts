@@ -20,6 +20,7 @@ export interface Progress {
 const MEASURED_MIN = 8;
 
 /**
+ * The progress of an update.
  * @param sent APDUs so far. @param expected APDUs of the whole update. @param elapsedMs time for those that were sent.
  */
 export function progressOf(

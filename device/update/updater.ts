@@ -29,6 +29,8 @@ import { RECOVERY_KEY, releaseFacts } from "./product.ts";
 import { type Progress, progressOf, type ProgressStage } from "./progress.ts";
 import { relay } from "./relay.ts";
 import { releaseOnWire } from "./wire_release.ts";
+import "shared/protocol/wire/update_errors.ts";
+import "../wallet/errors.ts";
 import "./errors.ts";
 
 /** Times that a card is presented in one run, before it is left for another one. */
@@ -339,8 +341,7 @@ export class Updater {
         if (codeOf(error) !== "WALLET_SECRET_MISSING") throw error;
       });
     }
-    const fresh = await this.#access.open();
-    const proven = await proveKept(fresh!, entry, this.#recovers ? entry.from : entry.to, this.#pin);
+    const proven = await proveKept(session, entry, this.#recovers ? entry.from : entry.to, this.#pin);
     journal.remove(entry.cplc);
     if (this.#recovers) {
       throw new CodedError(

@@ -80,7 +80,7 @@ export function checkRelease(
   return { file: read, verified };
 }
 
-/** @throws {CodedError} `RELEASE_HALTED`, `UPDATE_NOT_OFFERED` with the reason. */
+/** Refuses a release that is not offered to a card. @throws {CodedError} `RELEASE_HALTED`, `UPDATE_NOT_OFFERED` with the reason. */
 export function requireOffered(card: CardFacts, { release, halted }: VerifiedRelease): void {
   const offered = offer(card, release, halted !== undefined);
   if (offered.offered) return;

@@ -5,6 +5,7 @@ import { toHex, toUtf8 } from "shared/base/bytes.ts";
 import { canonicalJson, type Json } from "shared/base/canonical_json.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { ed25519PublicKeyOf, ed25519Sign, generateEd25519PrivateKey } from "shared/crypto/ed25519.ts";
+import { formatVerifierKey, SIGNATURE_TYPE_ED25519, verifierKey } from "shared/log/vkey.ts";
 import { haltBytes } from "shared/protocol/release/halt.ts";
 import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
 import { releasePath, type ReleaseTarget } from "shared/protocol/release/target.ts";
@@ -66,6 +67,9 @@ export function testRepository(): TestRepository {
     keyids: threshold === 1 ? [online.id] : keys.map(({ id }) => id),
     threshold,
   });
+  const origin = "local.invalid/releases";
+  const logKey = verifierKey(origin, SIGNATURE_TYPE_ED25519, ed25519PublicKeyOf(haltKey));
+  const transparency = { origin, log: [formatVerifierKey(logKey)], witnesses: [], quorum: 0 };
   const common = { spec_version: "1.0.31", expires: EXPIRES };
   const trustedRoot = document({
     ...common,
@@ -84,6 +88,7 @@ export function testRepository(): TestRepository {
       _type: "targets",
       version,
       targets: {},
+      transparency,
       delegations: {
         keys: Object.fromEntries(keys.map(({ id, json }) => [id, json])),
         roles: [{ name: "recovery-key", ...role(3), terminating: true, paths: ["recovery-key/*/*"] }],
