@@ -59,14 +59,20 @@ async function readFile(source: FileSource, url: string, maxBytes: number): Prom
   if (answer.status !== 200) {
     answer.cancel();
     if (answer.status === 404 || answer.status === 403) return undefined;
-    throw new CodedError("WALLET_UPDATE_PACKAGE", `Cannot read ${url}: the repository answers ${answer.status}`);
+    throw new CodedError(
+      "WALLET_UPDATE_PACKAGE",
+      `Cannot read ${url}: the repository answers ${answer.status}`,
+    );
   }
   const parts: Uint8Array[] = [];
   let size = 0;
   for await (const part of answer.body) {
     size += part.length;
     if (size > maxBytes) {
-      throw new CodedError("WALLET_UPDATE_PACKAGE", `Cannot read ${url}: it is longer than ${maxBytes} bytes`);
+      throw new CodedError(
+        "WALLET_UPDATE_PACKAGE",
+        `Cannot read ${url}: it is longer than ${maxBytes} bytes`,
+      );
     }
     parts.push(part);
   }

@@ -13,7 +13,7 @@ import type { UpdateEnd, UpdatePhase } from "shared/protocol/wire/update.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { RandomSource } from "shared/transport/random.ts";
-import { type CardFacts, differenceOf, identifierOf } from "../wallet/card_facts.ts";
+import { type CardFacts, identifierOf } from "../wallet/card_facts.ts";
 import type { CardSession } from "../wallet/card_session.ts";
 import type { Person } from "../wallet/person.ts";
 import { eventOf } from "../wallet/run_flow.ts";
@@ -36,7 +36,7 @@ import "./errors.ts";
 /** Times that a card is presented in one run, before it is left for another one. */
 export const PRESENTATIONS_MAX = 5;
 /** APDUs of an update beside its LOADs, for the time that it takes. */
-const APDUS_AROUND = 44;
+const APDUS_AROUND = 28;
 
 /** What an update needs. */
 export interface UpdateOptions {
@@ -163,7 +163,7 @@ export class Updater {
   }
 
   async #present(presentation: number): Promise<UpdateResult> {
-    const { connect, trust, random, journal } = this.#options;
+    const { connect, trust, random, journal, service } = this.#options;
     this.#enter("looking");
     this.#access = new CardAccess(await connect(), trust, random, this.#traffic, () => this.#tell());
     try {
@@ -172,12 +172,15 @@ export class Updater {
         throw new CodedError("WALLET_UPDATE_OTHER_CARD", "Cannot go on: this is another card than before");
       }
       this.#cplc = cplc;
-      const session = await this.#access.open();
+      // The session in which the card proves itself to the service, too: it is not opened twice.
+      const update = crypto.randomUUID();
+      const { hostChallenge } = await service.challenge(update);
+      const session = await this.#access.open(fromHex(hostChallenge));
       const entry = journal.find(cplc);
       const version = session && releaseFacts(session.status).version;
       const remembered = rememberedOf(version, entry, (a, b) => compareVersions(a, b) === 0);
       const action = UPDATE_PLAN[session === undefined ? "silent" : "ready"][remembered];
-      if (action === "begin") await this.#begin(session!);
+      if (action === "begin") await this.#begin(session!, update);
       else if (action === "resume") await this.#resume(entry);
       const { card, seedKept } = await this.#prove();
       return {
@@ -198,12 +201,12 @@ export class Updater {
   #from: string | undefined;
 
   /** The applet answers and nothing was begun, or nothing was changed yet: the whole way, with the PIN. */
-  async #begin(session: CardSession): Promise<void> {
+  async #begin(session: CardSession, update: string): Promise<void> {
     const { releases, journal, service, clock } = this.#options;
     if (this.#recovers) {
       throw new CodedError("WALLET_UPDATE_RECOVERED", "Cannot update card: it kept its old version");
     }
-    const seen = await session.facts();
+    const card = await session.facts();
     const release = await releases.newest(RECOVERY_KEY);
     if (release === undefined) throw notOffered("there is no release");
     const offered = offerOf(session, release);
@@ -211,29 +214,15 @@ export class Updater {
     const file = await release.fetch();
     const commands = upgradeCommands(this.#options.readPackage(file));
     this.#expected = this.#traffic.apdus + APDUS_AROUND + commands.load.length;
-    this.#access.release();
-    const inUse = seen.lifeCycle === LIFE_CYCLE.USER_PERSONALIZED;
-    if (inUse) await this.#askPin(seen);
-
     this.#enter("authorizing");
-    const update = crypto.randomUUID();
-    const { hostChallenge } = await service.challenge(update);
-    const proving = await this.#access.open(fromHex(hostChallenge));
-    if (proving === undefined) {
-      throw new CodedError("WALLET_UPDATE_PROTOCOL", "Cannot go on: the applet went away");
+    const inUse = card.lifeCycle === LIFE_CYCLE.USER_PERSONALIZED;
+    if (inUse) {
+      await this.#askPin(card);
+      await this.#unlock(session, card);
     }
-    const again = await proving.facts();
-    const difference = differenceOf(seen, again);
-    if (difference !== undefined) {
-      throw new CodedError(
-        "WALLET_UPDATE_OTHER_CARD",
-        `Cannot go on: the card's ${difference} is another one now`,
-      );
-    }
-    if (inUse) await this.#unlock(proving, again);
-    const seedSigners = inUse ? await seedSignersOf(proving) : [];
-    if (inUse) await proving.requestUpgrade(this.#pin!);
-    const { certificate, ephemeral } = proving.proof;
+    const seedSigners = inUse ? await seedSignersOf(session) : [];
+    if (inUse) await session.requestUpgrade(this.#pin!);
+    const { certificate, ephemeral } = session.proof;
     // The grant outlives the session with the applet, as long as only a security domain is selected.
     this.#access.release();
 
@@ -241,9 +230,9 @@ export class Updater {
     journal.keepPackage(file);
     const entry: JournalEntry = {
       cplc: this.#cplc!,
-      before: inUse ? { ...again, pinTriesLeft: PIN_TRIES } : again,
+      before: inUse ? { ...card, pinTriesLeft: PIN_TRIES } : card,
       seedSigners,
-      from: again.version,
+      from: card.version,
       to: verified.release.version,
       product: verified.release.product,
       packageSha256: verified.sha256,
@@ -251,7 +240,7 @@ export class Updater {
       authorization: null,
       begun: clock.now(),
     };
-    this.#from = again.version;
+    this.#from = card.version;
     journal.write(entry);
     const first = await service.begin(update, {
       card: {
@@ -260,7 +249,7 @@ export class Updater {
         ephemeralKey: toHex(ephemeral.ephemeral),
         signature: toHex(ephemeral.signature),
       },
-      version: again.version,
+      version: card.version,
       release: releaseOnWire(release.bundle),
       package: file.toBase64(),
     });
