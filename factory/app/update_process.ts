@@ -4,7 +4,7 @@ import { Counter, Histogram, Registry } from "prom-client";
 import type { Logger } from "shared/base/log.ts";
 import { logPage } from "shared/log/page.ts";
 import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
-import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
+import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import { PipeCaller } from "shared/service/pipe_calls.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
@@ -44,10 +44,9 @@ export async function startUpdate(config: UpdateConfig, log: Logger): Promise<Ru
   };
   const store = await openStore(config, started);
   const events: EventLog = config.eventLog === undefined
-    ? NO_EVENT_LOG
+    ? noEventLog(log)
     : await openFileEventLog(config.eventLog, { process: config.name, clock, logger: log });
   started.defer(() => events.stop());
-  if (config.eventLog === undefined) log.warning("not-for-production", { what: "no-event-log" });
   await events.record("update.opened", { actor: events.self });
   const caller = new PipeCaller(config.pipes, config.limits.vaultMs);
   started.defer(() => caller.close());

@@ -475,12 +475,17 @@ export const EVENTS = {
     actor: ["client"],
     reasons: ["updated", "recovered", "nothing"],
   }),
-  "update.refused": row("update", [], "A request for an update was refused, or failed.", {
-    severity: "warning",
-    actor: ["client"],
-    outcomes: ["refused", "failed"],
-    reasons: ["error-code"],
-  }),
+  "update.refused": row(
+    "update",
+    ["update.failed", "vault.failed"],
+    "A request for an update was refused, or failed.",
+    {
+      severity: "warning",
+      actor: ["client"],
+      outcomes: ["refused", "failed"],
+      reasons: ["error-code"],
+    },
+  ),
 
   "log.opened": row("log", [], "A process became the one that orders this log's entries."),
   "log.attachment-forgotten": row(

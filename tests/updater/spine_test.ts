@@ -9,13 +9,21 @@ import { virtualReaders } from "cli/demo/readers.ts";
 import { isLoading, openWalletDesk, runUpdate } from "cli/demo/update.ts";
 import { createBatch } from "cli/spine/batch.ts";
 import { blankCards } from "cli/spine/card_maker.ts";
+import { LogReader } from "shared/log/reader.ts";
+import { trustPolicy } from "shared/log/trust.ts";
+import { directorySource } from "shared/transport/log_source/directory.ts";
+import { ALL_REFUSED, PROBE, probed } from "../permissions/probed.ts";
 import { startSpine } from "cli/spine/spine.ts";
 
 Deno.test("a card of the line is updated through the gateways, pulled in the middle; another one while wallet, service and vault are killed", async () => {
   const folder = await Deno.makeTempDir({ prefix: "rk-update-spine-" });
-  const spine = await startSpine({ folder, update: true });
+  const spine = await startSpine({ folder, update: true, preload: PROBE });
   try {
     await spine.startUpdate();
+    for (const name of ["update", "update-vault", "releases"]) {
+      const log = await Deno.readTextFile(`${folder}/logs/${name}.log`);
+      assert.deepEqual(probed(log), ALL_REFUSED, name);
+    }
     const readers = virtualReaders(1);
     const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
     const batch = await createBatch(spine.descriptor.batchManagerFile, profile, 2);
@@ -55,6 +63,17 @@ Deno.test("a card of the line is updated through the gateways, pulled in the mid
     const last = await desk.update(second, () => {});
     assert.ok(last.code === 0 || last.last.code === "WALLET_UPDATE_NOT_OFFERED", last.errors);
     assert.deepEqual(await desk.identify(second), { matches: true, version: "1.1.0" });
+
+    // Who updates what is in the log of the service, entered before the commands left.
+    await spine.children.get("update")!.stop();
+    const trust = trustPolicy(JSON.parse(await Deno.readTextFile(`${folder}/event-logs/update.trust.json`)));
+    const log = await LogReader.open(directorySource(`${folder}/event-logs/update/log`), trust);
+    const events: string[] = [];
+    for await (const { bytes } of log.entries(0, log.checkpoint.size)) {
+      events.push(JSON.parse(new TextDecoder().decode(bytes)).event);
+    }
+    assert.ok(events.filter((event) => event === "update.authorized").length >= 3, events.join(" "));
+    assert.ok(events.includes("update.ended"));
   } finally {
     await spine.stop();
     await Deno.remove(folder, { recursive: true });

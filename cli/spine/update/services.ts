@@ -7,6 +7,7 @@ import { readUpdateConfig, readUpdateVaultConfig } from "factory/app/update_conf
 import { ensureUpdatePipes, updateServiceSpec, updateVaultSpec } from "../../commands/update_service.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import type { Token } from "../backends.ts";
+import { provisionFileLog } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
 import { RELEASES_PATH } from "./gateway.ts";
 import { type UpdateAddresses, WALLET_UPDATE_FILE } from "./layout.ts";
@@ -63,6 +64,12 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
       addresses: bases.map((base) => `${base}/v1/revocations`),
       tls: { authority: `${folder}/pki/server.crt`, certificate: "client.crt", key: "client.key" },
     },
+    eventLog: await provisionFileLog({
+      origin: "local.invalid/update",
+      own: `${folder}/event-logs/update`,
+      trust: `${folder}/event-logs/update.trust.json`,
+      keys: `${own}/service`,
+    }),
   });
   await write("update/vault/config.yaml", {
     hsm: token.configuration,
