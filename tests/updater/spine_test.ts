@@ -10,7 +10,7 @@ import { isLoading, openWalletDesk, runUpdate } from "cli/demo/update.ts";
 import { createBatch } from "cli/spine/batch.ts";
 import { blankCards } from "cli/spine/card_maker.ts";
 import { LogReader } from "shared/log/reader.ts";
-import { trustPolicy } from "shared/log/trust.ts";
+import { LogTrust, trustPolicy } from "shared/log/trust.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { ALL_REFUSED, PROBE, probed } from "../permissions/probed.ts";
 import { startSpine } from "cli/spine/spine.ts";
@@ -66,7 +66,8 @@ Deno.test("a card of the line is updated through the gateways, pulled in the mid
 
     // Who updates what is in the log of the service, entered before the commands left.
     await spine.children.get("update")!.stop();
-    const trust = trustPolicy(JSON.parse(await Deno.readTextFile(`${folder}/event-logs/update.trust.json`)));
+    const trustFile = await Deno.readTextFile(`${folder}/event-logs/update.trust.json`);
+    const trust = trustPolicy(LogTrust.parse(JSON.parse(trustFile)));
     const log = await LogReader.open(directorySource(`${folder}/event-logs/update/log`), trust);
     const events: string[] = [];
     for await (const { bytes } of log.entries(0, log.checkpoint.size)) {
