@@ -20,17 +20,13 @@ export async function seedSignersOf(session: CardSession): Promise<string[]> {
 }
 
 /** Fields that an update leaves alone. */
-const KEPT: readonly (keyof CardFacts)[] = [
-  "serial",
-  "certificateSha256",
-  "lifeCycle",
-  "name",
-  "pinTriesLeft",
-];
+const KEPT: readonly (keyof CardFacts)[] = ["serial", "certificateSha256", "lifeCycle"];
+/** Those of them that its holder may have changed since, when the update was done in an earlier run. */
+const KEPT_AT_ONCE: readonly (keyof CardFacts)[] = ["name", "pinTriesLeft"];
 
 /**
  * Compares a card with what is remembered of it; the seed too when a PIN is given.
- * @param expected version that it must have now.
+ * @param expected version that it must have now. @param atOnce the update was done in this run.
  * @returns the card, and whether its seed was proven to be the same: null without PIN, or without seed.
  * @throws {CodedError} `WALLET_UPDATE_OTHER_CARD`, `WALLET_UPDATE_CHANGED`, `WALLET_CARD_PIN_WRONG`.
  */
@@ -39,6 +35,7 @@ export async function proveKept(
   entry: JournalEntry,
   expected: string,
   pin: Secret | undefined,
+  atOnce: boolean,
 ): Promise<{ card: CardFacts; seedKept: true | null }> {
   const card = await session.facts();
   const { before } = entry;
@@ -48,7 +45,7 @@ export async function proveKept(
       `Cannot go on: card ${identifierOf(card)} is not the one that the update began with, ${before.serial}`,
     );
   }
-  const changed = KEPT.find((field) => card[field] !== before[field]);
+  const changed = [...KEPT, ...(atOnce ? KEPT_AT_ONCE : [])].find((field) => card[field] !== before[field]);
   if (changed !== undefined) throw changedError(card, `its ${changed} is not what it was`);
   if (compareVersions(card.version, expected) !== 0) {
     throw changedError(card, `it says that it has version ${card.version}, not ${expected}`);

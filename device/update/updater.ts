@@ -132,6 +132,9 @@ export class Updater {
   #pin: Secret | undefined;
   /** The package does not take the card's data: the old one is loaded again. */
   #recovers = false;
+  /** Commands of an update went to the card in this run. */
+  #relayed = false;
+  #from: string | undefined;
 
   constructor(options: UpdateOptions) {
     this.#options = options;
@@ -198,8 +201,6 @@ export class Updater {
     }
   }
 
-  #from: string | undefined;
-
   /** The applet answers and nothing was begun, or nothing was changed yet: the whole way, with the PIN. */
   async #begin(session: CardSession, update: string): Promise<void> {
     const { releases, journal, service, clock } = this.#options;
@@ -259,7 +260,7 @@ export class Updater {
       transmit: this.#access.transmit,
       allowance: { commands, domain: this.#options.domain, mayStart: true, mayRecover: false },
       keep: (authorization) => journal.write({ ...entry, authorization }),
-      onPhase: (phase) => this.#enter(STAGE_OF[phase]),
+      onPhase: (phase) => this.#enterPhase(phase),
     }, first);
     requireEnd(end, "updated");
   }
@@ -298,7 +299,7 @@ export class Updater {
       keep: (authorization) => {
         if (entry !== undefined) journal.write({ ...entry, authorization });
       },
-      onPhase: (phase) => this.#enter(STAGE_OF[phase]),
+      onPhase: (phase) => this.#enterPhase(phase),
     }, first);
     if (end === "nothing") {
       throw new CodedError(
@@ -330,7 +331,13 @@ export class Updater {
         if (codeOf(error) !== "WALLET_SECRET_MISSING") throw error;
       });
     }
-    const proven = await proveKept(session, entry, this.#recovers ? entry.from : entry.to, this.#pin);
+    const proven = await proveKept(
+      session,
+      entry,
+      this.#recovers ? entry.from : entry.to,
+      this.#pin,
+      this.#relayed,
+    );
     journal.remove(entry.cplc);
     if (this.#recovers) {
       throw new CodedError(
@@ -378,6 +385,11 @@ export class Updater {
       `Cannot update card ${identifierOf(card)}: wrong PIN, ${tries(triesLeft)} left`,
       { triesLeft },
     );
+  }
+
+  #enterPhase(phase: UpdatePhase): void {
+    this.#relayed = true;
+    this.#enter(STAGE_OF[phase]);
   }
 
   #enter(stage: ProgressStage): void {
