@@ -15,9 +15,21 @@ const FOLDER = ".rk/release/repository";
 const INPUT = ".rk/release/in";
 const OUTPUT = ".rk/release/out";
 const HOST = "releases.invalid:443";
+/** Standard address that files are served on. */
+const LISTEN = "127.0.0.1:8496";
 
 /** Options whose values are files. */
-const FILES = ["holder", "online", "halt-key", "log-key", "signed", "root", "ca"];
+const FILES = [
+  "holder",
+  "online",
+  "halt-key",
+  "log-key",
+  "signed",
+  "root",
+  "ca",
+  "client-cert",
+  "client-key",
+];
 
 type Options = CommonOptions & TokenCommandOptions & Record<string, unknown>;
 
@@ -117,15 +129,38 @@ export function registerRelease(program: Command): void {
   withFolder("show", "what is released, what is pending and who has signed it")
     .action(action(async (options: Options) => await plain("show", [], options)));
 
+  release.command("serve")
+    .description(
+      "serve what is published, as an upstream of gateways (client certificates of gateways alone)",
+    )
+    .requiredOption("--folder <dir>", "what is published: `public` of the repository")
+    .requiredOption("--listen <host:port>", "address to listen on")
+    .requiredOption("--cert <file>", "its certificate, PEM")
+    .requiredOption("--key <file>", "its key, PEM, mode 0600")
+    .requiredOption("--authority <file>", "authority of gateways, PEM")
+    .action(action(async (options: Record<"folder" | "listen" | "cert" | "key" | "authority", string>) => {
+      const { listen, ...files } = options;
+      const paths = Object.entries(files).map(([name, path]) => [name, absolute(path)] as const);
+      return await runForeground({
+        name: "release",
+        module: "factory/app/release_serve_main.ts",
+        permissions: "release-serve",
+        substitution: { [INPUT]: paths.map(([, path]) => path), [LISTEN]: listen },
+        args: [`--listen=${listen}`, ...paths.map(([name, path]) => `--${name}=${path}`)],
+      });
+    }));
+
   release.command("verify")
     .description("verify metadata, packages and log of a repository from a root that you trust; anybody can")
     .requiredOption("--repository <dir|url>", "folder of what is published, or its https address")
     .requiredOption("--root <file>", "a root that you trust")
     .option("--ca <file>", "authority of the server, PEM")
+    .option("--client-cert <file>", "client certificate, PEM, where the gateway wants one")
+    .option("--client-key <file>", "its key, PEM")
     .option("--json", "the last line is one JSON object")
     .action(action(async (options: Options) => {
       const place = options.repository as string;
-      const remote = /^https:\/\//.test(place);
+      const remote = /^https?:\/\//.test(place);
       const repository = remote ? place : absolute(place);
       const files = filesOf(options);
       return await runForeground({

@@ -88,7 +88,7 @@ export function seenCheckpoint(file: string): Uint8Array | undefined {
 
 /** Keeps the newest checkpoint that was seen, whole or not at all. */
 export function keepCheckpoint(file: string, checkpoint: Uint8Array): void {
-  replaceFile(file, checkpoint.slice());
+  replaceFile(file, new Uint8Array(checkpoint));
 }
 
 defineErrors({

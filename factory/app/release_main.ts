@@ -10,7 +10,7 @@
  *     release_main.ts halt PRODUCT VERSION --folder DIR --reason TEXT --halt-key LABEL --online-key LABEL TOKEN
  *     release_main.ts resume PRODUCT VERSION --folder DIR
  *     release_main.ts show --folder DIR
- *     release_main.ts verify --repository DIR|URL --root FILE [--ca FILE]
+ *     release_main.ts verify --repository DIR|URL --root FILE [--ca FILE] [--client-cert FILE --client-key FILE]
  *
  * TOKEN: `--library FILE --token-label LABEL --pin-file FILE`, or `--file FILE --passphrase-file FILE`. All: [--json].
  */
@@ -191,8 +191,15 @@ const STEPS: Readonly<Record<string, (step: Step) => Promise<void>>> = {
   verify: async ({ values, output, now }) => {
     const place = required(values, "repository");
     const root = await Deno.readFile(required(values, "root"));
-    const authority = values.ca === undefined ? undefined : await Deno.readTextFile(values.ca);
-    const source = /^https:\/\//.test(place) ? httpsSource(place, authority) : directorySource(place);
+    const text = async (file: string | undefined) =>
+      file === undefined ? undefined : await Deno.readTextFile(file);
+    const [authority, cert, key] = await Promise.all(
+      [values.ca, values["client-cert"], values["client-key"]].map(text),
+    );
+    const identity = cert === undefined || key === undefined ? undefined : { cert, key };
+    const source = /^https?:\/\//.test(place)
+      ? httpsSource(place, authority, identity)
+      : directorySource(place);
     const verified = await verifyRepository(source, root, now);
     output.say(`root        version ${verified.root}, by the chain from the root that was given`);
     for (const { release, sha256, halted } of verified.releases) {

@@ -39,6 +39,8 @@ const OPTIONS = {
   repository: one,
   root: one,
   ca: one,
+  "client-cert": one,
+  "client-key": one,
   make: yes,
   curve: one,
   out: one,

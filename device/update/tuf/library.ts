@@ -2,7 +2,10 @@
 
 import { withoutEnvironment } from "shared/protocol/release/library.ts";
 
+const workflow = await withoutEnvironment(() => import("tuf-js"));
+const errors = await withoutEnvironment(() => import("tuf-js/dist/error.js"));
+
 /** The library's workflow. */
-export const { Updater } = await withoutEnvironment(() => import("tuf-js"));
+export const Updater = workflow.Updater;
 /** What the library takes as a server's refusal. */
-export const { DownloadHTTPError } = await withoutEnvironment(() => import("tuf-js/dist/error.js"));
+export const DownloadHTTPError = errors.DownloadHTTPError;

@@ -118,7 +118,8 @@ export class TrustStore {
     const path = `${this.#folder}/${name}`;
     const old = readIfThere(path);
     if (old !== undefined && same(old, bytes)) return;
-    replaceFile(path, bytes.slice(), (stage) => this.#onStage(name, stage));
+    // A copy: what is written is wiped, and a Buffer's `slice` is no copy.
+    replaceFile(path, new Uint8Array(bytes), (stage) => this.#onStage(name, stage));
   }
 }
 
@@ -130,8 +131,8 @@ export function initTrust(folder: string, root: Uint8Array): void {
   const version = versionOf(root);
   inStore(folder, () => {
     Deno.mkdirSync(`${folder}/.roots`, { recursive: true, mode: 0o700 });
-    replaceFile(`${folder}/.roots/${version}.root.json`, root.slice());
-    replaceFile(`${folder}/root.json`, root.slice());
+    replaceFile(`${folder}/.roots/${version}.root.json`, new Uint8Array(root));
+    replaceFile(`${folder}/root.json`, new Uint8Array(root));
   });
 }
 

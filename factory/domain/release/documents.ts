@@ -5,7 +5,12 @@ import { canonicalize } from "@tufjs/canonical-json";
 import { CodedError } from "shared/base/errors.ts";
 import type { LogTrust } from "shared/log/trust.ts";
 import { RELEASE_KEYS_MIN, RELEASE_THRESHOLD_MIN } from "shared/protocol/release/metadata.ts";
-import { compareVersions, releasePath, type ReleaseTarget } from "shared/protocol/release/target.ts";
+import {
+  compareVersions,
+  parseReleaseTarget,
+  releasePath,
+  type ReleaseTarget,
+} from "shared/protocol/release/target.ts";
 import "./errors.ts";
 
 /** A public key as metadata has it. */
@@ -161,4 +166,36 @@ export function withRelease(
     throw new CodedError("RELEASE_COUNTER", `Cannot add ${product} ${version}: it would replace ${newer}`);
   }
   return { ...known, [path]: added };
+}
+
+/** Keys and threshold as a document gives them to a role. */
+interface RoleJson {
+  readonly keyids: readonly string[];
+  readonly threshold: number;
+}
+
+/**
+ * What a holder's own machine refuses to sign, whoever made it pending: root or targets that give releases to fewer than 3 of 5, and
+ * a product's release that says too little.
+ * @throws {CodedError} `RELEASE_THRESHOLD`, `RELEASE_TARGET`.
+ */
+export function requireSignable(role: string, signed: SignedJson): void {
+  const { roles, delegations, targets } = signed as {
+    readonly roles?: { readonly root: RoleJson; readonly targets: RoleJson };
+    readonly delegations?: { readonly roles: readonly RoleJson[] };
+    readonly targets?: Readonly<Record<string, { readonly custom: unknown }>>;
+  };
+  for (
+    const { keyids, threshold } of [
+      ...(roles ? [roles.root, roles.targets] : []),
+      ...delegations?.roles ?? [],
+    ]
+  ) {
+    if (threshold >= RELEASE_THRESHOLD_MIN && new Set(keyids).size >= RELEASE_KEYS_MIN) continue;
+    throw new CodedError(
+      "RELEASE_THRESHOLD",
+      `Cannot sign ${role}: it gives releases to ${threshold} of ${keyids.length} holders, at least 3 of 5 must sign`,
+    );
+  }
+  for (const { custom } of Object.values(targets ?? {})) parseReleaseTarget(custom);
 }

@@ -19,6 +19,7 @@ import {
   metaDocument,
   productDocument,
   requireHolders,
+  requireSignable,
   rootDocument,
   type SignedJson,
   type TargetJson,
@@ -129,7 +130,7 @@ export function rotateKeys(
 /**
  * Signs what is pending with a holder's key: everything that the key is asked for, or one role.
  * @returns roles that were signed.
- * @throws {CodedError} `RELEASE_HOLDER` when the key signs nothing of it.
+ * @throws {CodedError} `RELEASE_HOLDER` when the key signs nothing of it; what `requireSignable` throws.
  */
 export async function signPending(
   folder: ReleaseFolder,
@@ -145,6 +146,7 @@ export async function signPending(
   for (const [role, envelope] of folder.pending()) {
     if (only !== undefined && role !== only) continue;
     if (!allowed.has(id) && !(role === "root" && before.includes(id))) continue;
+    requireSignable(role, envelope.signed);
     folder.keepPending(role, await withSignature(hsm, label, envelope));
     signed.push(role);
   }

@@ -40,7 +40,7 @@ export async function logReleases(
     tiles: await openFileTileStore({ directory }),
     signers: [signer],
     verifiers: [ed25519Verifier(signer.verifierKey)],
-    logger: createLogger("release-log"),
+    logger: createLogger("release-log", { level: "warning" }),
   });
   const wanted = new Map(packages.map((each) => [fromUtf8(releaseEntry(each)), each]));
   log.start();

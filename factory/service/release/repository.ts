@@ -74,7 +74,7 @@ export class ReleaseFolder {
   write(name: string, bytes: Uint8Array): void {
     const path = `${this.path}/${name}`;
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    replaceFile(path, bytes.slice());
+    replaceFile(path, new Uint8Array(bytes));
     if (name.startsWith("public/")) Deno.chmodSync(path, 0o644);
   }
 

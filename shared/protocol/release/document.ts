@@ -69,7 +69,19 @@ export function checkDocument(role: string, bytes: Uint8Array): Json {
   if (typeof expires !== "string" || !DATE.test(expires) || Number.isNaN(Date.parse(expires))) {
     throw wrong(role, "its date of expiry is not YYYY-MM-DDTHH:MM:SSZ");
   }
+  const names = delegatedNames(value.signed);
+  // The library keeps roles by name: equal ones become one, and those that look like numbers come first.
+  const kept = Object.keys(Object.fromEntries(names.map((name) => [name, true])));
+  if (kept.some((name, place) => name !== names[place]) || kept.length !== names.length) {
+    throw wrong(role, "it delegates twice to one name, or its roles would be searched in another order");
+  }
   return value;
+}
+
+/** Names of the roles that a document delegates to, in order. */
+function delegatedNames({ delegations }: Json): string[] {
+  const roles = isObject(delegations) ? delegations.roles : undefined;
+  return Array.isArray(roles) ? roles.map((each: unknown) => isObject(each) ? String(each.name) : "") : [];
 }
 
 const KINDS = {

@@ -16,5 +16,9 @@ export async function withoutEnvironment<T>(load: () => Promise<T>): Promise<T> 
   }
 }
 
-/** The models of metadata. */
-export const { Metadata, MetadataKind } = await withoutEnvironment(() => import("@tufjs/models"));
+const models = await withoutEnvironment(() => import("@tufjs/models"));
+
+/** A document with its signatures. */
+export const Metadata = models.Metadata;
+/** Kinds of document, as the library names them. */
+export const MetadataKind = models.MetadataKind;

@@ -12,11 +12,19 @@ const LOOPBACK = new Set(["127.0.0.1", "[::1]", "localhost"]);
  * Makes the source of an address.
  * @param prefix `https://log.example/a/`; a slash at its end does not matter.
  * @param authority certificate authority of the server, PEM, when it is none that the system knows.
+ * @param identity client certificate and its key, PEM, for a server that wants one.
  * @throws {CodedError} `LOG_SOURCE_ADDRESS`.
  */
-export function httpsSource(prefix: string, authority?: string): LogSource & Disposable {
+export function httpsSource(
+  prefix: string,
+  authority?: string,
+  identity?: { readonly cert: string; readonly key: string },
+): LogSource & Disposable {
   const base = parseAddress(prefix);
-  const client = authority === undefined ? undefined : Deno.createHttpClient({ caCerts: [authority] });
+  const client = authority === undefined && identity === undefined ? undefined : Deno.createHttpClient({
+    ...(authority === undefined ? {} : { caCerts: [authority] }),
+    ...identity,
+  });
   return {
     name: base.href,
     [Symbol.dispose]: () => client?.close(),

@@ -151,6 +151,18 @@ Deno.test("a role that takes the name of one of the top is refused", async () =>
   equal(client.version("targets"), undefined);
 });
 
+for (const names of [["A", "A"], ["B", "1"], ["2", "1"]]) {
+  Deno.test(`roles ${names.join(", ")} are refused: they would be searched in another order`, async () => {
+    const { client, repository } = await initialized();
+    await using _ = client;
+    for (const name of names) repository.delegate("targets", name);
+    repository.publish(...new Set(names), "targets", "snapshot", "timestamp");
+    equal(await client.download("file"), 1);
+    match(client.told, /RELEASE_METADATA/);
+    equal(client.version("targets"), undefined);
+  });
+}
+
 /** A product's role that is over in so many days, with two targets. */
 function withProduct(repository: SimulatedRepository, days: number): void {
   repository.delegate("targets", "product", { paths: ["product/*"] }, { expires: inDays(days) });
