@@ -2,6 +2,7 @@
 
 import { fromHex } from "shared/base/bytes.ts";
 import { apduSpec } from "../commands/wallet.ts";
+import { exists } from "../paths.ts";
 import { type Child, startChild } from "../process/child.ts";
 import { freePort } from "../spine/layout.ts";
 import { MAKER_FILE } from "../spine/recover/layout.ts";
@@ -17,9 +18,11 @@ export interface DemoDevice {
   stop(): Promise<void>;
 }
 
-/** Starts a device. @param folder the spine's. @param empty without a seed, to restore one. */
+/** Starts a new device. @param folder the spine's. @param empty without a seed, to restore one. */
 export async function startDevice(folder: string, name: string, empty: boolean): Promise<DemoDevice> {
   const state = `${folder}/wallet/${name}.json`;
+  // A folder that is kept has the devices of the demo before.
+  if (await exists(state)) await Deno.remove(state);
   const port = freePort();
   const spec = apduSpec(
     { state, maker: `${folder}/${MAKER_FILE}`, ...(empty ? { empty } : {}), json: true },

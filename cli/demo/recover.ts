@@ -3,12 +3,13 @@
  * third does not, and its owner has it deleted. What is told as true was looked at: in wallets, rows and logs.
  */
 
-import { equalConstantTime, toHex } from "shared/base/bytes.ts";
+import { equalConstantTime } from "shared/base/bytes.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { RecoverIdentity } from "shared/protocol/wire/recover.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
 import { writePrivate } from "../paths.ts";
+import { openOwn } from "../spine/recover/backends.ts";
 import { COMPANION_FILE } from "../spine/recover/layout.ts";
+import { isEveryUpstreamUp, waitFor } from "../spine/recover/readiness.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
 import type { Spine } from "../spine/spine.ts";
 import { type AskedVerification, type CompanionRun, runCompanion } from "./companion.ts";
@@ -38,6 +39,9 @@ export const DEMO_IDENTITY: RecoverIdentity = {
 /** The provider whose node dies. */
 const VICTIM = 2;
 
+/** Longest wait for the gateway to see every instance, in milliseconds. */
+const READY_MS = 15_000;
+
 /** Tells and checks the story. Devices are started and stopped here; the spine is the caller's. */
 export async function runRecover(
   spine: Spine,
@@ -54,6 +58,9 @@ export async function runRecover(
   ]);
   const [owner, first, second, third] = devices as [DemoDevice, DemoDevice, DemoDevice, DemoDevice];
   try {
+    // Gateway A may have been stopped; B has just been told of the services. A request is repeated in any case.
+    const { gatewayB } = spine.descriptor.addresses;
+    await waitFor(() => isEveryUpstreamUp(gatewayB.admin), READY_MS);
     const before = await story.rows();
     const backup = await story.backup(owner, identity);
     const stored = await story.rows();
@@ -107,7 +114,7 @@ class Story {
   /** Rows of backups at each provider, as its own database counts them. */
   rows(): Promise<number[]> {
     return Promise.all(this.#services.providers.map(async ({ database }) => {
-      const opened = openDatabase({ url: database.url, applicationName: "demo", max: 1 });
+      const opened = openOwn(database, "demo");
       try {
         const [row] = await opened.sql<{ rows: number }[]>`SELECT count(*)::int AS rows FROM backups`;
         return row!.rows;

@@ -46,7 +46,8 @@ export class Orchestrator {
   }
 
   /**
-   * Takes the answer to step `batch`. The same answer to the step before shows the present one again.
+   * Takes the answer to step `batch`. The same answer to the step before shows the present one again; any to an earlier step of a
+   * session that has failed shows why it did.
    * @throws {CodedError} `ORCHESTRATOR_BATCH` for another number, or another answer than the one that counted;
    *   `ORCHESTRATOR_PROVIDERS_AWAY`, `ORCHESTRATOR_BUSY`: the same request again.
    */
@@ -61,6 +62,8 @@ export class Orchestrator {
     const digest = toHex(sha256(toUtf8(JSON.stringify(answer))));
     const answered = state.step === null ? state.batch : state.batch - 1;
     if (batch === answered && digest === state.answerDigest) return answerOf(await this.#drive(stored));
+    // Given up while its companion could not reach us: it is told why, not that its answer came too late.
+    if (state.phase === "failed" && state.step !== null && batch < state.batch) return answerOf(state);
     if (state.step === null || batch !== state.batch || PHASE_FACTS[state.phase].actor === "nobody") {
       throw new CodedError(
         "ORCHESTRATOR_BATCH",

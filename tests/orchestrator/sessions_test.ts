@@ -1,8 +1,9 @@
 /** Whole sessions: the real device, the real companion and orchestrator, providers in memory that do the vault's cryptography. */
 
 import assert from "node:assert/strict";
-import { toHex } from "shared/base/bytes.ts";
-import { BACKUP, RecoverScene } from "./scene.ts";
+import { fromHex, toHex } from "shared/base/bytes.ts";
+import type { CreateRecoverSession } from "shared/protocol/wire/recover_session.ts";
+import { BACKUP, RecoverScene, TIMES } from "./scene.ts";
 
 for (const [words, length] of [[12, 16], [18, 24], [24, 32]] as const) {
   Deno.test(`a seed of ${words} words: backup, restore on a new device, a third restore refused, delete`, async () => {
@@ -37,3 +38,21 @@ for (const [words, length] of [[12, 16], [18, 24], [24, 32]] as const) {
     await assert.rejects(scene.run(scene.device(), { flow: "restore", backupId }), /IN_MEMORY_NO_BACKUP/);
   });
 }
+
+Deno.test("a companion that comes back after its session was given up is told so", async () => {
+  const scene = new RecoverScene();
+  const port = scene.port();
+  const session = crypto.randomUUID();
+  const { step, batch } = await port.create({ session, ...BACKUP } as CreateRecoverSession);
+  assert.ok(step.kind === "apdus");
+  const { device } = scene.device(16);
+  const answers: string[] = [];
+  for (const apdu of step.apdus) answers.push(toHex(await device.process(fromHex(apdu))));
+  const second = await port.apdus(session, { batch, answers });
+  assert.equal(second.step.kind, "apdus");
+  scene.now += TIMES.sessionMs;
+  await scene.orchestrator.sweep();
+  const told = await port.apdus(session, { batch, answers });
+  assert.ok(told.step.kind === "failed");
+  assert.equal(told.step.code, "ORCHESTRATOR_GIVEN_UP");
+});

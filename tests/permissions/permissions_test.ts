@@ -42,8 +42,9 @@ Deno.test("permission sets name hosts, folders and libraries, never everything",
 Deno.test("every process of the spine serves, and is refused a connection and a file outside its set", async (t) => {
   const folder = await Deno.makeTempDir();
   try {
-    const spine = await startSpine({ folder, preload: PROBE });
+    const spine = await startSpine({ folder, preload: PROBE, recover: true });
     try {
+      await spine.startRecover();
       for (const name of spine.children.keys()) {
         await t.step(name, async () => {
           const log = await Deno.readTextFile(`${folder}/logs/${name}.log`);

@@ -1,6 +1,7 @@
 /** Tokens and databases of Recover in a local spine: each provider has its own, and so have the orchestrators. */
 
 import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { DENO, REPOSITORY } from "../../home.ts";
 import { environment } from "../../process/child.ts";
@@ -41,9 +42,20 @@ export async function ownToken(folder: string, label: string, real: boolean): Pr
 /** A PostgreSQL server of one company's own. */
 export interface OwnDatabase {
   readonly section: DatabaseSection;
-  /** Where it is looked at, past whatever stands before it. */
+  /** Where tests look at it, past whatever stands before it. */
   readonly url: string;
   readonly postgres?: OwnPostgres;
+}
+
+/** Opens it as its own services do. */
+export function openOwn({ section }: OwnDatabase, applicationName: string): Database {
+  const { url, tls } = section;
+  return openDatabase({
+    url,
+    applicationName,
+    max: 1,
+    ...(tls ? { tls: { caFile: tls.authority, certFile: tls.certificate, keyFile: tls.key } } : {}),
+  });
 }
 
 /** See `SpineOptions.databaseProxy`. */

@@ -4,6 +4,7 @@
  */
 
 import { HOME } from "cli/home.ts";
+import { isEveryUpstreamUp, waitFor } from "cli/spine/recover/readiness.ts";
 import type { RecoverServices } from "cli/spine/recover/services.ts";
 import { type Spine, startSpine } from "cli/spine/spine.ts";
 import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
@@ -18,8 +19,7 @@ export const CRASH_VICTIMS = ["process", "vault", "both", "gateways", "database"
 export type CrashVictim = (typeof CRASH_VICTIMS)[number];
 
 /** Times of the orchestrators' sweep, so short that a test can wait for it; in milliseconds. */
-const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 2_000 } as const;
-const POLL_MS = 50;
+const TIMES = { sweepMs: 300, carryThroughMs: 1_000, sessionMs: 4_000 } as const;
 /** Longest wait for the services to be up or for sessions to end. */
 const WAIT_MS = 90_000;
 
@@ -96,10 +96,12 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
         const [row] = await orchestrators.sql<{ open: number }[]>`
           SELECT count(*)::int AS open FROM recover_sessions WHERE NOT ended`;
         return row!.open === 0;
-      }),
+      }, WAIT_MS),
     async ready() {
       for (const { admin } of [addresses.gatewayA, addresses.gatewayB]) {
-        if (!await waitFor(() => isEveryUpstreamUp(admin))) throw new Error(`gateway ${admin} is not ready`);
+        if (!await waitFor(() => isEveryUpstreamUp(admin), WAIT_MS)) {
+          throw new Error(`gateway ${admin} is not ready`);
+        }
       }
     },
     async kill(victim, who) {
@@ -136,19 +138,4 @@ export async function openRecoverSpine(): Promise<RecoverSpine> {
 async function rowsOf({ sql }: Database): Promise<number> {
   const [row] = await sql<{ rows: number }[]>`SELECT count(*)::int AS rows FROM backups`;
   return row!.rows;
-}
-
-async function isEveryUpstreamUp(admin: string): Promise<boolean> {
-  const answer = await fetch(`http://${admin}/readyz`);
-  const { upstreams } = await answer.json() as { upstreams: Record<string, { state: string }[]> };
-  return Object.values(upstreams).flat().every(({ state }) => state === "up");
-}
-
-/** Polls; a database that was just killed does not answer at first. */
-async function waitFor(condition: () => Promise<boolean>): Promise<boolean> {
-  for (const end = performance.now() + WAIT_MS; performance.now() < end;) {
-    if (await condition().catch(() => false)) return true;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
-  return false;
 }

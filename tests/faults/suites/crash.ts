@@ -87,12 +87,12 @@ export async function runCrash({ seed, sample, tell = () => {} }: CrashOptions):
 function pointsOf(commit: CommitPoint, chance: Chance): CrashPoint[] {
   const own: readonly CrashVictim[] = commit.service === "orchestrator" ? ["process"] : ["process", "vault"];
   const others = CRASH_VICTIMS.filter((victim) => victim !== "process" && victim !== "vault");
-  // One companion of four dies along with the service.
+  // One companion of six dies along with the service.
   const point = (victim: CrashVictim, side: CrashPoint["side"]): CrashPoint => ({
     ...commit,
     victim,
     side,
-    isCompanionGone: chance.below(4) === 0,
+    isCompanionGone: chance.below(6) === 0,
   });
   return [
     ...own.flatMap((victim) => COMMIT_SIDES.map((side) => point(victim, side))),
