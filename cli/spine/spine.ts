@@ -180,7 +180,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
     );
     const services = serviceSpecs(options, addresses, token, databaseUrl, tls, [
       ...(recover ? upstreamsOf(recover) : []),
-      ...(update ? [update.service, update.releases].flatMap(({ listen, admin }) => [listen, admin]) : []),
+      ...(update ? [update.service.listen, update.service.admin, update.releases] : []),
     ]);
     for (const [name, spec] of Object.entries(services)) specs.set(name, spec);
     // The first service brings the schema up to date; the others find it done.

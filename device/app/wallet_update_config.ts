@@ -22,7 +22,7 @@ const File = z.strictObject({
     key: z.string().min(1),
   }),
   /** What stands before the repository's paths at the gateways. */
-  repository: z.string().regex(/^(\/[a-z0-9-]+)+$/).default("/releases"),
+  repository: z.string().regex(/^(\/[a-z0-9-]+)*$/).default(""),
   /** The root of the release metadata that came with this wallet. */
   root: z.string().min(1),
   /** P-256 public key (65) that signs packages. */

@@ -16,7 +16,6 @@ import { openTufClient } from "../update/tuf/client.ts";
 import { initTrust } from "../update/tuf/trust_store.ts";
 import { updateServiceOver } from "../update/https_service.ts";
 import { mirroredSource } from "../update/mirrored_source.ts";
-import { requireLoggedIn } from "../update/logged_releases.ts";
 import { openUpdateJournal } from "../update/journal.ts";
 import { packageReader } from "../update/package_reader.ts";
 import { repositoryReleases } from "../update/repository_releases.ts";
@@ -153,11 +152,7 @@ async function run(options: Options, person: Person): Promise<number> {
       client,
       trustedRoot,
       clock: SYSTEM_CLOCK,
-      requireLogged: requireLoggedIn({
-        source,
-        repository: servers[0]!,
-        seenFile: `${options.folder}/releases.checkpoint`,
-      }),
+      place: { source, repositoryUrl: servers[0]!, seenFile: `${options.folder}/releases.checkpoint` },
     }),
     service,
     readPackage: packageReader(fromHex(config.releaseKey)),

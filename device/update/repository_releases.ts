@@ -1,41 +1,34 @@
-/** Releases from a repository of The Update Framework: the client fetches and remembers, and each release is verified as a vault does it. */
+/** Releases from a repository of The Update Framework: the client fetches and remembers, and a release is taken with its proof. */
 
-import type { TargetFile } from "@tufjs/models";
 import { compareVersions, parseReleaseTarget, releasePath } from "shared/protocol/release/target.ts";
-import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
+import { verifyRelease } from "shared/protocol/release/metadata.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { FoundRelease, ReleasePort } from "./ports.ts";
+import { type ReleasePlace, takeRelease } from "./releases.ts";
+import type { TufClient } from "./tuf/client.ts";
 
-/** What this needs of the client. */
-export interface RepositoryClient {
-  listTargets(role: string): Promise<TargetFile[]>;
-  bundle(path: string): Promise<ReleaseBundle>;
-  /** @returns path of the verified file. */
-  download(path: string, progress?: (bytes: number, length: number) => void): Promise<string>;
-}
-
-/** How a repository is believed. */
+/** How a repository is used. */
 export interface RepositoryReleasesOptions {
-  readonly client: RepositoryClient;
+  readonly client: TufClient;
+  readonly place: ReleasePlace;
   /** The root that came with this wallet. */
   readonly trustedRoot: Uint8Array;
   readonly clock: Clock;
-  /** Checks that the release stands in the log of releases. @throws {CodedError} when it does not. */
-  readonly requireLogged?: (release: FoundRelease["verified"]) => Promise<void>;
-  readonly onDownload?: (bytes: number, length: number) => void;
 }
 
 /** Opens the port. */
-export function repositoryReleases(options: RepositoryReleasesOptions): ReleasePort {
-  const { client, trustedRoot, clock, requireLogged, onDownload } = options;
+export function repositoryReleases(
+  { client, place, trustedRoot, clock }: RepositoryReleasesOptions,
+): ReleasePort {
   const found = async (path: string): Promise<FoundRelease> => {
     const bundle = await client.bundle(path);
-    const verified = verifyRelease(bundle, trustedRoot, clock.now());
-    await requireLogged?.(verified);
     return {
       bundle,
-      verified,
-      fetch: async () => await Deno.readFile(await client.download(path, onDownload)),
+      verified: verifyRelease(bundle, trustedRoot, clock.now()),
+      async fetch() {
+        const { file } = await takeRelease(client, path, place, clock.now());
+        return await Deno.readFile(file);
+      },
     };
   };
   const versions = async (product: string) =>

@@ -6,13 +6,13 @@ import { type Endpoint, freePort } from "../layout.ts";
 export interface UpdateAddresses {
   readonly service: Endpoint;
   /** `host:port` of the static files. */
-  readonly releases: Endpoint;
+  readonly releases: string;
 }
 
 /** Fresh addresses. */
 export function freeUpdateAddresses(): UpdateAddresses {
-  const endpoint = () => ({ listen: `127.0.0.1:${freePort()}`, admin: `127.0.0.1:${freePort()}` });
-  return { service: endpoint(), releases: endpoint() };
+  const address = () => `127.0.0.1:${freePort()}`;
+  return { service: { listen: address(), admin: address() }, releases: address() };
 }
 
 /** Folders that are there before anything starts, below the spine's. */

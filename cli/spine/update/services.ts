@@ -4,12 +4,12 @@ import { stringify } from "yaml";
 import { toHex } from "shared/base/bytes.ts";
 import { ISSUER_LABEL, RELEASE_LABEL } from "factory/domain/factory_keys.ts";
 import { readUpdateConfig, readUpdateVaultConfig } from "factory/app/update_config.ts";
+import { releaseServeSpec } from "../../commands/release.ts";
 import { ensureUpdatePipes, updateServiceSpec, updateVaultSpec } from "../../commands/update_service.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import type { Token } from "../backends.ts";
 import { provisionFileLog } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
-import { RELEASES_PATH } from "./gateway.ts";
 import { type UpdateAddresses, WALLET_UPDATE_FILE } from "./layout.ts";
 import { provisionReleases } from "./releases.ts";
 
@@ -79,16 +79,9 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
     releaseKey,
     root,
   });
-  await write("update/releases.yaml", {
-    ...addresses.releases,
-    path: RELEASES_PATH,
-    folder: `${own}/repository/public`,
-    tls: { certificate: "releases.crt", key: "releases.key", gateways: authority("internal") },
-  });
   await write(WALLET_UPDATE_FILE, {
     gateways: bases,
     tls: { authority: `${folder}/pki/server.crt`, certificate: "update.crt", key: "update.key" },
-    repository: RELEASES_PATH,
     root,
     releaseKey,
   });
@@ -100,24 +93,13 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
   const planned: Readonly<Record<string, Omit<ChildSpec, "logFile">>> = {
     "update-vault": { ...vault, env: { ...vault.env, ...token.env } },
     "update": updateServiceSpec(serviceFile, readUpdateConfig(serviceFile)),
-    "releases": {
-      name: "releases",
-      module: "factory/app/release_files_main.ts",
-      permissions: "release-files",
-      args: ["--config", `${own}/releases.yaml`],
-      substitution: {
-        "127.0.0.1:8455": addresses.releases.listen,
-        "127.0.0.1:8555": addresses.releases.admin,
-        ".rk/release/repository/public": `${own}/repository/public`,
-        ".rk/release/files": [
-          `${own}/releases.yaml`,
-          `${own}/releases.crt`,
-          `${own}/releases.key`,
-          `${folder}/pki/internal.crt`,
-          `${folder}/pki/internal.crl`,
-        ],
-      },
-    },
+    "releases": releaseServeSpec({
+      listen: addresses.releases,
+      folder: `${own}/repository/public`,
+      cert: `${own}/releases.crt`,
+      key: `${own}/releases.key`,
+      authority: `${folder}/pki/internal.crt`,
+    }),
   };
   await Promise.all(
     Object.entries(planned).map(async ([name, spec]) => {

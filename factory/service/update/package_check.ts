@@ -4,7 +4,6 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { UpgradePackage } from "shared/protocol/gp/upgrade_commands.ts";
-import { readMetadata } from "shared/protocol/release/document.ts";
 import { type ReleaseBundle, type VerifiedRelease, verifyRelease } from "shared/protocol/release/metadata.ts";
 import { type CardFacts, offer } from "shared/protocol/release/target.ts";
 import { parsePackageFile } from "shared/protocol/signed_package/package_file.ts";
@@ -71,11 +70,7 @@ export function checkRelease(
   trust: { readonly trustedRoot: Uint8Array; readonly releaseKey: Uint8Array },
   now: number,
 ): ReleasedPackage {
-  const bundle = bundleOf(release);
-  // The wallet's chain begins behind its own root; ours may be newer.
-  const own = readMetadata("root", trust.trustedRoot).signed.version;
-  const roots = bundle.roots.filter((root) => readMetadata("root", root).signed.version > own);
-  const verified = verifyRelease({ ...bundle, roots }, trust.trustedRoot, now);
+  const verified = verifyRelease(bundleOf(release), trust.trustedRoot, now);
   if (verified.length !== file.length) throw refused("its length is another");
   const read = readPackage(file, verified.sha256, trust.releaseKey);
   const { loadFileHash, packageAid } = verified.release;
