@@ -141,10 +141,26 @@ async function run(options: Options, person: Person): Promise<number> {
     reader: options.reader,
     ...(options.virtualReaders === undefined ? {} : { virtualReaders: options.virtualReaders }),
   });
+  let lineOpen = false;
+  const endLine = () => {
+    if (lineOpen) writeError("\n");
+    lineOpen = false;
+  };
   const update: UpdateOptions = {
     connect: () => reader.connect(options.waitMs),
     trust,
-    person,
+    person: {
+      ...person,
+      // A question begins a line of its own.
+      secret(name, about) {
+        endLine();
+        return person.secret(name, about);
+      },
+      confirm(what, about) {
+        endLine();
+        return person.confirm(what, about);
+      },
+    },
     random: SYSTEM_RANDOM,
     clock: SYSTEM_CLOCK,
     journal,
@@ -158,12 +174,17 @@ async function run(options: Options, person: Person): Promise<number> {
     readPackage: packageReader(fromHex(config.releaseKey)),
     domain: { aid: fromHex(config.domain.aid), keyVersion: config.domain.keyVersion },
     onProgress: (progress) => {
-      if (terminal && progress.stage !== "looking") writeError(`\r${progressWords(progress)}`);
-      else if (json) console.log(JSON.stringify({ event: "progress", ...progress }));
+      if (terminal && progress.stage !== "looking") {
+        writeError(`\r${progressWords(progress)}`);
+        lineOpen = true;
+      } else if (json) console.log(JSON.stringify({ event: "progress", ...progress }));
     },
     onTorn: (code) => {
       if (json) console.log(JSON.stringify({ event: "torn", code }));
-      else writeError(`\n${TORN_WORDS}\n`);
+      else {
+        endLine();
+        writeError(`${TORN_WORDS}\n`);
+      }
     },
   };
   try {
@@ -173,7 +194,7 @@ async function run(options: Options, person: Person): Promise<number> {
     } else {
       if (!json) writeError("Put the card on the reader and leave it there until the end is told.\n");
       const result = await new Updater(update).run();
-      if (terminal) writeError("\n");
+      endLine();
       console.log(json ? JSON.stringify({ command: "update", done: true, ...result }) : resultWords(result));
     }
     return EXIT_CODES.ok;

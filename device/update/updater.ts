@@ -134,6 +134,7 @@ export class Updater {
   #recovers = false;
   /** Commands of an update went to the card in this run. */
   #relayed = false;
+  #waitedMs = 0;
   #from: string | undefined;
 
   constructor(options: UpdateOptions) {
@@ -168,7 +169,13 @@ export class Updater {
   async #present(presentation: number): Promise<UpdateResult> {
     const { connect, trust, random, journal, service } = this.#options;
     this.#enter("looking");
-    this.#access = new CardAccess(await connect(), trust, random, this.#traffic, () => this.#tell());
+    this.#access = new CardAccess(
+      await this.#waited(connect),
+      trust,
+      random,
+      this.#traffic,
+      () => this.#tell(),
+    );
     try {
       const cplc = await this.#access.cplc();
       if (this.#cplc !== undefined && this.#cplc !== cplc) {
@@ -215,12 +222,10 @@ export class Updater {
     const file = await release.fetch();
     const commands = upgradeCommands(this.#options.readPackage(file));
     this.#expected = this.#traffic.apdus + APDUS_AROUND + commands.load.length;
-    this.#enter("authorizing");
     const inUse = card.lifeCycle === LIFE_CYCLE.USER_PERSONALIZED;
-    if (inUse) {
-      await this.#askPin(card);
-      await this.#unlock(session, card);
-    }
+    if (inUse) await this.#askPin(card);
+    this.#enter("authorizing");
+    if (inUse) await this.#unlock(session, card);
     const seedSigners = inUse ? await seedSignersOf(session) : [];
     if (inUse) await session.requestUpgrade(this.#pin!);
     const { certificate, ephemeral } = session.proof;
@@ -364,7 +369,7 @@ export class Updater {
     if (triesLeft === 1 && !await person.confirm("last-try", { card, triesLeft })) {
       throw new CodedError("WALLET_CANCELLED", "Stopped: it was not confirmed");
     }
-    this.#pin = await askPin(person, "cardPin", { card, triesLeft });
+    this.#pin = await this.#waited(() => askPin(person, "cardPin", { card, triesLeft }));
   }
 
   /** VERIFY PIN, once: a wrong PIN ends the run, so that no second one follows without its holder's word. */
@@ -387,6 +392,16 @@ export class Updater {
     );
   }
 
+  /** Waits for its holder; that is no time that the update takes. */
+  async #waited<T>(work: () => Promise<T>): Promise<T> {
+    const since = this.#options.clock.now();
+    try {
+      return await work();
+    } finally {
+      this.#waitedMs += this.#options.clock.now() - since;
+    }
+  }
+
   #enterPhase(phase: UpdatePhase): void {
     this.#relayed = true;
     this.#enter(STAGE_OF[phase]);
@@ -398,7 +413,7 @@ export class Updater {
   }
 
   #tell(): void {
-    const elapsedMs = this.#options.clock.now() - this.#begun;
+    const elapsedMs = this.#options.clock.now() - this.#begun - this.#waitedMs;
     this.#options.onProgress?.(progressOf(this.#stage, this.#traffic.apdus, this.#expected, elapsedMs));
   }
 
