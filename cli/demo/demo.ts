@@ -126,7 +126,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
     const recover = await runRecover(spine, await recovering, options.onRecover);
     await updating;
-    const update = await runUpdate(spine, readers, line.cards[0]!, options.onUpdate);
+    const update = await runUpdate(spine, readers, line.cards.at(-1)!, options.onUpdate);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
     const logs = await verifyLogs(folder);
     if (options.keep) await spine.publish();

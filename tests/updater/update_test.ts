@@ -5,7 +5,6 @@ Deno.test("an update from 1.0 to 1.1 keeps the seed, and the card says which pac
   await using scene = await openScene();
   const card = await scene.card();
   const result = await scene.update({ card });
-  console.log(JSON.stringify(result));
   assert.equal(result.from, "1.0.0");
   assert.equal(result.to, "1.1.0");
   assert.equal(result.seedKept, true);
