@@ -21,6 +21,7 @@ import { registerStation } from "./commands/station.ts";
 import { registerTest } from "./commands/test.ts";
 import { registerVerifier } from "./commands/verifier.ts";
 import { registerTufClient } from "./commands/tuf_client.ts";
+import { registerUpdateService } from "./commands/update_service.ts";
 import { registerWallet } from "./commands/wallet.ts";
 
 /** The command tree. */
@@ -51,6 +52,7 @@ export function program(): Command {
   registerLog(rk);
   registerRelease(rk);
   registerTufClient(rk);
+  registerUpdateService(rk);
   registerBench(rk);
   registerTest(rk);
   tab(rk, { completionCommandName: "completion" });

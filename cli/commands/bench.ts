@@ -11,6 +11,7 @@ import { action, type CommonOptions, result, say } from "../output.ts";
 import { startSpine } from "../spine/spine.ts";
 import { registerGatewayBench } from "./bench_gateway.ts";
 import { registerProviderBench } from "./bench_provider.ts";
+import { registerUpdateBench } from "./bench_update.ts";
 
 interface StationOptions extends CommonOptions {
   real?: boolean;
@@ -35,6 +36,7 @@ export function registerBench(program: Command): void {
   registerBatchBench(bench);
   registerGatewayBench(bench, wholeNumber);
   registerProviderBench(bench, wholeNumber);
+  registerUpdateBench(bench, wholeNumber);
   bench.command("station")
     .description("host milliseconds a card, APDUs a card, cards a minute over 1, 2 and 4 readers")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL")

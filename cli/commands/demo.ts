@@ -25,7 +25,7 @@ const READERS = 4;
 export function registerDemo(program: Command): void {
   program.command("demo")
     .description(
-      "bring the spine up, make 12 cards genuine on 4 readers while a gateway stops, back a seed up, restore and delete it",
+      "bring the spine up, make 12 cards genuine on 4 readers while a gateway stops, back a seed up, restore and delete it, update a card",
     )
     .option("--keep", "leave it running and say how to talk to it")
     .option("--real", "over pcscd with vpcd, SoftHSM2 and PostgreSQL instead of the embedded defaults")
@@ -70,6 +70,7 @@ export function registerDemo(program: Command): void {
             say(options, "  the wallet checks every card");
           },
           onRecover: (line) => say(options, `  recover: ${line}`),
+          onUpdate: (line) => say(options, `  update: ${line}`),
         });
         const seconds = Math.round((performance.now() - started) / 100) / 10;
         say(
@@ -86,7 +87,7 @@ export function registerDemo(program: Command): void {
             ]),
           ]),
         );
-        const { attested, failed, gatewayFailovers, logs, recover } = shown;
+        const { attested, failed, gatewayFailovers, logs, recover, update } = shown;
         say(
           options,
           `\n${attested} of ${CARDS} cards attested and genuine in ${seconds} s; ` +
@@ -95,9 +96,20 @@ export function registerDemo(program: Command): void {
             }`,
         );
         if (options.keep && !options.real) say(options, `\n${howToTalk(shown.spine)}`);
-        result(options, { cards: shown.cards, attested, failed, gatewayFailovers, seconds, logs, recover });
+        result(options, {
+          cards: shown.cards,
+          attested,
+          failed,
+          gatewayFailovers,
+          seconds,
+          logs,
+          recover,
+          update,
+        });
         const isRecovered = Object.values(recover).every(Boolean);
-        return failed === 0 && isRecovered && logs.every(({ verified }) => verified) ? 0 : 1;
+        return failed === 0 && isRecovered && update.seedKept && logs.every(({ verified }) => verified)
+          ? 0
+          : 1;
       } finally {
         if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
       }

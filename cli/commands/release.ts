@@ -35,6 +35,20 @@ type Options = CommonOptions & TokenCommandOptions & Record<string, unknown>;
 
 const several = (value: string, before: string[] = []) => [...before, value];
 
+/** What is served, and where; files are absolute. */
+export type ReleaseServeOptions = Record<"folder" | "listen" | "cert" | "key" | "authority", string>;
+
+/** How the process that serves a repository is started: it reads these files and listens there. */
+export function releaseServeSpec({ listen, ...files }: ReleaseServeOptions): Omit<ChildSpec, "logFile"> {
+  return {
+    name: "release",
+    module: "factory/app/release_serve_main.ts",
+    permissions: "release-serve",
+    substitution: { [INPUT]: Object.values(files), [LISTEN]: listen },
+    args: [`--listen=${listen}`, ...Object.entries(files).map(([name, path]) => `--${name}=${path}`)],
+  };
+}
+
 /** Registers the commands. */
 export function registerRelease(program: Command): void {
   const release = program.command("release").description(
@@ -138,16 +152,10 @@ export function registerRelease(program: Command): void {
     .requiredOption("--cert <file>", "its certificate, PEM")
     .requiredOption("--key <file>", "its key, PEM, mode 0600")
     .requiredOption("--authority <file>", "authority of gateways, PEM")
-    .action(action(async (options: Record<"folder" | "listen" | "cert" | "key" | "authority", string>) => {
+    .action(action(async (options: ReleaseServeOptions) => {
       const { listen, ...files } = options;
-      const paths = Object.entries(files).map(([name, path]) => [name, absolute(path)] as const);
-      return await runForeground({
-        name: "release",
-        module: "factory/app/release_serve_main.ts",
-        permissions: "release-serve",
-        substitution: { [INPUT]: paths.map(([, path]) => path), [LISTEN]: listen },
-        args: [`--listen=${listen}`, ...paths.map(([name, path]) => `--${name}=${path}`)],
-      });
+      const paths = Object.fromEntries(Object.entries(files).map(([name, path]) => [name, absolute(path)]));
+      return await runForeground(releaseServeSpec({ ...options, ...paths, listen }));
     }));
 
   release.command("verify")

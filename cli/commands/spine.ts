@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { action, type CommonOptions, result, say } from "../output.ts";
 import { DEFAULT_SPINE } from "../spine/layout.ts";
 import { COMPANION_FILE, MAKER_FILE, PROVIDERS, type RecoverAddresses } from "../spine/recover/layout.ts";
+import { WALLET_UPDATE_FILE } from "../spine/update/layout.ts";
 import { refuseWhenRunning, runningSpine, stopRunningSpine } from "../spine/running.ts";
 import { type SpineDescriptor, startSpine } from "../spine/spine.ts";
 
@@ -20,12 +21,15 @@ export function registerSpine(program: Command): void {
       const started = await startSpine({
         folder: DEFAULT_SPINE,
         recover: true,
+        update: true,
         outlives: true,
         tell: (line) => say(options, `  ${line}`),
       });
       try {
         say(options, "  Recover's providers and orchestrators");
         await started.startRecover();
+        say(options, "  the update service, its vault and a repository of releases");
+        await started.startUpdate();
       } catch (error) {
         await started.stop();
         throw error;
@@ -54,7 +58,7 @@ export function registerSpine(program: Command): void {
 }
 
 /** How to talk to a kept spine, for people. */
-export function howToTalk({ folder, addresses, databaseUrl, recover }: SpineDescriptor): string {
+export function howToTalk({ folder, addresses, databaseUrl, recover, update }: SpineDescriptor): string {
   const station =
     `--cacert ${folder}/pki/server.crt --cert ${folder}/station/tls.crt --key ${folder}/station/tls.key`;
   return [
@@ -72,6 +76,12 @@ export function howToTalk({ folder, addresses, databaseUrl, recover }: SpineDesc
     "                ./rk batch create --profile profile.json --quantity 10 --out batch.json",
     '  station       ./rk station run --batch batch.json --reader "NAME"',
     ...(recover ? talkToRecover(folder, recover) : []),
+    ...(update
+      ? [
+        `  update        ./rk wallet update --check --reader NAME --config ${folder}/${WALLET_UPDATE_FILE}`,
+        `                ./rk release show --folder ${folder}/update/repository`,
+      ]
+      : []),
     "  stop          ./rk spine stop",
   ].join("\n");
 }

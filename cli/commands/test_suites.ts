@@ -13,6 +13,7 @@ export const SUITES: Readonly<Record<string, string>> = {
   tear: "tests/faults/suites/tear_main.ts",
   kill: "tests/faults/suites/kill_main.ts",
   change: "tests/gateway/change_main.ts",
+  interrupt: "tests/updater/suites/interrupt_main.ts",
   crash: "tests/faults/suites/crash_main.ts",
 };
 

@@ -11,6 +11,7 @@ import { runForeground } from "../process/foreground.ts";
 import { DEFAULT_SPINE, STANDARD_FOLDER } from "../spine/layout.ts";
 import { STANDARD_PCSC_LIBRARY, STANDARD_VIRTUAL_READERS } from "./station.ts";
 import { registerWalletRecover } from "./wallet_recover.ts";
+import { registerWalletUpdate } from "./wallet_update.ts";
 
 interface GenuineCheckOptions extends CommonOptions {
   reader: string;
@@ -131,6 +132,7 @@ export function registerWallet(program: Command): void {
       ),
     );
   registerWalletRecover(wallet);
+  registerWalletUpdate(wallet);
 }
 
 /** `rk wallet serve --apdu-port`. */

@@ -1,7 +1,7 @@
 /**
  * The demo: the whole spine comes up, blank virtual cards become attested Recovery Keys, one gateway is stopped half-way,
  * and every card is checked as a wallet would check it. Meanwhile Recover's services start; then a seed goes to three providers
- * and comes back.
+ * and comes back, and one of the cards is updated.
  */
 
 import { createLogger } from "shared/base/log.ts";
@@ -19,6 +19,7 @@ import { type DemoLog, verifyLogs } from "./logs.ts";
 import { type LineCard, runLine } from "./line.ts";
 import { demoProfile } from "./profile.ts";
 import { type DemoRecover, runRecover } from "./recover.ts";
+import { type DemoUpdate, runUpdate } from "./update.ts";
 import { pcscReaders, type Readers, virtualReaders } from "./readers.ts";
 
 /** What to show. */
@@ -35,6 +36,8 @@ export interface DemoOptions {
   readonly onLineEnd: () => void;
   /** Told line by line what happens to the seed. */
   readonly onRecover: (line: string) => void;
+  /** Told line by line what happens to the card that is updated. */
+  readonly onUpdate: (line: string) => void;
   /** A look at everything before it is stopped. */
   readonly inspect?: (spine: Spine, cards: readonly LineCard[], readers: Readers) => Promise<void>;
 }
@@ -60,6 +63,7 @@ export interface DemoResult {
   readonly gatewayFailovers: number;
   readonly logs: readonly DemoLog[];
   readonly recover: DemoRecover;
+  readonly update: DemoUpdate;
 }
 
 /** Runs the demo. Whatever it started is stopped, unless it is kept. */
@@ -69,6 +73,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     folder,
     real: options.real,
     recover: true,
+    update: true,
     outlives: options.keep && !options.real,
     tell,
   });
@@ -77,6 +82,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   // While the cards are made: nobody waits for it before they are.
   const recovering = spine.startRecover();
   recovering.catch(() => {});
+  const updating = recovering.then(() => spine.startUpdate());
+  updating.catch(() => {});
   try {
     readers = options.real ? await pcscReaders(options.readers) : virtualReaders(options.readers);
     const profile = await demoProfile(folder, spine.token.hsm, SYSTEM_RANDOM);
@@ -118,6 +125,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
     const recover = await runRecover(spine, await recovering, options.onRecover);
+    await updating;
+    const update = await runUpdate(spine, readers, line.cards.at(-1)!, options.onUpdate);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
     const logs = await verifyLogs(folder);
     if (options.keep) await spine.publish();
@@ -134,6 +143,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       gatewayFailovers: line.failovers,
       logs,
       recover,
+      update,
     };
   } finally {
     await readers?.stop();

@@ -12,7 +12,7 @@ import { profileTemplate } from "factory/domain/profile_template.ts";
 import { signPackage } from "factory/service/package/sign.ts";
 
 /** Size of the demo's package in bytes: that of a small applet. */
-const PACKAGE_BYTES = 4000;
+export const DEMO_PACKAGE_BYTES = 4000;
 
 /**
  * Writes the package beside the batch file, has the release key of the spine's token sign it, and returns the
@@ -20,7 +20,7 @@ const PACKAGE_BYTES = 4000;
  */
 export async function demoProfile(folder: string, hsm: Hsm, random: RandomSource): Promise<Profile> {
   const template = JSON.parse(profileTemplate("recovery-key"));
-  const cap = writeTestCap({ payloadBytes: PACKAGE_BYTES });
+  const cap = writeTestCap({ payloadBytes: DEMO_PACKAGE_BYTES });
   const signed = await signPackage({
     hsm,
     keyLabel: RELEASE_LABEL,

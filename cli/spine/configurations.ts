@@ -3,8 +3,7 @@
 import { stringify } from "yaml";
 import { attestationDocument } from "factory/app/attestation_document.ts";
 import type { EventLogSections } from "./event_logs.ts";
-import { recoverDocuments, recoverSections } from "./recover/gateway.ts";
-import type { RecoverAddresses } from "./recover/layout.ts";
+import type { GatewaySections } from "./recover/gateway.ts";
 import { portOf, type SpineAddresses } from "./layout.ts";
 import type { SenderPublicKeys } from "./sender_keys.ts";
 
@@ -36,6 +35,13 @@ const DESCRIPTION = "attestation.openapi.json";
 
 const HEADER = "# Written by `rk` for a local spine; a restart writes it again.\n";
 
+/** What services that not every spine has add to the gateways. */
+export interface GatewayPart {
+  /** Documents beside the configuration, by file name. */
+  readonly documents: Readonly<Record<string, object>>;
+  readonly sections: GatewaySections;
+}
+
 /** Writes gateway-*, attestation-*, station and batch-manager configurations below `folder`. */
 export async function writeConfigurations(
   folder: string,
@@ -43,19 +49,20 @@ export async function writeConfigurations(
   backends: Backends,
   senders: Senders,
   logs: EventLogSections,
-  recover: RecoverAddresses | undefined,
+  parts: readonly GatewayPart[],
 ): Promise<void> {
   const logged = (value: object, eventLog: unknown) => ({ ...value, eventLog });
   const write = (file: string, value: unknown) =>
     Deno.writeTextFile(`${folder}/${file}`, HEADER + stringify(value, { lineWidth: 0 }), { mode: 0o600 });
-  const documents = { [DESCRIPTION]: attestationDocument(), ...(recover ? recoverDocuments() : {}) };
+  const documents: Record<string, object> = { [DESCRIPTION]: attestationDocument() };
+  for (const part of parts) Object.assign(documents, part.documents);
   for (const instance of ["a", "b"] as const) {
     const own = `gateway-${instance}` as const;
     for (const [name, document] of Object.entries(documents)) {
       const text = JSON.stringify(document, null, 2) + "\n";
       await Deno.writeTextFile(`${folder}/${own}/${name}`, text, { mode: 0o600 });
     }
-    await write(`${own}/config.yaml`, logged(gateway(instance, addresses, recover), logs[own]));
+    await write(`${own}/config.yaml`, logged(gateway(instance, addresses, parts), logs[own]));
   }
   await write(
     "attestation-a/config.yaml",
@@ -87,14 +94,21 @@ const post = (name: string, path: string, identities: string[], rateLimit: strin
 
 const STATIONS = "urn:recovery-key:station:*";
 const WALLETS = "urn:recovery-key:wallet:*";
+const UPDATES = "urn:recovery-key:update:*";
 const BATCH_MANAGERS = "urn:recovery-key:batch-manager:*";
 
 function gateway(
   instance: "a" | "b",
   addresses: SpineAddresses,
-  recover: RecoverAddresses | undefined,
+  parts: readonly GatewayPart[],
 ): object {
-  const more = recover && recoverSections(recover);
+  const sections = parts.map((part) => part.sections);
+  const more = {
+    apis: Object.assign({}, ...sections.map(({ apis }) => apis)),
+    rateLimits: Object.assign({}, ...sections.map(({ rateLimits }) => rateLimits)),
+    upstreams: Object.assign({}, ...sections.map(({ upstreams }) => upstreams)),
+    routes: sections.flatMap(({ routes }) => routes),
+  };
   const own = instance === "a" ? addresses.gatewayA : addresses.gatewayB;
   const at = (address: string) => ({ address: address.split(":")[0]!, port: portOf(address) });
   const canary = (kind: string) => ({ certificate: `canary-${kind}.crt`, key: `canary-${kind}.key` });
@@ -110,12 +124,12 @@ function gateway(
       expired: canary("expired"),
       revoked: canary("revoked"),
     },
-    apis: { attestation: { document: DESCRIPTION }, ...more?.apis },
+    apis: { attestation: { document: DESCRIPTION }, ...more.apis },
     rateLimits: {
       // A station with four readers makes about five requests a card.
       line: { quota: 6000, windowSeconds: 60, burst: 600 },
       batches: { quota: 60, windowSeconds: 60 },
-      ...more?.rateLimits,
+      ...more.rateLimits,
     },
     upstreams: {
       attestation: {
@@ -130,7 +144,7 @@ function gateway(
           serverIdentities: ["urn:recovery-key:attestation:*"],
         },
       },
-      ...more?.upstreams,
+      ...more.upstreams,
     },
     routes: [
       post("create-batch", "/v1/batches", [BATCH_MANAGERS], "batches"),
@@ -154,7 +168,7 @@ function gateway(
         name: "revocations",
         path: "/v1/revocations",
         methods: ["GET"],
-        identities: [BATCH_MANAGERS, STATIONS, WALLETS],
+        identities: [BATCH_MANAGERS, STATIONS, WALLETS, UPDATES],
         rateLimit: "line",
         firewall: { api: "attestation" },
         upstream: "attestation",
@@ -167,7 +181,7 @@ function gateway(
         firewall: { api: "attestation" },
         upstream: "attestation",
       },
-      ...more?.routes ?? [],
+      ...more.routes,
     ],
   };
 }

@@ -36,37 +36,19 @@ export type EventLogSections =
 /** Makes or keeps keys, folders and trust files. @param folder the spine's. */
 export async function provisionEventLogs(folder: string, hsm: Hsm): Promise<EventLogSections> {
   const origin = (name: EventLogName) => `local.invalid/${name}`;
-  const trust = (name: EventLogName, vkey: string) =>
-    Deno.writeTextFile(
-      eventLogPaths(folder, name).trust,
-      JSON.stringify({ origin: origin(name), log: [vkey] }, null, 2) + "\n",
-    );
-  /** @param keys folder of the keys, which the process only reads; the station's state is one folder. */
-  const file = async (name: EventLogName, keys: string): Promise<FileEventLogConfig> => {
-    const own = eventLogPaths(folder, name).log.replace(/\/log$/, "");
-    await Deno.mkdir(own, { recursive: true, mode: 0o700 });
-    const keyFile = `${keys}/event-log.key`;
-    if (!await exists(keyFile)) {
-      using seed = generateEd25519PrivateKey(SYSTEM_RANDOM);
-      const line = toUtf8(`${seed.reveal().toBase64()}\n`);
-      await writePrivate(keyFile, line);
-      line.fill(0);
-    }
-    ensureSecretFile(`${keys}/pseudonym.key`);
-    await trust(name, fileLogVerifierKey(origin(name), keyFile));
-    return {
-      origin: origin(name),
-      folder: `${own}/log`,
-      sequenceFile: `${own}/sequence.sqlite`,
-      keyFile,
-      pseudonymKeyFile: `${keys}/pseudonym.key`,
-    };
+  const file = (name: Exclude<EventLogName, "attestation">, keys: string) => {
+    const { log, trust } = eventLogPaths(folder, name);
+    return provisionFileLog({ origin: origin(name), own: log.replace(/\/log$/, ""), trust, keys });
   };
   const shared = eventLogPaths(folder, "attestation").log;
   await Deno.mkdir(shared.replace(/\/log$/, ""), { recursive: true, mode: 0o700 });
   ensureSecretFile(`${folder}/hsm/pseudonym.key`);
   const { verifierKey } = await hsmLogSigner(hsm, LOG_LABEL, origin("attestation"));
-  await trust("attestation", formatVerifierKey(verifierKey));
+  await writeTrust(
+    eventLogPaths(folder, "attestation").trust,
+    origin("attestation"),
+    formatVerifierKey(verifierKey),
+  );
   return {
     "gateway-a": await file("gateway-a", `${folder}/gateway-a`),
     "gateway-b": await file("gateway-b", `${folder}/gateway-b`),
@@ -78,4 +60,42 @@ export async function provisionEventLogs(folder: string, hsm: Hsm): Promise<Even
       keyLabel: LOG_LABEL,
     },
   };
+}
+
+/** Where a log whose keys are files is. */
+export interface FileLogPlace {
+  readonly origin: string;
+  /** Folder of the log and its sequence. */
+  readonly own: string;
+  /** Trust file that `rk log` takes. */
+  readonly trust: string;
+  /** Folder of the keys, which the process only reads; the station's state is one folder. */
+  readonly keys: string;
+}
+
+/** Makes or keeps the keys, the folder and the trust file of one log. */
+export async function provisionFileLog(
+  { origin, own, trust, keys }: FileLogPlace,
+): Promise<FileEventLogConfig> {
+  await Deno.mkdir(own, { recursive: true, mode: 0o700 });
+  const keyFile = `${keys}/event-log.key`;
+  if (!await exists(keyFile)) {
+    using seed = generateEd25519PrivateKey(SYSTEM_RANDOM);
+    const line = toUtf8(`${seed.reveal().toBase64()}\n`);
+    await writePrivate(keyFile, line);
+    line.fill(0);
+  }
+  ensureSecretFile(`${keys}/pseudonym.key`);
+  await writeTrust(trust, origin, fileLogVerifierKey(origin, keyFile));
+  return {
+    origin,
+    folder: `${own}/log`,
+    sequenceFile: `${own}/sequence.sqlite`,
+    keyFile,
+    pseudonymKeyFile: `${keys}/pseudonym.key`,
+  };
+}
+
+function writeTrust(file: string, origin: string, vkey: string): Promise<void> {
+  return Deno.writeTextFile(file, JSON.stringify({ origin, log: [vkey] }, null, 2) + "\n");
 }

@@ -29,8 +29,13 @@ import { provisionSenderKeys } from "./sender_keys.ts";
 import type { DatabaseProxy } from "./recover/backends.ts";
 import type { SessionTimes } from "./recover/configurations.ts";
 import { freeRecoverAddresses, RECOVER_FOLDERS, type RecoverAddresses } from "./recover/layout.ts";
+import { recoverDocuments, recoverSections } from "./recover/gateway.ts";
 import { recoverLeaves } from "./recover/pki.ts";
 import { type RecoverServices, startRecover } from "./recover/services.ts";
+import { updateDocuments, updateSections } from "./update/gateway.ts";
+import { freeUpdateAddresses, UPDATE_FOLDERS, type UpdateAddresses } from "./update/layout.ts";
+import { updateLeaves } from "./update/pki.ts";
+import { startUpdate } from "./update/services.ts";
 
 /** How to start a spine. */
 export interface SpineOptions {
@@ -40,6 +45,8 @@ export interface SpineOptions {
   readonly real?: boolean;
   /** The gateways know Recover's services, and `startRecover` starts them. */
   readonly recover?: boolean;
+  /** The gateways know the update service, and `startUpdate` starts it with a repository of releases. */
+  readonly update?: boolean;
   /** How long Recover's sessions are left alone (tests of kills). */
   readonly recoverTimes?: SessionTimes;
   /** The processes outlive this command. */
@@ -69,6 +76,8 @@ export interface SpineDescriptor {
   readonly batchManagerFile: string;
   /** Where Recover's services are, when they run. */
   readonly recover?: RecoverAddresses;
+  /** Where the update service is, when it runs. */
+  readonly update?: UpdateAddresses;
 }
 
 /** A running spine. */
@@ -86,6 +95,8 @@ export interface Spine {
   readonly children: ReadonlyMap<string, Child>;
   /** Starts Recover's services; once, in a spine that was started with `recover`. */
   startRecover(): Promise<RecoverServices>;
+  /** Starts the update service, its vault and the repository; once, in a spine that was started with `update`. */
+  startUpdate(): Promise<void>;
   /** Starts a process again, after it was stopped or killed. */
   restart(name: string): Promise<void>;
   /** Stops everything that was started. */
@@ -101,7 +112,10 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
   const { folder, real = false } = options;
   const tell = options.tell ?? (() => {});
   const recover = options.recover ? freeRecoverAddresses() : undefined;
-  for (const name of [...SPINE_FOLDERS, ...(recover ? RECOVER_FOLDERS : [])]) {
+  const update = options.update ? freeUpdateAddresses() : undefined;
+  for (
+    const name of [...SPINE_FOLDERS, ...(recover ? RECOVER_FOLDERS : []), ...(update ? UPDATE_FOLDERS : [])]
+  ) {
     await Deno.mkdir(`${folder}/${name}`, { recursive: true, mode: 0o700 });
   }
   const addresses = freeAddresses();
@@ -126,7 +140,10 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
   };
   try {
     tell("certificates and keys");
-    await provisionPki(folder, Date.now(), recover ? recoverLeaves() : []);
+    await provisionPki(folder, Date.now(), [
+      ...(recover ? recoverLeaves() : []),
+      ...(update ? updateLeaves() : []),
+    ]);
     const senders = {
       station: await provisionSenderKeys(`${folder}/station`),
       batchManager: await provisionSenderKeys(`${folder}/batch-manager`),
@@ -156,9 +173,15 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       },
       senders,
       await provisionEventLogs(folder, token.hsm),
-      recover,
+      [
+        ...(recover ? [{ documents: recoverDocuments(), sections: recoverSections(recover) }] : []),
+        ...(update ? [{ documents: updateDocuments(), sections: updateSections(update) }] : []),
+      ],
     );
-    const services = serviceSpecs(options, addresses, token, databaseUrl, tls, recover);
+    const services = serviceSpecs(options, addresses, token, databaseUrl, tls, [
+      ...(recover ? upstreamsOf(recover) : []),
+      ...(update ? [update.service.listen, update.service.admin, update.releases] : []),
+    ]);
     for (const [name, spec] of Object.entries(services)) specs.set(name, spec);
     // The first service brings the schema up to date; the others find it done.
     tell("attestation services");
@@ -181,6 +204,7 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       stationFile: `${folder}/station/station.yaml`,
       batchManagerFile: `${folder}/batch-manager/client.yaml`,
       ...(recover ? { recover } : {}),
+      ...(update ? { update } : {}),
     };
     return {
       descriptor,
@@ -201,6 +225,20 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
           ...(options.databaseProxy ? { databaseProxy: options.databaseProxy } : {}),
           ...(options.recoverTimes ? { times: options.recoverTimes } : {}),
         }));
+      },
+      async startUpdate() {
+        if (!update || !token) {
+          throw new CodedError("SPINE_PROCESS", "Cannot start updates: this spine has none");
+        }
+        await startUpdate({
+          folder,
+          gateways: addresses,
+          addresses: update,
+          token,
+          spec: (name, spec) => ({ ...spec, ...common(options, name) }),
+          children,
+          specs,
+        });
       },
       async restart(name) {
         const spec = specs.get(name);
@@ -287,14 +325,14 @@ function serviceSpecs(
   token: Token,
   databaseUrl: string,
   tls: OwnPostgres["tls"],
-  recover: RecoverAddresses | undefined,
+  upstreams: readonly string[],
 ): Record<string, ChildSpec> {
   const { folder } = options;
   const peers: Record<string, string | string[]> = {
     [STANDARD_REVOCATION]: [],
     [STANDARD_LIMIT_STORE]: [],
     [STANDARD_TRACING]: [],
-    [STANDARD_RECOVER]: recover ? upstreamsOf(recover) : [],
+    [STANDARD_RECOVER]: [...upstreams],
     [STANDARD.attestationB.listen]: addresses.attestationB.listen,
     [STANDARD.attestationB.admin]: addresses.attestationB.admin,
   };

@@ -22,6 +22,8 @@ import {
   TAG_PIN_TRIES_LEFT,
   TRANSIENT,
 } from "shared/protocol/recovery_key/constants.ts";
+import { possibleSigners } from "shared/crypto/secp256k1.ts";
+import type { CardEphemeralCertificate } from "shared/protocol/recovery_key/host_certificate.ts";
 import { mutualAuthenticate } from "shared/protocol/recovery_key/mutual_authentication.ts";
 import { isSignedBySeed, parseVerifySeedAnswer } from "shared/protocol/recovery_key/seed_key.ts";
 import { type AppletStatus, parseStatus } from "shared/protocol/recovery_key/status.ts";
@@ -46,6 +48,15 @@ export interface CardSessionOptions {
   readonly channel: CardChannel;
   readonly trust: WalletTrust;
   readonly random: RandomSource;
+  /** Challenge (8) of a service to which the card is to prove itself. */
+  readonly hostChallenge?: Uint8Array;
+}
+
+/** What a card gave to prove itself to whoever made the host challenge. */
+export interface CardProof {
+  /** As the card stores it. */
+  readonly certificate: Uint8Array;
+  readonly ephemeral: CardEphemeralCertificate;
 }
 
 /** What VERIFY PIN came to. A wrong or wiped one has ended the session. */
@@ -60,6 +71,8 @@ export class CardSession {
   readonly status: AppletStatus;
   /** SHA-256 (hex) of its certificate. */
   readonly certificateSha256: string;
+  /** What the card proved itself with. */
+  readonly proof: CardProof;
   readonly #secure: SecureChannel;
   readonly #keys: CapsuleKeys;
   readonly #random: RandomSource;
@@ -72,14 +85,15 @@ export class CardSession {
     keys: CapsuleKeys,
     random: RandomSource,
     status: AppletStatus,
-    certificateSha256: string,
+    proof: CardProof,
     counted: { apdus: number },
   ) {
     this.#secure = secure;
     this.#keys = keys;
     this.#random = random;
     this.status = status;
-    this.certificateSha256 = certificateSha256;
+    this.certificateSha256 = toHex(createHash("sha256").update(proof.certificate).digest());
+    this.proof = proof;
     this.#counted = counted;
   }
 
@@ -88,7 +102,7 @@ export class CardSession {
    * @throws {CodedError} `WALLET_NO_APPLET`, `WALLET_NOT_ATTESTED`, `WALLET_OTHER_TARGET`, `WALLET_STATUS`, those of SCP03
    * and of `mutualAuthenticate`, and those of the channel.
    */
-  static async open({ channel, trust, random }: CardSessionOptions): Promise<CardSession> {
+  static async open({ channel, trust, random, hostChallenge }: CardSessionOptions): Promise<CardSession> {
     const counted = { apdus: 0 };
     const transmit = (command: CommandApdu) =>
       transceive((bytes) => {
@@ -123,6 +137,7 @@ export class CardSession {
         random,
         strict: trust.strict,
         expectedSerial: before.serial,
+        ...(hostChallenge === undefined ? {} : { hostChallenge }),
       });
       keys = result.capsuleKeys;
       const after = await readStatus(secure);
@@ -132,8 +147,8 @@ export class CardSession {
           "Cannot trust card: its status after the check is not what it must be",
         );
       }
-      const hash = toHex(createHash("sha256").update(result.cardCertificate.bytes).digest());
-      return new CardSession(secure, keys, random, after, hash, counted);
+      const proof = { certificate: result.cardCertificate.bytes, ephemeral: result.cardEphemeral };
+      return new CardSession(secure, keys, random, after, proof, counted);
     } catch (error) {
       if (keys) wipeCapsuleKeys(keys);
       secure.close();
@@ -251,6 +266,26 @@ export class CardSession {
       const signature = parseVerifySeedAnswer(this.#open(await this.#secure.send(command), "VERIFY SEED"));
       return isSignedBySeed(entropy, challenge, signature);
     });
+  }
+
+  /**
+   * VERIFY SEED without knowing the seed: the public keys (hex) that the card's answer can be by. Two answers by one seed have one
+   * in common.
+   */
+  async seedSigners(): Promise<string[]> {
+    return await this.#run(async () => {
+      const challenge = this.#random(SEED_CHALLENGE_LENGTH);
+      const command = commands.verifySeedCommand(this.#keys, challenge, this.#iv());
+      const signature = parseVerifySeedAnswer(this.#open(await this.#secure.send(command), "VERIFY SEED"));
+      return possibleSigners(challenge, signature).map(toHex);
+    });
+  }
+
+  /** REQUEST UPGRADE: grants one upgrade. Only after `verifyPin`, so that a wrong PIN costs nothing here. */
+  async requestUpgrade(pin: Secret): Promise<void> {
+    await this.#run(() =>
+      this.#expectOk(commands.requestUpgradeCommand(this.#keys, pin.reveal(), this.#iv()), "REQUEST UPGRADE")
+    );
   }
 
   /** PIN CHANGE. */

@@ -16,7 +16,7 @@ export interface AdminListener {
 /** Opens it. @throws {CodedError} `ATTEST_LISTEN`. */
 export function openAdmin(
   address: { hostname: string; port: number },
-  metrics: AttestationMetrics,
+  metrics: Pick<AttestationMetrics, "registry">,
   ready: () => Promise<Readiness>,
   log?: Hono,
 ): AdminListener {

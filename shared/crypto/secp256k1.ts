@@ -4,6 +4,7 @@
  */
 
 import { secp256k1 } from "@noble/curves/secp256k1.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { CodedError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import "./errors.ts";
@@ -122,4 +123,28 @@ export function ecdhPoint(privateKey: Secret | Uint8Array, publicKey: Uint8Array
     throw new CodedError("CRYPTO_POINT", "Cannot agree on a key: the other public key is not on secp256k1");
   }
   return secp256k1.getSharedSecret(key, publicKey, false);
+}
+
+/**
+ * The public keys (65 bytes each, at most two) that a signature of `message` can be by. One signature does not say which; two of
+ * one key have it in common. SEC 1, 4.1.6.
+ * @param der the signature, of SHA-256(message).
+ * @throws {CodedError} `CRYPTO_SIGNATURE` unless it is strict DER.
+ */
+export function possibleSigners(message: Uint8Array, der: Uint8Array): Uint8Array[] {
+  let signature;
+  try {
+    signature = secp256k1.Signature.fromBytes(der, "der");
+  } catch {
+    throw new CodedError("CRYPTO_SIGNATURE", `Cannot read signature: ${der.length} bytes that are not DER`);
+  }
+  const digest = sha256(message);
+  return [0, 1].flatMap((bit) => {
+    try {
+      return [signature.addRecoveryBit(bit).recoverPublicKey(digest).toBytes(false)];
+    } catch {
+      // No point of the curve has this abscissa: it is by the other one, or by nobody.
+      return [];
+    }
+  });
 }

@@ -4,6 +4,7 @@
 export type EventWriter =
   | "gateway"
   | "attestation"
+  | "update"
   | "station"
   | "provider"
   | "orchestrator"

@@ -420,6 +420,34 @@ export const EVENTS = {
   }),
 
   ...RECOVER_EVENTS,
+  "update.opened": row("update", [], "The update service serves."),
+  "update.for-demonstration": row(
+    "update",
+    [],
+    "The update service runs on a component that is not for production.",
+    { severity: "warning", reasons: DEMONSTRATION_REASONS },
+  ),
+  "update.authorized": row(
+    "update",
+    [],
+    "A card proved itself to the vault, or goes on with its update: the commands leave after this entry.",
+    { actor: ["client"], subject: ["card"], outcomes: ["intended"] },
+  ),
+  "update.ended": row("update", [], "A card says that its update has ended.", {
+    actor: ["client"],
+    reasons: ["updated", "recovered", "nothing"],
+  }),
+  "update.refused": row(
+    "update",
+    ["update.failed", "vault.failed"],
+    "A request for an update was refused, or failed.",
+    {
+      severity: "warning",
+      actor: ["client"],
+      outcomes: ["refused", "failed"],
+      reasons: ["error-code"],
+    },
+  ),
 
   "log.opened": row("log", [], "A process became the one that orders this log's entries."),
   "log.attachment-forgotten": row(

@@ -51,6 +51,7 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
       tell: (line) => lines.push(line),
       onEvent: () => {},
       onLineEnd: () => {},
+      onUpdate: () => {},
       onRecover: (line) => lines.push(line),
       inspect: async (spine) => {
         const { configuration, env } = spine.token;
@@ -211,6 +212,10 @@ Deno.test("the real spine: openssl verifies every certificate with the key that 
       { backup: true, restore: true, refused: true, delete: true },
       lines.join("\n"),
     );
+    assert.deepEqual({ to: result.update.to, seedKept: result.update.seedKept }, {
+      to: "1.1.0",
+      seedKept: true,
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -74,6 +74,7 @@ Deno.test("marked secrets of a run are in no log, journal, database, metric, com
       onEvent: (event) =>
         artifacts.push({ name: "event", content: new TextEncoder().encode(JSON.stringify(event)) }),
       onLineEnd: () => {},
+      onUpdate: () => {},
       onRecover: (line) => artifacts.push({ name: "told", content: toUtf8(line) }),
       inspect: async (spine, cards) => {
         await t.step(

@@ -17,11 +17,12 @@ import {
 import { APPLET_AID, ISD_AID } from "shared/protocol/recovery_key/constants.ts";
 import { personalizationData } from "shared/protocol/recovery_key/personalization_data.ts";
 import { parsePublicKeyAnswer } from "shared/protocol/recovery_key/public_key.ts";
+import { finishRevocationList, revocationListMessage } from "shared/protocol/recovery_key/revocation_list.ts";
 import { hostStaticMessage } from "shared/protocol/recovery_key/signed_messages.ts";
 import { SecureChannel } from "shared/protocol/scp03/secure_channel.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { encodeSimple } from "shared/protocol/tlv/simple.ts";
-import { VirtualCard } from "../../card/virtual_card.ts";
+import { type OpenCardOptions, VirtualCard } from "../../card/virtual_card.ts";
 import { parseTrust, type WalletTrust } from "../trust.ts";
 
 const TEST_KEY = "404142434445464748494A4B4C4D4E4F";
@@ -34,7 +35,16 @@ export interface TestIssuer {
   /** The same, read. */
   trust(change?: Readonly<Record<string, unknown>>): WalletTrust;
   /** An attested card. @param serial 4 bytes of hex. @param stateFile its memory; absent: in the process. */
-  card(serial: string, stateFile?: string, foreign?: ForeignCard): Promise<VirtualCard>;
+  card(
+    serial: string,
+    stateFile?: string,
+    foreign?: ForeignCard,
+    more?: OpenCardOptions,
+  ): Promise<VirtualCard>;
+  /** 65 bytes. */
+  readonly publicKey: Uint8Array;
+  /** A list of revoked certificates, signed. @param revoked SHA-256 of certificates, hex. */
+  revocations(revoked?: readonly string[], number?: number): string;
 }
 
 /** What a card of somebody else is: another instance AID, other channel keys, a certificate with the tags it needs alone. */
@@ -67,10 +77,31 @@ export function testIssuer(): TestIssuer {
   return {
     trustFile,
     trust: (change) => parseTrust(trustFile(change), () => ""),
-    async card(serial, stateFile, foreign) {
+    publicKey: publicKeyOf(issuerKey),
+    revocations(revoked = [], number = 1) {
+      const now = Math.floor(Date.now() / 1000);
+      const message = revocationListMessage({
+        number,
+        thisUpdate: now,
+        nextUpdate: now + 86_400,
+        revoked: revoked.map((certificateSha256) => ({
+          certificateSha256,
+          serial: "00000000",
+          reason: "missing",
+        })),
+      }, publicKeyOf(issuerKey));
+      return finishRevocationList(message, ecdsaSign(issuerKey, message));
+    },
+    async card(serial, stateFile, foreign, more = {}) {
       const keys = foreign && { enc: foreign.key, mac: foreign.key, dek: foreign.key };
+      const { preloaded, ...options } = more;
       const card = await VirtualCard.open({
-        preloaded: { package: {}, instance: { domain: "isd", ...(foreign ? { aid: foreign.aid } : {}) } },
+        ...options,
+        preloaded: {
+          ...preloaded,
+          package: {},
+          instance: { domain: "isd", ...(foreign ? { aid: foreign.aid } : {}) },
+        },
         ...(stateFile === undefined ? {} : { stateFile }),
         ...(foreign ? { targetId: foreign.targetId } : {}),
         ...(foreign && keys ? { isdKeys: { version: hexByte(foreign.keyVersion), ...keys } } : {}),

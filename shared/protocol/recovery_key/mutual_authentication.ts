@@ -56,6 +56,8 @@ export interface MutualAuthenticationOptions {
   readonly random: (length: number) => Uint8Array;
   /** Certificate by the wallet's rules; `false` only for cards of others, whose certificates lack tags. */
   readonly strict: boolean;
+  /** Challenge (8) of somebody to whom the card is to prove itself through this host; drawn when it is left out. */
+  readonly hostChallenge?: Uint8Array;
   /** Serial from GET STATUS (4 bytes): the certificate must name it. */
   readonly expectedSerial?: Uint8Array;
 }
@@ -68,6 +70,8 @@ export interface MutualAuthentication {
   readonly capsuleKeys: CapsuleKeys;
   readonly hostChallenge: Uint8Array;
   readonly cardChallenge: Uint8Array;
+  /** The card's signed ephemeral key: with its certificate, proof to whoever gave the host challenge. */
+  readonly cardEphemeral: CardEphemeralCertificate;
 }
 
 const SW_OK = 0x9000;
@@ -134,7 +138,7 @@ export async function mutualAuthenticate(
   options: MutualAuthenticationOptions,
 ): Promise<MutualAuthentication> {
   const { send, host, random } = options;
-  const hostChallenge = random(CHALLENGE_LENGTH);
+  const hostChallenge = options.hostChallenge ?? random(CHALLENGE_LENGTH);
 
   const staticAnswer = await send(getCardCertificateCommand(hostChallenge));
   if (staticAnswer.sw !== SW_OK) {
@@ -189,6 +193,7 @@ export async function mutualAuthenticate(
         capsuleKeys,
         hostChallenge,
         cardChallenge: card.cardChallenge,
+        cardEphemeral: card,
       };
     } finally {
       sharedPoint.fill(0);

@@ -1,0 +1,22 @@
+/** Which product a card is, by its target ID: what releases name. Spec/card.md, section 1. */
+
+import { toHex } from "shared/base/bytes.ts";
+import type { AppletStatus } from "shared/protocol/recovery_key/status.ts";
+import type { CardFacts as ReleaseCardFacts } from "shared/protocol/release/target.ts";
+
+/** Product, chip and operating system. */
+export type Product = Pick<ReleaseCardFacts, "product" | "chip" | "os">;
+
+/** Name of the product in releases. */
+export const RECOVERY_KEY = "recovery-key";
+
+const PRODUCTS: Readonly<Record<string, Product>> = {
+  "33400004": { product: RECOVERY_KEY, chip: "P71D600", os: "JCOP 4.5" },
+};
+
+/** What a release is compared with. A card of another target is no product of ours, and no release is for it. */
+export function releaseFacts({ targetId, version }: AppletStatus): ReleaseCardFacts {
+  const { major, minor, patch } = version;
+  const product = PRODUCTS[toHex(targetId)] ?? { product: `target-${toHex(targetId).toLowerCase()}` };
+  return { ...product, version: `${major}.${minor}.${patch}` };
+}
