@@ -10,7 +10,7 @@ import type { RequestReport } from "../service/telemetry.ts";
 import { Cancellation } from "../transport/cancellation.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
-import { ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
+import { ABORTED_CODE, ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
 import type { UpstreamAnswered } from "../transport/upstream_client.ts";
 
 /** After a refusal this much of an unread body is read and thrown away, so that the client gets to read the answer. */
@@ -177,7 +177,7 @@ function headLength(headers: Readonly<Record<string, string | string[]>>): numbe
 /** Why an answer was cut in the middle, for the log: code of the connection -> reason. */
 const CUT: Readonly<Record<string, string>> = {
   [ANSWER_TOO_LARGE]: "upstream-answer-too-large",
-  ABORTED: "upstream-deadline",
+  [ABORTED_CODE]: "upstream-deadline",
 };
 
 /** A problem as it goes over the wire. */
