@@ -41,7 +41,10 @@ export class Exchange {
     readonly closing: () => boolean,
   ) {
     outgoing.once("close", () => {
-      if (!outgoing.writableFinished) this.gone.abort();
+      if (outgoing.writableFinished) return;
+      // Before the line in the log, which is written when this event is over; what was known before stays.
+      report.reason ??= "client-gone";
+      this.gone.abort();
     });
   }
 
@@ -149,9 +152,11 @@ export class Exchange {
       const outcome = await body.pass(this.outgoing, maxBytes);
       if (outcome.kind !== "whole") {
         // The client's connection is broken off too: it must not take a part for the whole.
-        this.report.reason = outcome.kind === "lost" ? CUT[outcome.code] ?? "upstream-cut" : "client-gone";
+        // Who leaves has the request given up before its answer is: that is no failure of the instance.
+        const isGone = outcome.kind === "client-gone" || this.gone.aborted;
+        this.report.reason = isGone ? "client-gone" : CUT[outcome.code] ?? "upstream-cut";
         this.outgoing.destroy();
-        return outcome.kind === "client-gone";
+        return isGone;
       }
     }
     const rest = body instanceof UpstreamBody || body.length === 0 ? undefined : body;

@@ -1,4 +1,4 @@
-/** A client that sends or reads too slowly ends its own request; the instance that waits for it is not to blame. */
+/** A client that is too slow, or leaves, ends its own request; the instance is not to blame. */
 
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
@@ -30,6 +30,44 @@ Deno.test("gateway ends an upload that does not go on, and the instance keeps it
   } finally {
     await test.close();
     await Promise.all(upstreams.map((upstream) => upstream.close()));
+  }
+});
+
+Deno.test("gateway keeps an instance up whose answers are left in the middle, one after the other", async () => {
+  const part = new Uint8Array(1_048_576);
+  const upstream = await startUpstream((_, response) => {
+    response.writeHead(200);
+    const more = () => {
+      while (!response.destroyed && response.write(part));
+    };
+    response.on("drain", more);
+    more();
+  });
+  const test = await startTestGateway({
+    upstreams: [{ url: upstream.url }],
+    edit: (config) => {
+      config.routes[0].maxAnswerBytes = 1_073_741_824;
+      config.upstreams.echo.health = { intervalMs: 60_000, unhealthyAfter: 2 };
+    },
+  });
+  try {
+    for (let i = 0; i < 5; i++) {
+      const { received } = await exchangeRaw(
+        test.port,
+        "GET /things/1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        () => true,
+      );
+      assert.match(received, /^HTTP\/1\.1 200 /, `download ${i}`);
+      const over = () => test.lines.filter((line) => line.event === "request").length > i;
+      while (!over()) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const lines = test.lines.filter((line) => line.event === "request");
+    assert.deepEqual(lines.map(({ reason }) => reason), Array(5).fill("client-gone"));
+    const { upstreams: pools } = JSON.parse((await test.admin("/readyz")).text);
+    assert.deepEqual([pools.echo[0].state, pools.echo[0].circuit], ["up", "closed"]);
+  } finally {
+    await test.close();
+    await upstream.close();
   }
 });
 
