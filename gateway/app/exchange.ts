@@ -10,7 +10,7 @@ import type { RequestReport } from "../service/telemetry.ts";
 import { Cancellation } from "../transport/cancellation.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
-import { ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
+import { ABORTED_CODE, ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
 import type { UpstreamAnswered } from "../transport/upstream_client.ts";
 
 /** After a refusal this much of an unread body is read and thrown away, so that the client gets to read the answer. */
@@ -41,7 +41,10 @@ export class Exchange {
     readonly closing: () => boolean,
   ) {
     outgoing.once("close", () => {
-      if (!outgoing.writableFinished) this.gone.abort();
+      if (outgoing.writableFinished) return;
+      // Before the line in the log, which is written when this event is over; what was known before stays.
+      report.reason ??= "client-gone";
+      this.gone.abort();
     });
   }
 
@@ -149,9 +152,11 @@ export class Exchange {
       const outcome = await body.pass(this.outgoing, maxBytes);
       if (outcome.kind !== "whole") {
         // The client's connection is broken off too: it must not take a part for the whole.
-        this.report.reason = outcome.kind === "lost" ? CUT[outcome.code] ?? "upstream-cut" : "client-gone";
+        // Who leaves has the request given up before its answer is: that is no failure of the instance.
+        const isGone = outcome.kind === "client-gone" || this.gone.aborted;
+        this.report.reason = isGone ? "client-gone" : CUT[outcome.code] ?? "upstream-cut";
         this.outgoing.destroy();
-        return outcome.kind === "client-gone";
+        return isGone;
       }
     }
     const rest = body instanceof UpstreamBody || body.length === 0 ? undefined : body;
@@ -177,7 +182,7 @@ function headLength(headers: Readonly<Record<string, string | string[]>>): numbe
 /** Why an answer was cut in the middle, for the log: code of the connection -> reason. */
 const CUT: Readonly<Record<string, string>> = {
   [ANSWER_TOO_LARGE]: "upstream-answer-too-large",
-  ABORTED: "upstream-deadline",
+  [ABORTED_CODE]: "upstream-deadline",
 };
 
 /** A problem as it goes over the wire. */

@@ -68,7 +68,7 @@ const HOSTILE: Readonly<Record<string, readonly [bytes: string, reason: string]>
     "chunk-size",
   ],
   "trailers": [
-    `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nA: b\r\n\r\n`,
+    `POST /things/1 HTTP/1.1\r\n${H}${T}Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nHost: b\r\n\r\n`,
     "trailers",
   ],
   "chunk extension": [

@@ -5,7 +5,8 @@ import type { RefusalReason } from "./refusals.ts";
 /** Reason -> why the request is refused, as a sentence's end: "refused, because ...". */
 export const EXPLANATIONS: Readonly<Record<RefusalReason, string>> = {
   "malformed-message": "the runtime's parser does not take it for HTTP/1.1",
-  "leading-line": "an empty line stands before the request line; some programs skip it and some do not",
+  "leading-line":
+    "more than one empty line stands before the request line; some programs skip them and some do not",
   "request-line": "the request line is not METHOD SPACE TARGET SPACE HTTP/1.1",
   "line-ending":
     "a line ends in something else than CR LF; programs disagree where such a line, and so the message, ends",
@@ -13,19 +14,21 @@ export const EXPLANATIONS: Readonly<Record<RefusalReason, string>> = {
   "chunk-size": "the size of a chunk is not one to eight hexadecimal digits",
   "chunk-extension": "a chunk has an extension; nobody uses them, and programs disagree where they end",
   "chunk-ending": "a chunk is longer than its size says",
-  "trailers": "fields stand after the last chunk; they could replace what was decided on before",
+  "trailers":
+    "fields after the last chunk are no fields, too many, or such as could replace what was decided on before",
   "upgrade": "the request asks for another protocol, and this gateway speaks only one",
   "connection-option": "Connection names a field on which decisions are made, to have it removed on the way",
   "http-version": "the version is not HTTP/1.1 or HTTP/1.0",
   "method-unknown": "the method is none of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-  "target-form": "the target is not a path; a full URL could name another host than Host does",
+  "target-form": "the target is neither a path nor an https URL with the same host as Host",
   "target-characters": "the target has characters that need percent-encoding",
   "target-encoding":
     "percent-encoding is broken, needless, doubled, not UTF-8, or hides a slash or control character",
-  "target-dot-segment": "the path has a segment . or .., which programs resolve differently",
+  "target-dot-segment":
+    "the path has a segment . or .. (with or without parameters), which programs resolve differently",
   "target-empty-segment": "the path has //, which some programs join and some do not",
   "target-too-long": "the target is longer than limits.maxTargetLength",
-  "host-missing": "there is no Host header",
+  "host-missing": "there is no Host header, and the version is HTTP/1.1",
   "host-duplicate": "there is more than one Host header",
   "host-malformed": "Host is not a name or address with an optional port",
   "framing-conflict": "more than one header says where the message ends: Content-Length, Transfer-Encoding",
@@ -35,7 +38,8 @@ export const EXPLANATIONS: Readonly<Record<RefusalReason, string>> = {
   "body-incomplete": "the connection ended before the body did",
   "header-name": "the name of a header is not a token, or a space stands before its colon",
   "header-lookalike": "a lenient program would read the name of this header as that of one that matters",
-  "header-value": "the value of a header has control characters, or characters outside of ASCII",
+  "header-value":
+    "the value of a header has control characters, or (where something is decided on it) characters outside of ASCII",
   "header-duplicate": "a header that may stand once stands twice",
   "headers-too-many": "there are more headers than limits.maxHeaders",
   "headers-too-large": "the headers are larger than limits.maxHeaderBytes",

@@ -26,18 +26,43 @@ const GATEWAY_ONLY = new Set([
   "baggage",
   "client-cert",
   "client-cert-chain",
+  "cf-connecting-ip",
+  "early-data",
+  "fastly-client-ip",
   "forwarded",
+  "proxy", // as an environment variable, HTTP_PROXY (CVE-2016-5385)
   "traceparent",
   "tracestate",
   "true-client-ip",
   "via",
+  "x-arr-clientcert",
   "x-client-cert",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-envoy-external-address",
+  // Another method or path than the one that was decided on.
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-original-method",
+  "x-original-uri",
+  "x-original-url",
   "x-real-ip",
+  "x-rewrite-url",
   "x-request-id",
   "x-request-timeout-ms",
 ]);
 
-const isGatewayOnly = (name: string) => GATEWAY_ONLY.has(name) || name.startsWith("x-forwarded-");
+/** Families of names: addresses and certificates as other proxies tell them. */
+const GATEWAY_FAMILIES = /^(?:x-forwarded-|(?:x-)?ssl-|x-tls-)/;
+const ODD = /[^a-z0-9-]/;
+const ODD_ALL = /[^a-z0-9-]/g;
+
+/** Whether a name is one of these, or a careless program takes it for one: `x_client_cert`. */
+function isGatewayOnly(name: string): boolean {
+  const plain = ODD.test(name) ? name.replaceAll(ODD_ALL, "-") : name;
+  return GATEWAY_ONLY.has(plain) || GATEWAY_FAMILIES.test(plain);
+}
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 

@@ -41,10 +41,17 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // deno-lint-ignore no-control-regex -- control characters are what is looked for (RFC 9110, 5.5)
 const VALUE_CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 // The underscore stands in no public name, but in names of container networks.
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
+// A last dot is the root's.
+const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 const PATH = /^\/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*$/;
 // Square brackets are not in RFC 3986's query, but browsers, Deno and curl send `list[]=1` as it stands; nobody reads it in two ways.
 const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@%/?[\]]*$/;
+/** `.` and `..`, also with the parameters of a segment, which Java servers take off before they resolve it. */
+const DOT_SEGMENT = /^\.{1,2}(?:;|$)/;
+/** What old clients encode without need and nobody reads in two ways: `~`, `-`, `_` (RFC 3986, 6.2.2.2). */
+const NEEDLESS = /%(?:7e|2d|5f)/gi;
+const ABSOLUTE = /^https:\/\/([^/]+)(\/.*)$/i;
+const NOT_ASCII = /[^\x20-\x7e\t]/;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 
 /** Fields that mean something to us or upstream: twice is two meanings. */
@@ -91,7 +98,7 @@ export function readStrictly(raw: RawRequest, bounds: RequestBounds): StrictRequ
   if (raw.httpVersion !== "1.1" && raw.httpVersion !== "1.0") return refuse("http-version");
   if (!METHODS.has(raw.method)) return refuse("method-unknown");
   if (raw.rawHeaders.length / 2 > bounds.maxHeaders) return refuse("headers-too-many");
-  const target = readTarget(raw.target, bounds.maxTargetLength);
+  const target = readTarget(raw, bounds.maxTargetLength);
   if (target.kind === "refuse") return target;
   const headers = readHeaders(raw.rawHeaders);
   if ("kind" in headers) return headers;
@@ -108,22 +115,31 @@ export function readStrictly(raw: RawRequest, bounds: RequestBounds): StrictRequ
   };
 }
 
+/** The path and query of a full URL, when it names the same authority as Host (RFC 9112, 3.2.2); else the target as it stands. */
+function originForm({ target, rawHeaders }: RawRequest): string {
+  const [, authority, rest] = ABSOLUTE.exec(target) ?? [];
+  if (authority === undefined || rest === undefined) return target;
+  const hosts = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === "host");
+  return hosts.length === 1 && hosts[0]!.toLowerCase() === authority.toLowerCase() ? rest : target;
+}
+
 function readTarget(
-  target: string,
+  raw: RawRequest,
   maxLength: number,
 ): { readonly kind: "target"; readonly path: string; readonly query: string } | Refusal {
-  if (target.length > maxLength) return refuse("target-too-long");
-  // Origin form only (RFC 9112, 3.2.1): a full URL could name another host than Host does.
+  if (raw.target.length > maxLength) return refuse("target-too-long");
+  // A full URL that names another host than Host does would have two readings.
+  const target = raw.target.startsWith("/") ? raw.target : originForm(raw);
   if (!target.startsWith("/")) return refuse("target-form");
   const mark = target.indexOf("?");
-  const path = mark < 0 ? target : target.slice(0, mark);
+  const path = (mark < 0 ? target : target.slice(0, mark)).replace(NEEDLESS, decodeURIComponent);
   const query = mark < 0 ? "" : target.slice(mark);
   if (!PATH.test(path) || !QUERY.test(query)) return refuse("target-characters");
   if (!isCanonicalEncoding(path, true) || !isCanonicalEncoding(query, false)) {
     return refuse("target-encoding");
   }
   const segments = path.slice(1).split("/");
-  if (segments.some((segment) => segment === "." || segment === "..")) return refuse("target-dot-segment");
+  if (segments.some((segment) => DOT_SEGMENT.test(segment))) return refuse("target-dot-segment");
   // An empty last segment is a trailing slash; elsewhere some programs join `//` and some do not.
   if (segments.slice(0, -1).includes("")) return refuse("target-empty-segment");
   return { kind: "target", path, query };
@@ -167,6 +183,8 @@ function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal
     const name = raw[i]!.toLowerCase();
     if (ODD.test(name) && PROTECTED.has(name.replaceAll(ODD_ALL, "-"))) return refuse("header-lookalike");
     if (VALUE_CONTROL.test(value)) return refuse("header-value");
+    // Text of people may be in any script; what something is decided on is ASCII.
+    if (PROTECTED.has(name) && NOT_ASCII.test(value)) return refuse("header-value");
     if (SINGLE.has(name)) {
       if (seen.has(name)) return refuse("header-duplicate");
       seen.add(name);
@@ -200,9 +218,10 @@ function readFraming(
   const { host = [], upgrade, connection = [], expect } = found;
   const lengths = found["content-length"] ?? [];
   const codings = found["transfer-encoding"] ?? [];
-  if (host.length === 0) return refuse("host-missing");
+  // HTTP/1.0 did not know it (RFC 9112, 3.2); nothing is decided on it.
+  if (host.length === 0 && raw.httpVersion !== "1.0") return refuse("host-missing");
   if (host.length > 1) return refuse("host-duplicate");
-  if (!HOST.test(host[0]!)) return refuse("host-malformed");
+  if (host.length === 1 && !HOST.test(host[0]!)) return refuse("host-malformed");
   if (lengths.length + codings.length > 1) return refuse("framing-conflict");
   if (codings.length === 1) {
     if (raw.httpVersion === "1.0") return refuse("framing-http-1.0");

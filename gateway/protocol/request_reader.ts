@@ -1,10 +1,12 @@
 /**
  * The one reading of a connection's bytes (RFC 9112). No other parser sees them: what is read here is what is decided on and what
  * is sent on. It accepts the strict grammar only: lines that end in CR LF, one space where one belongs, fields without folding,
- * chunks without extensions and trailers.
+ * chunks without extensions. Fields behind the last chunk are read and dropped (RFC 9112, 7.1.2).
  *
  * It keeps a copy of a head that arrives in pieces, never of a body: its memory is bounded by `maxHeadBytes`.
  */
+
+import { Buffer } from "node:buffer";
 
 /** Bounds of the reading, in bytes. */
 export interface ReaderBounds {
@@ -65,8 +67,25 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([^ ]+) (HTTP\/[0-9]\.
 /** The same with something else, or nothing, where the version stands. */
 const OTHER_LINE = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} [^ ]+(?: [^ ]+)?$/;
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** All fields behind the last chunk together, bytes. */
+const MAX_TRAILER_BYTES = 4_096;
+const TRAILER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t\x20-\x7e\x80-\xff]*$/;
+/** What decides on a message has no place behind it (RFC 9110, 6.5.1): it comes only from who hopes that somebody merges it. */
+const NOT_BEHIND =
+  /^(?:content-.*|transfer.encoding|host|connection|te|trailer|upgrade|expect|authorization|cookie|client.cert.*|forwarded|x.forwarded.*)$/i;
 
-type State = "head" | "body" | "size" | "size-end" | "data" | "data-cr" | "data-lf" | "last-cr" | "last-lf";
+type State =
+  | "head"
+  | "body"
+  | "size"
+  | "size-end"
+  | "data"
+  | "data-cr"
+  | "data-lf"
+  | "last-cr"
+  | "last-lf"
+  | "trailer"
+  | "trailer-lf";
 
 /** Reads one connection, one message after the other. `decide` is asked with each head. */
 export class RequestReader<F extends string> {
@@ -78,6 +97,12 @@ export class RequestReader<F extends string> {
   #afterCr = false;
   #line: readonly [method: string, target: string, version: string] | undefined;
   #lineEnd = 0;
+  /** Bytes of an empty line before the request line. */
+  #lead = 0;
+  /** Characters outside of ASCII came. */
+  #isHigh = false;
+  #trailer = "";
+  #trailerBytes = 0;
   #left = 0;
   #digits = 0;
   #last = false;
@@ -167,7 +192,13 @@ export class RequestReader<F extends string> {
       if (afterCr) {
         if (byte !== LF) return this.#fail("line-ending");
         afterCr = false;
-        if (lineBytes === 0) return first ? this.#fail("leading-line") : i + 1;
+        if (lineBytes === 0) {
+          if (!first) return i + 1;
+          // One empty line is skipped, as old clients send it behind a body (RFC 9112, 2.2).
+          if (this.#lead > 0) return this.#fail("leading-line");
+          this.#lead = 2;
+          continue;
+        }
         if (first) this.#lineEnd = this.#keptBytes + i + 1 - from;
         first = false;
         lineBytes = 0;
@@ -178,7 +209,8 @@ export class RequestReader<F extends string> {
         if (byte < SPACE || byte > 0x7e) {
           if (byte === LF) return this.#fail("line-ending");
           if (first) return this.#fail(byte === TAB ? "request-line" : "target-characters");
-          if (byte !== TAB) return this.#fail("header-value");
+          if (byte > 0x7f) this.#isHigh = true;
+          else if (byte !== TAB) return this.#fail("header-value");
         } else if (first && lineBytes > maxLineBytes) return this.#fail("target-too-long");
       }
     }
@@ -194,7 +226,7 @@ export class RequestReader<F extends string> {
   }
 
   #requestLine(head: string): SyntaxFault | undefined {
-    const text = head.slice(0, this.#lineEnd - 2);
+    const text = head.slice(this.#lead, this.#lineEnd - 2);
     const match = REQUEST_LINE.exec(text);
     if (match === null) {
       // HTTP/0.9, and other words where the version stands.
@@ -230,6 +262,8 @@ export class RequestReader<F extends string> {
     this.#keptBytes = 0;
     this.#line = undefined;
     this.#lineEnd = 0;
+    this.#lead = 0;
+    this.#isHigh = false;
     this.#lineBytes = 0;
     this.#afterCr = false;
     this.#last = isLast(head);
@@ -265,10 +299,31 @@ export class RequestReader<F extends string> {
       case "data-lf":
         return byte === LF ? this.#go("size") : "line-ending";
       case "last-cr":
-        return byte === CR ? this.#go("last-lf") : byte === LF ? "line-ending" : "trailers";
+        if (byte === CR) return this.#go("last-lf");
+        if (byte === LF) return "line-ending";
+        this.#trailer = "";
+        this.#trailerBytes = 0;
+        this.#state = "trailer";
+        return this.#trailerByte(byte);
+      case "trailer":
+        return this.#trailerByte(byte);
+      case "trailer-lf":
+        if (byte !== LF) return "line-ending";
+        if (this.#trailer === "") return this.#go("head");
+        if (NOT_BEHIND.test(TRAILER.exec(this.#trailer)?.[1] ?? "host")) return "trailers";
+        this.#trailer = "";
+        return this.#go("trailer");
       default: // last-lf
         return byte === LF ? this.#go("head") : "line-ending";
     }
+  }
+
+  #trailerByte(byte: number): SyntaxFault | undefined {
+    if (byte === CR) return this.#go("trailer-lf");
+    if (byte === LF) return "line-ending";
+    if (++this.#trailerBytes > MAX_TRAILER_BYTES) return "trailers";
+    this.#trailer += String.fromCharCode(byte);
+    return undefined;
   }
 
   #go(state: State): undefined {
@@ -286,11 +341,12 @@ export class RequestReader<F extends string> {
 
   #text(last: Uint8Array): string {
     const bytes = this.#keptBytes === 0 ? last : joined([...this.#kept, last], this.#keptBytes + last.length);
-    return TEXT.decode(bytes);
+    if (!this.#isHigh) return TEXT.decode(bytes);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   }
 }
 
-/** Bytes outside of ASCII were refused before; this decoding is the runtime's fastest. */
+/** For ASCII alone; this decoding is the runtime's fastest. */
 const TEXT = new TextDecoder();
 
 function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {

@@ -122,3 +122,21 @@ Deno.test("RequestReader says the same however the bytes are cut", () => {
     { numRuns: 300 },
   );
 });
+
+Deno.test("RequestReader drops trailers, keeps Latin-1 in values and skips one empty line, wherever the bytes are cut", () => {
+  const trailers = CHUNKS.replace(/\r\n$/, "X-Sum: caf\xe9\r\nx:\r\n\r\n");
+  const odd = "\r\nGET /d HTTP/1.1\r\nHost: x\r\nUser-Agent: M\xc3\xb6z \xff\r\n\r\n";
+  const text = trailers + odd + GET;
+  for (let cut = 1; cut < text.length; cut++) {
+    const { heads, body, fault, between } = read(text, [cut, Math.min(cut + 1, text.length)]);
+    assert.equal(fault, undefined, `cut at ${cut}`);
+    assert.ok(between);
+    assert.equal(body, "a\r\n0123456789");
+    assert.deepEqual(heads.map(({ target }) => target), ["/c", "/d", "/a?b=c"]);
+    assert.deepEqual(heads[1]?.rawHeaders, ["Host", "x", "User-Agent", "M\xc3\xb6z \xff"]);
+    assert.deepEqual(heads[2]?.rawHeaders, ["Host", "x", "Accept", "*/*"]);
+  }
+  assert.equal(read(`\r\n\r\n${GET}`).fault?.reason, "leading-line");
+  assert.equal(read(`${GET}\r\n\r\n${GET}`).fault?.reason, "leading-line");
+  assert.equal(read(trailers.replace("X-Sum", "Content-Length")).fault?.reason, "trailers");
+});

@@ -132,6 +132,10 @@ function refusalOf(
     return { refusal: refuse(reason), final: true, blameless: true };
   }
   if (clientGone.aborted) return { refusal: refuse("upstream-lost"), final: true, blameless: true };
+  // A client that sends slowly must not be able to put an instance out.
+  if (isLate && body instanceof StreamedBody && body.awaitsClient) {
+    return { refusal: refuse("request-timeout"), final: true, blameless: true };
+  }
   if (isLate) return { refusal: refuse("upstream-deadline"), final: true, blameless: false };
   if (failed.sent) return { refusal: refuse("upstream-lost"), final: false, blameless: false };
   const busy = failed.code === BUSY_CODE;

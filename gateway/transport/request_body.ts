@@ -48,6 +48,8 @@ export class StreamedBody {
   fault: BodyFault | undefined;
   /** Whether it was begun: then no other instance can get it. */
   begun = false;
+  /** The instance does not take more for now. */
+  #isHeld = false;
   #stop: () => void = () => {};
 
   /** @param length Declared length; undefined: chunked towards the instance too. */
@@ -56,6 +58,11 @@ export class StreamedBody {
     readonly length: number | undefined,
     readonly maxBytes: number,
   ) {}
+
+  /** Whether more of it is awaited from the client: not from an instance that takes it slowly. */
+  get awaitsClient(): boolean {
+    return this.begun && !this.message.complete && !this.#isHeld;
+  }
 
   /** Sends it on a connection; an incomplete body ends the connection, so that it is never taken for whole. */
   pump(connection: UpstreamConnection): void {
@@ -71,8 +78,12 @@ export class StreamedBody {
       bytes += part.length;
       if (bytes > this.maxBytes) return fail("BODY_TOO_LARGE");
       if (connection.write(this.length === undefined ? chunk(part) : part)) return;
+      this.#isHeld = true;
       message.pause();
-      connection.drained(() => message.resume());
+      connection.drained(() => {
+        this.#isHeld = false;
+        message.resume();
+      });
     };
     const onEnd = () => {
       if (!message.complete) return fail("BODY_INCOMPLETE");

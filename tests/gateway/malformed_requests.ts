@@ -209,7 +209,13 @@ export const SECTIONS: Readonly<Record<string, readonly Row[]>> = {
     ["two bytes of anything after the data", `${CHUNKED}2\r\n{}XX${EMPTY_CHUNKS}`, "chunk-ending"],
     ["line feeds at the end", `${CHUNKED}2\r\n{}\r\n0\n\n`, ...LF_REASONS],
     ["line feed at the very end", `${CHUNKED}2\r\n{}\r\n0\r\n\n`, ...LF_REASONS],
-    ["a trailer", `${CHUNKED}2\r\n{}\r\n0\r\nA: b\r\n\r\n`, "trailers"],
+    ["a trailer without an end of its line", `${CHUNKED}2\r\n{}\r\n0\r\nA: b\n\r\n`, ...LF_REASONS],
+    ["a trailer that is folded", `${CHUNKED}2\r\n{}\r\n0\r\nA: b\r\n c\r\n\r\n`, "trailers"],
+    ["a trailer with a space before its colon", `${CHUNKED}2\r\n{}\r\n0\r\nA : b\r\n\r\n`, "trailers"],
+    ["a trailer with a control character", `${CHUNKED}2\r\n{}\r\n0\r\nA: \0\r\n\r\n`, "trailers"],
+    ["a trailer that lies about the client", `${CHUNKED}2\r\n{}\r\n0\r\nClient_Cert: b\r\n\r\n`, "trailers"],
+    ["a trailer that is long", `${CHUNKED}2\r\n{}\r\n0\r\nA: ${"b".repeat(5_000)}\r\n\r\n`, "trailers"],
+    ["trailers that are many", `${CHUNKED}2\r\n{}\r\n0\r\n${"A: b\r\n".repeat(2_000)}\r\n`, "trailers"],
     ["a trailer that reframes", `${CHUNKED}2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n`, "trailers"],
     ["a trailer without an end", `${CHUNKED}0\r\nGET /things/smuggled HTTP/1.1\r\n`, "trailers"],
   ],
@@ -221,7 +227,7 @@ export const SECTIONS: Readonly<Record<string, readonly Row[]>> = {
     })
   ),
   "before the request": rows(
-    ["\r\n", "\n", " ", "\t", "\0", "\r\n\r\n", "\xef\xbb\xbf", "0\r\n\r\n"],
+    ["\n", " ", "\t", "\0", "\r\n\r\n", "\xef\xbb\xbf", "0\r\n\r\n"],
     (b) => `${b}${GET}\r\n`,
     "leading-line",
     "line-ending",

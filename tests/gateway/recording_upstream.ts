@@ -1,5 +1,6 @@
 /** An upstream without a parser of its own: it keeps the bytes of every connection and answers whatever looks answered. */
 
+import { Buffer } from "node:buffer";
 import { createServer, type Socket } from "node:net";
 
 /** The upstream. */
@@ -22,7 +23,8 @@ export async function startRecordingUpstream(): Promise<RecordingUpstream> {
     streams.set(socket, stream);
     socket.on("error", () => {});
     socket.on("data", (part: Uint8Array) => {
-      stream.text += new TextDecoder("latin1").decode(part);
+      // Not TextDecoder: what it calls latin1 is windows-1252.
+      stream.text += Buffer.from(part).toString("latin1");
       for (const { end } of messagesIn(stream.text.slice(stream.answered))) {
         stream.answered += end;
         socket.write(ANSWER);

@@ -22,6 +22,8 @@ export type BodyOutcome =
 
 /** Code of an answer that is longer than its route allows. */
 export const ANSWER_TOO_LARGE = "ANSWER_TOO_LARGE";
+/** Code of a request that was given up: its deadline passed, or the client is gone. */
+export const ABORTED_CODE = "ABORTED";
 
 /** A streaming body. Until someone takes it the connection is not read. */
 export class UpstreamBody {
@@ -31,6 +33,8 @@ export class UpstreamBody {
   #done: (outcome: BodyOutcome) => void = () => {};
   #bytes = 0;
   #maxBytes = Infinity;
+  /** The client does not take more for now. */
+  #isHeld = false;
 
   constructor(readonly connection: UpstreamConnection) {
     connection.pause();
@@ -47,6 +51,7 @@ export class UpstreamBody {
     if (this.#bytes > this.#maxBytes) return this.connection.cut(ANSWER_TOO_LARGE);
     if (this.#target === undefined) return void this.#waiting.push(bytes);
     if (this.#target.write(bytes)) return;
+    this.#isHeld = true;
     this.connection.pause();
   }
 
@@ -57,7 +62,9 @@ export class UpstreamBody {
 
   /** It is not, and nothing more comes. */
   lost(code: string): void {
-    this.#settle({ kind: "lost", code });
+    // Late because of a client that reads slowly: that must not count against the instance.
+    const isSlowClient = this.#isHeld && code === ABORTED_CODE;
+    this.#settle(isSlowClient ? { kind: "client-gone" } : { kind: "lost", code });
   }
 
   #settle(outcome: BodyOutcome): void {
@@ -69,7 +76,10 @@ export class UpstreamBody {
   pass(target: BodyTarget, maxBytes: number): Promise<BodyOutcome> {
     this.#maxBytes = maxBytes;
     return new Promise((resolve) => {
-      const drained = () => this.connection.resume();
+      const drained = () => {
+        this.#isHeld = false;
+        this.connection.resume();
+      };
       const gone = () => {
         this.#settle({ kind: "client-gone" });
         this.connection.cut("CLIENT_GONE");
