@@ -26,7 +26,6 @@ export class Exchange {
   /** Set when the verdict on the client is there. */
   client: Client = NOBODY;
   readonly gone = new Cancellation();
-  #headBytes = 0;
   #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
@@ -59,20 +58,14 @@ export class Exchange {
   /** Of the answer so far, head included, before encryption. */
   get bytes(): number {
     const body = this.#body instanceof UpstreamBody ? this.#body.bytes : this.#body?.length ?? 0;
-    return this.#headBytes + body;
+    return this.outgoing.headBytes + body;
   }
 
-  #writeHead(status: number, headers: Readonly<Record<string, string | string[]>>): void {
-    this.#headBytes = headLength(headers);
-    this.outgoing.writeHead(status, headers);
-  }
-
-  #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {
-    return {
-      ...more,
-      "x-request-id": this.report.requestId,
-      ...(close || this.closing() ? { connection: "close" } : {}),
-    };
+  /** Adds what every answer carries. */
+  #ownHeaders(headers: Record<string, string>, close: boolean): Record<string, string> {
+    headers["x-request-id"] = this.report.requestId;
+    if (close || this.closing()) headers["connection"] = "close";
+    return headers;
   }
 
   /** Notes what a dry run would have refused. */
@@ -91,12 +84,14 @@ export class Exchange {
     const close = REFUSALS[refusal.reason].close || unread;
     this.report.status = body.status;
     this.#body = body.bytes;
-    this.#writeHead(body.status, {
+    const own = this.#ownHeaders({
       "content-type": PROBLEM_MEDIA_TYPE,
       "content-length": String(body.bytes.length),
       "cache-control": "no-store",
-      ...this.#ownHeaders({ ...headers, ...refusal.headers }, close),
-    });
+      ...headers,
+      ...refusal.headers,
+    }, close);
+    this.outgoing.writeHead(body.status, Object.entries(own).flat());
     if (!unread) return void this.outgoing.end(this.incoming.method === "HEAD" ? undefined : body.bytes);
     // Closing with bytes unread makes the kernel send a reset, which can overtake the answer.
     this.outgoing.write(body.bytes);
@@ -144,7 +139,7 @@ export class Exchange {
     // An early answer: the rest of the request is not wanted, and the connection cannot carry another one.
     const early = !this.incoming.complete;
     this.#body = body;
-    this.#writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, early)));
+    this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders({ ...headers }, early)));
     if (body instanceof UpstreamBody) {
       const outcome = await body.pass(this.outgoing, maxBytes);
       if (outcome.kind !== "whole") {
@@ -163,15 +158,6 @@ export class Exchange {
     }
     return await written;
   }
-}
-
-/** Bytes of a head, without the few lines that the runtime adds. */
-function headLength(headers: Readonly<Record<string, string | string[]>>): number {
-  let bytes = "HTTP/1.1 200 OK\r\n\r\n".length;
-  for (const name in headers) {
-    for (const value of [headers[name]!].flat()) bytes += name.length + value.length + 4;
-  }
-  return bytes;
 }
 
 /** Why an answer was cut in the middle, for the log: code of the connection -> reason. */

@@ -76,7 +76,7 @@ async function serve(context: PublicContext, exchange: Exchange): Promise<void> 
     if (refusal !== undefined) return exchange.refuse(refusal, headers);
   }
   const slot = context.protection.gates.get(route.upstream)?.enter(route.priority);
-  if (slot === undefined) return exchange.refuse(refuse("overloaded", { "Retry-After": "1" }), headers);
+  if (slot === undefined) return exchange.refuse(refuse("overloaded", { "retry-after": "1" }), headers);
   exchange.atEnd(() => slot.leave(false));
   const pool = context.pools.get(route.upstream)!;
   // Drawn again: client and upstream cannot join their records by it, only this gateway's log has both.

@@ -90,12 +90,12 @@ export class Requests {
     };
     if (this.context.phase() === "proving") {
       if (verdict.fingerprint === this.context.validCanary) {
-        return outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
+        return outgoing.writeHead(CANARY_STATUS, ["connection", "close"]).end();
       }
-      return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
+      return exchange.refuse(refuse("not-ready", { "retry-after": "1" }));
     }
     // What it refuses could not be entered: it refuses everything until it can.
-    if (!this.context.writable()) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
+    if (!this.context.writable()) return exchange.refuse(refuse("not-ready", { "retry-after": "1" }));
     await servePublic(this.context, exchange);
   }
 }

@@ -126,8 +126,8 @@ export function limitHeaders(decisions: readonly RuleDecision[]): Record<string,
   const refused = decisions.filter(({ decision }) => !decision.allowed);
   const waitMs = Math.max(0, ...refused.map(({ decision }) => decision.retryAfterMs));
   return {
-    "RateLimit-Policy": policy,
-    "RateLimit": left,
-    ...(refused.length === 0 ? {} : { "Retry-After": String(Math.max(1, Math.ceil(waitMs / 1000))) }),
+    "ratelimit-policy": policy,
+    "ratelimit": left,
+    ...(refused.length === 0 ? {} : { "retry-after": String(Math.max(1, Math.ceil(waitMs / 1000))) }),
   };
 }

@@ -106,7 +106,7 @@ export function decideRoute(routes: readonly Route[], request: RoutedRequest): R
   const onMethod = onPath.filter((route) => route.methods.includes(request.method));
   if (onMethod.length === 0) {
     const allow = [...new Set(onPath.flatMap((route) => route.methods))].join(", ");
-    return refuse("method-not-allowed", { Allow: allow });
+    return refuse("method-not-allowed", { allow: allow });
   }
   const fitting = onMethod.find((route) => acceptsMediaType(route, request));
   return fitting === undefined ? refuse("media-type") : { kind: "route", route: fitting };

@@ -68,7 +68,7 @@ const address: Stage = (admission) => {
   if (client === undefined) return refuse("forwarded-malformed");
   if (client !== admission.address && policy.denied.contains(client)) return refuse("address-denied");
   admission.address = client;
-  return limits.bans.refuses(client) ? refuse("address-banned", { "Retry-After": "60" }) : undefined;
+  return limits.bans.refuses(client) ? refuse("address-banned", { "retry-after": "60" }) : undefined;
 };
 
 const route: Stage = (admission) => {
@@ -98,7 +98,7 @@ const concurrency: Stage = (admission) => {
     route.concurrency.map((rule) => ({ rule, key: keyOf(rule.by, facts) })),
   );
   admission.fired?.(verdict.kind === "refuse" ? [verdict.rule] : [], verdict.dryRun);
-  if (verdict.kind === "refuse") return refuse("concurrency-limited", { "Retry-After": "1" });
+  if (verdict.kind === "refuse") return refuse("concurrency-limited", { "retry-after": "1" });
   if (admission.atEnd === undefined) verdict.leave();
   else admission.atEnd(verdict.leave);
 };

@@ -71,7 +71,7 @@ export async function forward(
   };
   const order = pool.order(affinityKey(route.affinity, request)).slice(0, MAX_ATTEMPTS);
   pool.requested();
-  let outcome: ForwardOutcome = { ...refuse("upstream-none", { "Retry-After": "1" }), attempts: 0 };
+  let outcome: ForwardOutcome = { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
   for (const [turn, instance] of order.entries()) {
     if (turn > 0) telemetry.failover(pool.name);
     const seen = { attempts: turn + 1, instance: instance.name };
@@ -136,5 +136,5 @@ function refusalOf(
   if (failed.sent) return { refusal: refuse("upstream-lost"), final: false, blameless: false };
   const busy = failed.code === BUSY_CODE;
   const reason = busy ? "upstream-busy" : "upstream-none";
-  return { refusal: refuse(reason, { "Retry-After": "1" }), final: false, blameless: busy };
+  return { refusal: refuse(reason, { "retry-after": "1" }), final: false, blameless: busy };
 }

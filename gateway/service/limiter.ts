@@ -54,7 +54,7 @@ function withoutStore(
 ): LimitVerdict {
   const refusing = closed.filter(({ rule }) => !rule.dryRun).map(({ rule }) => rule.name);
   if (refusing.length === 0) return { kind: "pass", ...NOTHING };
-  return { ...refuse(reason), headers: { "Retry-After": "1" }, fired: refusing, dryRun: [] };
+  return { ...refuse(reason), headers: { "retry-after": "1" }, fired: refusing, dryRun: [] };
 }
 
 function verdictOf(decisions: readonly (RuleDecision & KeyedRuleOnly)[]): LimitVerdict {

@@ -111,7 +111,7 @@ export class Pool {
       const answer = await instance.probe.send({
         method: "GET",
         target: this.rules.probes.path,
-        headers: { host: instance.probe.host },
+        headers: ["host", instance.probe.host],
         body: undefined,
         signal,
       });
