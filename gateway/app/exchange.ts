@@ -26,6 +26,7 @@ export class Exchange {
   /** Set when the verdict on the client is there. */
   client: Client = NOBODY;
   readonly gone = new Cancellation();
+  readonly #leaving: (() => void)[] = [];
   #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
@@ -39,9 +40,12 @@ export class Exchange {
     /** Whether this connection is to be closed after the answer, because the gateway drains. */
     readonly closing: () => boolean,
   ) {
-    outgoing.once("close", () => {
-      if (!outgoing.writableFinished) this.gone.abort();
-    });
+    outgoing.once("close", () => this.#over());
+  }
+
+  #over(): void {
+    if (!this.outgoing.writableFinished) this.gone.abort();
+    for (const leave of this.#leaving) leave();
   }
 
   /** True when nobody is there to read an answer. */
@@ -52,7 +56,7 @@ export class Exchange {
   /** Calls `leave` when the exchange is over, at once when it is. */
   atEnd(leave: () => void): void {
     if (this.outgoing.closed || this.outgoing.destroyed) leave();
-    else this.outgoing.once("close", leave);
+    else this.#leaving.push(leave);
   }
 
   /** Of the answer so far, head included, before encryption. */
@@ -123,14 +127,14 @@ export class Exchange {
   }
 
   /**
-   * Passes an upstream's answer on; resolves when it is written, or the client is gone.
+   * Passes an upstream's answer on: at once when it is whole, else as it comes.
    * @returns Whether the instance did its part.
    */
-  async answer(
+  answer(
     { status, rawHeaders, body }: UpstreamAnswered,
     headers: Readonly<Record<string, string>>,
     maxBytes: number,
-  ): Promise<boolean> {
+  ): boolean | Promise<boolean> {
     if (this.isGone) {
       if (body instanceof UpstreamBody) body.cancel();
       return true;
@@ -140,23 +144,27 @@ export class Exchange {
     const early = !this.incoming.complete;
     this.#body = body;
     this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders({ ...headers }, early)));
-    if (body instanceof UpstreamBody) {
-      const outcome = await body.pass(this.outgoing, maxBytes);
-      if (outcome.kind !== "whole") {
-        // The client's connection is broken off too: it must not take a part for the whole.
-        this.report.reason = outcome.kind === "lost" ? CUT[outcome.code] ?? "upstream-cut" : "client-gone";
-        this.outgoing.destroy();
-        return outcome.kind === "client-gone";
-      }
+    if (body instanceof UpstreamBody) return this.#stream(body, maxBytes);
+    this.#finish(body);
+    return true;
+  }
+
+  async #stream(body: UpstreamBody, maxBytes: number): Promise<boolean> {
+    const outcome = await body.pass(this.outgoing, maxBytes);
+    if (outcome.kind === "whole") {
+      this.#finish(undefined);
+      return true;
     }
-    const rest = body instanceof UpstreamBody || body.length === 0 ? undefined : body;
-    const written = new Promise<boolean>((resolve) => this.outgoing.once("close", () => resolve(true)));
-    if (this.incoming.complete) this.outgoing.end(rest);
-    else {
-      if (rest !== undefined) this.outgoing.write(rest);
-      this.#linger(() => this.outgoing.end());
-    }
-    return await written;
+    // The client's connection is broken off too: it must not take a part for the whole.
+    this.report.reason = outcome.kind === "lost" ? CUT[outcome.code] ?? "upstream-cut" : "client-gone";
+    this.outgoing.destroy();
+    return outcome.kind === "client-gone";
+  }
+
+  #finish(rest: Uint8Array | undefined): void {
+    if (this.incoming.complete) return this.outgoing.end(rest);
+    if (rest !== undefined && rest.length > 0) this.outgoing.write(rest);
+    this.#linger(() => this.outgoing.end());
   }
 }
 

@@ -46,7 +46,9 @@ async function serve(context: PublicContext, exchange: Exchange): Promise<void> 
   const admission = admissionOf(context, exchange);
   const { report, request } = exchange;
   const { headers } = admission;
-  const decision = await admit(admission);
+  // What is known at once is not waited for: each wait is a turn through the runtime's queue.
+  const admitted = admit(admission);
+  const decision = admitted instanceof Promise ? await admitted : admitted;
   report.address = admission.address;
   if (decision.kind === "refuse") return exchange.refuse(decision);
   const { route } = decision;
@@ -72,7 +74,8 @@ async function serve(context: PublicContext, exchange: Exchange): Promise<void> 
     }
   }
   if (limitsNeedBody(route)) {
-    const refusal = await decideLimits({ ...admission, ...(body instanceof Uint8Array ? { body } : {}) });
+    if (body instanceof Uint8Array) admission.body = body;
+    const refusal = await decideLimits(admission);
     if (refusal !== undefined) return exchange.refuse(refusal, headers);
   }
   const slot = context.protection.gates.get(route.upstream)?.enter(route.priority);
@@ -103,7 +106,10 @@ async function serve(context: PublicContext, exchange: Exchange): Promise<void> 
   slot.leave(isOverload(outcome));
   if (outcome.instance !== undefined) report.instance = outcome.instance;
   if (outcome.kind === "refuse") exchange.refuse(outcome, headers);
-  else outcome.finish(await exchange.answer(outcome, headers, route.maxAnswerBytes));
+  else {
+    const answered = exchange.answer(outcome, headers, route.maxAnswerBytes);
+    outcome.finish(answered instanceof Promise ? await answered : answered);
+  }
   span?.end(report);
 }
 

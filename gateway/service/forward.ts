@@ -65,14 +65,18 @@ export async function forward(
     pool.deadlines.clear(deadline);
     forwarded.clientGone.removeEventListener("abort", gone);
   };
-  const again = {
-    method: request.method,
-    hasIdempotencyKey: route.repeatWithKey && request.headers.some(([name]) => name === "idempotency-key"),
+  const order = pool.order(affinityKey(route.affinity, request));
+  const attempts = Math.min(order.length, MAX_ATTEMPTS);
+  const mayRepeat = (turn: number, sent: boolean) => {
+    if (turn + 1 === attempts || body instanceof StreamedBody && body.begun) return false;
+    const hasIdempotencyKey = route.repeatWithKey &&
+      request.headers.some(([name]) => name === "idempotency-key");
+    return maySendAgain({ method: request.method, hasIdempotencyKey, sent }) && (!sent || pool.takeRetry());
   };
-  const order = pool.order(affinityKey(route.affinity, request)).slice(0, MAX_ATTEMPTS);
   pool.requested();
   let outcome: ForwardOutcome = { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
-  for (const [turn, instance] of order.entries()) {
+  for (let turn = 0; turn < attempts; turn++) {
+    const instance = order[turn]!;
     if (turn > 0) telemetry.failover(pool.name);
     const seen = { attempts: turn + 1, instance: instance.name };
     pool.begin(instance);
@@ -94,21 +98,20 @@ export async function forward(
       instance.name,
       answer.kind === "answer" ? String(answer.status) : answer.code,
     );
-    const isLast = turn === order.length - 1 || body instanceof StreamedBody && body.begun;
-    const mayRepeat = (sent: boolean) =>
-      !isLast && maySendAgain({ ...again, sent }) && (!sent || pool.takeRetry());
     if (answer.kind === "answer") {
-      if (INSTANCE_STATUSES.has(answer.status) && answer.body instanceof Uint8Array && mayRepeat(true)) {
-        pool.end(instance, false, `HTTP ${answer.status}`);
-        outcome = { ...answer, ...seen, finish: () => {} };
+      const { status } = answer;
+      const whole = !(answer.body instanceof UpstreamBody);
+      if (whole && INSTANCE_STATUSES.has(status) && mayRepeat(turn, true)) {
+        pool.end(instance, false, `HTTP ${status}`);
+        outcome = { ...answer, ...seen, finish: nothing };
         continue;
       }
       const finish = (ok: boolean) => {
         over();
-        pool.end(instance, ok && !FAILED_STATUSES.has(answer.status), `HTTP ${answer.status}`);
+        pool.end(instance, ok && !FAILED_STATUSES.has(status), `HTTP ${status}`);
       };
-      if (!(answer.body instanceof UpstreamBody)) finish(true);
-      return { ...answer, ...seen, finish: answer.body instanceof UpstreamBody ? finish : () => {} };
+      if (whole) finish(true);
+      return { ...answer, ...seen, finish: whole ? nothing : finish };
     }
     const refusal = refusalOf(answer, forwarded, isLate);
     // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
@@ -116,11 +119,13 @@ export async function forward(
     else pool.end(instance, false, answer.code);
     // Told by an instance before, that it cannot: better than that the next one could not be reached.
     if (outcome.kind !== "answer") outcome = { ...refusal.refusal, ...seen };
-    if (refusal.final || !mayRepeat(answer.sent)) break;
+    if (refusal.final || !mayRepeat(turn, answer.sent)) break;
   }
   over();
   return outcome;
 }
+
+const nothing = () => {};
 
 function refusalOf(
   failed: UpstreamAnswer & { kind: "failed" },

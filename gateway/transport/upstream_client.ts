@@ -112,8 +112,13 @@ class PooledClient implements UpstreamClient {
     this.#waiting.clear();
   }
 
-  async send(request: UpstreamRequest): Promise<UpstreamAnswer> {
-    const connection = this.#idle.pop() ?? await this.#acquire(request.signal);
+  send(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const free = this.#idle.pop();
+    return free === undefined ? this.#sendLater(request) : exchange(free, request);
+  }
+
+  async #sendLater(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const connection = await this.#acquire(request.signal);
     if (typeof connection === "string") return { kind: "failed", sent: false, code: connection };
     return await exchange(connection, request);
   }
