@@ -40,7 +40,7 @@ export class Exchange {
     /** Whether this connection is to be closed after the answer, because the gateway drains. */
     readonly closing: () => boolean,
   ) {
-    outgoing.once("close", () => this.#over());
+    outgoing.on("close", () => this.#over());
   }
 
   #over(): void {

@@ -76,7 +76,9 @@ const route: Stage = (admission) => {
   const decision = decideRoute(admission.policy.routes, {
     method: request.method,
     path: request.path,
-    contentType: request.headers.find(([name]) => name === "content-type")?.[1],
+    contentType: request.hasBody
+      ? request.headers.find(([name]) => name === "content-type")?.[1]
+      : undefined,
     hasBody: request.hasBody,
   });
   if (decision.kind === "refuse") return decision;

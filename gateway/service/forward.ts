@@ -51,7 +51,7 @@ export async function forward(
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
   const { request, route, body } = forwarded;
-  const until = pool.clock.monotonic() + route.deadlineMs;
+  const began = pool.clock.monotonic();
   const signal = new Cancellation();
   let isLate = false;
   const deadline = pool.deadlines.set(route.deadlineMs, () => {
@@ -74,21 +74,24 @@ export async function forward(
     return maySendAgain({ method: request.method, hasIdempotencyKey, sent }) && (!sent || pool.takeRetry());
   };
   pool.requested();
-  let outcome: ForwardOutcome = { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
+  let outcome: ForwardOutcome | undefined;
   for (let turn = 0; turn < attempts; turn++) {
     const instance = order[turn]!;
     if (turn > 0) telemetry.failover(pool.name);
-    const seen = { attempts: turn + 1, instance: instance.name };
     pool.begin(instance);
-    const timeLeftMs = Math.max(1, Math.ceil(until - pool.clock.monotonic()));
+    const spentMs = turn === 0 ? 0 : pool.clock.monotonic() - began;
+    const { clientCertificate, requestId, traceparent, clientAddress } = forwarded.facts;
     const answer = await instance.client.send({
       method: request.method,
       target: request.path + request.query,
       headers: upstreamHeaders(request, {
-        ...forwarded.facts,
+        clientCertificate,
+        requestId,
+        traceparent,
+        clientAddress,
         upstreamHost: instance.client.host,
         body: body instanceof StreamedBody ? { length: body.length } : body && { length: body.length },
-        timeLeftMs,
+        timeLeftMs: Math.max(1, Math.ceil(route.deadlineMs - spentMs)),
       }),
       body,
       signal,
@@ -99,11 +102,12 @@ export async function forward(
       answer.kind === "answer" ? String(answer.status) : answer.code,
     );
     if (answer.kind === "answer") {
-      const { status } = answer;
+      const { status, rawHeaders } = answer;
       const whole = !(answer.body instanceof UpstreamBody);
+      const answered = { kind: "answer", status, rawHeaders, body: answer.body, attempts: turn + 1 } as const;
       if (whole && INSTANCE_STATUSES.has(status) && mayRepeat(turn, true)) {
         pool.end(instance, false, `HTTP ${status}`);
-        outcome = { ...answer, ...seen, finish: nothing };
+        outcome = { ...answered, instance: instance.name, finish: nothing };
         continue;
       }
       const finish = (ok: boolean) => {
@@ -111,18 +115,20 @@ export async function forward(
         pool.end(instance, ok && !FAILED_STATUSES.has(status), `HTTP ${status}`);
       };
       if (whole) finish(true);
-      return { ...answer, ...seen, finish: whole ? nothing : finish };
+      return { ...answered, instance: instance.name, finish: whole ? nothing : finish };
     }
     const refusal = refusalOf(answer, forwarded, isLate);
     // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
     if (refusal.blameless) pool.abandon(instance);
     else pool.end(instance, false, answer.code);
     // Told by an instance before, that it cannot: better than that the next one could not be reached.
-    if (outcome.kind !== "answer") outcome = { ...refusal.refusal, ...seen };
+    if (outcome?.kind !== "answer") {
+      outcome = { ...refusal.refusal, attempts: turn + 1, instance: instance.name };
+    }
     if (refusal.final || !mayRepeat(turn, answer.sent)) break;
   }
   over();
-  return outcome;
+  return outcome ?? { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
 }
 
 const nothing = () => {};
