@@ -53,7 +53,8 @@ const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Names that the Connection fields declare to be of this hop; `value` of all of them, joined by commas. */
 function namedBy(value: string): ReadonlySet<string> {
-  if (value === "") return NO_NAMES;
+  // The usual option names a field that is of this hop anyway.
+  if (value === "" || value === ",keep-alive") return NO_NAMES;
   return new Set(value.split(",").map((name) => name.trim().toLowerCase()));
 }
 

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { downstreamHeaders, type ForwardFacts, type HeaderFields, upstreamHeaders } from "./forward_headers.ts";
+import {
+  downstreamHeaders,
+  type ForwardFacts,
+  type HeaderFields,
+  upstreamHeaders,
+} from "./forward_headers.ts";
 import type { StrictRequest } from "./request_rules.ts";
 
 const facts: ForwardFacts = {
@@ -28,7 +33,9 @@ function byName(fields: HeaderFields): Record<string, string | string[]> {
   for (let i = 0; i < fields.length; i += 2) {
     found.set(fields[i]!, [...found.get(fields[i]!) ?? [], fields[i + 1]!]);
   }
-  return Object.fromEntries([...found].map(([name, values]) => [name, values.length > 1 ? values : values[0]!]));
+  return Object.fromEntries(
+    [...found].map(([name, values]) => [name, values.length > 1 ? values : values[0]!]),
+  );
 }
 
 const OWN = {

@@ -76,9 +76,7 @@ const route: Stage = (admission) => {
   const decision = decideRoute(admission.policy.routes, {
     method: request.method,
     path: request.path,
-    contentType: request.hasBody
-      ? request.headers.find(([name]) => name === "content-type")?.[1]
-      : undefined,
+    contentType: request.hasBody ? request.headers.find(([name]) => name === "content-type")?.[1] : undefined,
     hasBody: request.hasBody,
   });
   if (decision.kind === "refuse") return decision;

@@ -65,7 +65,7 @@ export async function forward(
     pool.deadlines.clear(deadline);
     forwarded.clientGone.removeEventListener("abort", gone);
   };
-  const order = pool.order(affinityKey(route.affinity, request));
+  const order = pool.order(affinityKey(route.affinity, request), began);
   const attempts = Math.min(order.length, MAX_ATTEMPTS);
   const mayRepeat = (turn: number, sent: boolean) => {
     if (turn + 1 === attempts || body instanceof StreamedBody && body.begun) return false;

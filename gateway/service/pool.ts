@@ -183,9 +183,9 @@ export class Pool {
   /**
    * Instances in the order in which to try them for one request; empty when all are down.
    * @param session Those of one session have the same order, as long as the instances fare alike.
+   * @param now Monotonic milliseconds.
    */
-  order(session?: string): Instance[] {
-    const now = this.clock.monotonic();
+  order(session: string | undefined, now: number): Instance[] {
     for (let i = 0; i < this.instances.length; i++) {
       this.#healths[i] = cooled(this.#healths[i]!, now, this.rules.health);
       // Nothing cools that is closed, which nearly all are.

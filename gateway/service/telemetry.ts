@@ -4,13 +4,14 @@
  * header values. Refused connections are logged at a bounded rate, so that a flood does not fill the disk.
  */
 
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { codeOf } from "shared/base/errors.ts";
 import type { LogFields, Logger } from "shared/base/log.ts";
 import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import { decideLimit, type LimitRule } from "../domain/limit.ts";
 import { Activity } from "./activity.ts";
+import { Durations } from "./durations.ts";
 import type { Outbound } from "./outbound.ts";
 import { Tally } from "./tally.ts";
 
@@ -73,13 +74,12 @@ export class Telemetry {
     "Requests that a rule in dry run would have refused, by reason",
     ["route", "reason"],
   );
-  readonly #seconds = new Histogram({
+  readonly #seconds = new Durations({
     name: "gateway_request_seconds",
     help: "Time from the end of the headers to the end of the answer",
-    labelNames: ["route"],
-    buckets: SECONDS,
-    registers: [this.registry],
-  });
+    label: "route",
+    bounds: SECONDS,
+  }, this.registry);
   readonly #connections = this.#gauge("gateway_connections", "Open TCP connections", []);
   #inFlight = 0;
   readonly #connectionsRefused = this.#counter(
@@ -151,7 +151,7 @@ export class Telemetry {
   /** A request is over. */
   request(report: RequestReport): void {
     this.#requests.add(report.route, String(report.status));
-    this.#seconds.observe({ route: report.route }, report.ms / 1000);
+    this.#seconds.add(report.route, report.ms / 1000);
     if (report.reason !== undefined) this.#refusals.inc({ route: report.route, reason: report.reason });
     if (report.reason !== undefined) {
       const { identity, address, route, reason } = report;

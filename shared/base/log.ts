@@ -82,7 +82,9 @@ export function createLogger(
     // Most lines are plain: looking at them is a third of the cost of a replacer, copying them together another third.
     if (options.bound === undefined && isPlain(fields)) {
       const rest = JSON.stringify(fields);
-      const own = `{"time":"${timeNow()}","level":"${level}","process":${name},"event":${JSON.stringify(event)}`;
+      const own = `{"time":"${timeNow()}","level":"${level}","process":${name},"event":${
+        JSON.stringify(event)
+      }`;
       return write(rest === "{}" ? `${own}}` : `${own},${rest.slice(1)}`);
     }
     const line = { time: timeNow(), level, process, event, ...options.bound, ...fields };
