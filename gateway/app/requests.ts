@@ -9,7 +9,7 @@ import type { Peers } from "../service/peers.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
 import { Exchange, NOBODY } from "./exchange.ts";
-import { type PublicContext, servePublic } from "./public_app.ts";
+import { publicApp, type PublicContext } from "./public_app.ts";
 
 /** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
 export type Phase = "proving" | "serving" | "draining";
@@ -38,7 +38,11 @@ export interface RequestsContext extends PublicContext {
 export class Requests {
   #inFlight = 0;
 
-  constructor(readonly context: RequestsContext) {}
+  readonly #app: (exchange: Exchange) => void;
+
+  constructor(readonly context: RequestsContext) {
+    this.#app = publicApp(context);
+  }
 
   /** Requests that are being answered. */
   get inFlight(): number {
@@ -101,6 +105,6 @@ export class Requests {
     }
     // What it refuses could not be entered: it refuses everything until it can.
     if (!this.context.writable()) return exchange.refuse(refuse("not-ready", { "retry-after": "1" }));
-    void servePublic(this.context, exchange);
+    this.#app(exchange);
   }
 }
