@@ -233,7 +233,7 @@ class EnrolmentProcess implements RunningEnrolment {
     if (verdict.kind === "refuse") return void incoming.socket.destroy();
     if (this.#phase === "proving") {
       const canary = verdict.fingerprint === canaryFingerprint(this.#material!.canaries.valid);
-      return void outgoing.writeHead(canary ? CANARY_STATUS : 503, { connection: "close" }).end();
+      return void outgoing.writeHead(canary ? CANARY_STATUS : 503, ["connection", "close"]).end();
     }
     const client: EnrollingClient = { verdict, certificate: peer.chain[0]! };
     const { rateLimit } = this.config;

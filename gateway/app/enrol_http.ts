@@ -172,14 +172,15 @@ export async function serveEst(
   if (outgoing.destroyed || outgoing.headersSent) return void outgoing.destroy();
   const unread = !incoming.complete;
   const bytes = new TextEncoder().encode(body);
-  outgoing.writeHead(status, {
+  const fields = {
     "content-type": type,
     "content-length": String(bytes.length),
     "cache-control": "no-store",
     "x-request-id": requestId,
     ...outcome.headers,
     ...(unread || context.closing() ? { connection: "close" } : {}),
-  });
+  };
+  outgoing.writeHead(status, Object.entries(fields).flat());
   if (!unread) return void outgoing.end(bytes);
   // What the client still sends is read for a moment: else a reset could overtake the answer.
   outgoing.write(bytes);

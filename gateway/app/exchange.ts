@@ -26,7 +26,7 @@ export class Exchange {
   /** Set when the verdict on the client is there. */
   client: Client = NOBODY;
   readonly gone = new Cancellation();
-  #headBytes = 0;
+  readonly #leaving: (() => void)[] = [];
   #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
@@ -40,12 +40,16 @@ export class Exchange {
     /** Whether this connection is to be closed after the answer, because the gateway drains. */
     readonly closing: () => boolean,
   ) {
-    outgoing.once("close", () => {
-      if (outgoing.writableFinished) return;
+    outgoing.on("close", () => this.#over());
+  }
+
+  #over(): void {
+    if (!this.outgoing.writableFinished) {
       // Before the line in the log, which is written when this event is over; what was known before stays.
-      report.reason ??= "client-gone";
+      this.report.reason ??= "client-gone";
       this.gone.abort();
-    });
+    }
+    for (const leave of this.#leaving) leave();
   }
 
   /** True when nobody is there to read an answer. */
@@ -56,26 +60,20 @@ export class Exchange {
   /** Calls `leave` when the exchange is over, at once when it is. */
   atEnd(leave: () => void): void {
     if (this.outgoing.closed || this.outgoing.destroyed) leave();
-    else this.outgoing.once("close", leave);
+    else this.#leaving.push(leave);
   }
 
   /** Of the answer so far, head included, before encryption. */
   get bytes(): number {
     const body = this.#body instanceof UpstreamBody ? this.#body.bytes : this.#body?.length ?? 0;
-    return this.#headBytes + body;
+    return this.outgoing.headBytes + body;
   }
 
-  #writeHead(status: number, headers: Readonly<Record<string, string | string[]>>): void {
-    this.#headBytes = headLength(headers);
-    this.outgoing.writeHead(status, headers);
-  }
-
-  #ownHeaders(more: Readonly<Record<string, string>>, close: boolean): Record<string, string> {
-    return {
-      ...more,
-      "x-request-id": this.report.requestId,
-      ...(close || this.closing() ? { connection: "close" } : {}),
-    };
+  /** Adds what every answer carries. */
+  #ownHeaders(headers: Record<string, string>, close: boolean): Record<string, string> {
+    headers["x-request-id"] = this.report.requestId;
+    if (close || this.closing()) headers["connection"] = "close";
+    return headers;
   }
 
   /** Notes what a dry run would have refused. */
@@ -94,12 +92,14 @@ export class Exchange {
     const close = REFUSALS[refusal.reason].close || unread;
     this.report.status = body.status;
     this.#body = body.bytes;
-    this.#writeHead(body.status, {
+    const own = this.#ownHeaders({
       "content-type": PROBLEM_MEDIA_TYPE,
       "content-length": String(body.bytes.length),
       "cache-control": "no-store",
-      ...this.#ownHeaders({ ...headers, ...refusal.headers }, close),
-    });
+      ...headers,
+      ...refusal.headers,
+    }, close);
+    this.outgoing.writeHead(body.status, Object.entries(own).flat());
     if (!unread) return void this.outgoing.end(this.incoming.method === "HEAD" ? undefined : body.bytes);
     // Closing with bytes unread makes the kernel send a reset, which can overtake the answer.
     this.outgoing.write(body.bytes);
@@ -131,14 +131,14 @@ export class Exchange {
   }
 
   /**
-   * Passes an upstream's answer on; resolves when it is written, or the client is gone.
+   * Passes an upstream's answer on: at once when it is whole, else as it comes.
    * @returns Whether the instance did its part.
    */
-  async answer(
+  answer(
     { status, rawHeaders, body }: UpstreamAnswered,
     headers: Readonly<Record<string, string>>,
     maxBytes: number,
-  ): Promise<boolean> {
+  ): boolean | Promise<boolean> {
     if (this.isGone) {
       if (body instanceof UpstreamBody) body.cancel();
       return true;
@@ -147,36 +147,31 @@ export class Exchange {
     // An early answer: the rest of the request is not wanted, and the connection cannot carry another one.
     const early = !this.incoming.complete;
     this.#body = body;
-    this.#writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders(headers, early)));
-    if (body instanceof UpstreamBody) {
-      const outcome = await body.pass(this.outgoing, maxBytes);
-      if (outcome.kind !== "whole") {
-        // The client's connection is broken off too: it must not take a part for the whole.
-        // Who leaves has the request given up before its answer is: that is no failure of the instance.
-        const isGone = outcome.kind === "client-gone" || this.gone.aborted;
-        this.report.reason = isGone ? "client-gone" : CUT[outcome.code] ?? "upstream-cut";
-        this.outgoing.destroy();
-        return isGone;
-      }
-    }
-    const rest = body instanceof UpstreamBody || body.length === 0 ? undefined : body;
-    const written = new Promise<boolean>((resolve) => this.outgoing.once("close", () => resolve(true)));
-    if (this.incoming.complete) this.outgoing.end(rest);
-    else {
-      if (rest !== undefined) this.outgoing.write(rest);
-      this.#linger(() => this.outgoing.end());
-    }
-    return await written;
+    this.outgoing.writeHead(status, downstreamHeaders(rawHeaders, this.#ownHeaders({ ...headers }, early)));
+    if (body instanceof UpstreamBody) return this.#stream(body, maxBytes);
+    this.#finish(body);
+    return true;
   }
-}
 
-/** Bytes of a head, without the few lines that the runtime adds. */
-function headLength(headers: Readonly<Record<string, string | string[]>>): number {
-  let bytes = "HTTP/1.1 200 OK\r\n\r\n".length;
-  for (const name in headers) {
-    for (const value of [headers[name]!].flat()) bytes += name.length + value.length + 4;
+  async #stream(body: UpstreamBody, maxBytes: number): Promise<boolean> {
+    const outcome = await body.pass(this.outgoing, maxBytes);
+    if (outcome.kind === "whole") {
+      this.#finish(undefined);
+      return true;
+    }
+    // The client's connection is broken off too: it must not take a part for the whole.
+    // Who leaves has the request given up before its answer is: that is no failure of the instance.
+    const isGone = outcome.kind === "client-gone" || this.gone.aborted;
+    this.report.reason = isGone ? "client-gone" : CUT[outcome.code] ?? "upstream-cut";
+    this.outgoing.destroy();
+    return isGone;
   }
-  return bytes;
+
+  #finish(rest: Uint8Array | undefined): void {
+    if (this.incoming.complete) return this.outgoing.end(rest);
+    if (rest !== undefined && rest.length > 0) this.outgoing.write(rest);
+    this.#linger(() => this.outgoing.end());
+  }
 }
 
 /** Why an answer was cut in the middle, for the log: code of the connection -> reason. */

@@ -16,16 +16,19 @@ export function makePools(
 ): ReadonlyMap<string, Pool> {
   return new Map(
     Object.entries(config.upstreams).map(([name, upstream]) => {
-      const client = (text: string) =>
-        upstreamClient({
-          url: new URL(text),
+      const client = (text: string) => {
+        const url = new URL(text);
+        const destination = `upstream ${name} ${url.host}`;
+        return upstreamClient({
+          url,
           tls: material.upstreamTls.get(name),
           maxSockets: upstream.maxConnectionsPerInstance,
           maxWaiting: upstream.maxWaitingPerInstance,
           connectTimeoutMs: upstream.connectTimeoutMs,
           idleTimeoutMs: upstream.idleTimeoutMs,
-          sent: (bytes) => telemetry.outbound?.add(`upstream ${name} ${new URL(text).host}`, bytes),
+          sent: (bytes) => telemetry.outbound?.add(destination, bytes),
         });
+      };
       const instances = upstream.instances.map(({ url, health }): Instance => {
         const main = client(url);
         return { name: main.host, client: main, probe: health === undefined ? main : client(health) };

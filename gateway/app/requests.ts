@@ -9,7 +9,7 @@ import type { Peers } from "../service/peers.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
 import { Exchange, NOBODY } from "./exchange.ts";
-import { type PublicContext, servePublic } from "./public_app.ts";
+import { publicApp, type PublicContext } from "./public_app.ts";
 
 /** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
 export type Phase = "proving" | "serving" | "draining";
@@ -38,21 +38,25 @@ export interface RequestsContext extends PublicContext {
 export class Requests {
   #inFlight = 0;
 
-  constructor(readonly context: RequestsContext) {}
+  readonly #app: (exchange: Exchange) => void;
+
+  constructor(readonly context: RequestsContext) {
+    this.#app = publicApp(context);
+  }
 
   /** Requests that are being answered. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** Answers one. Never rejects. */
-  async take(
+  /** Answers one. Never throws. */
+  take(
     incoming: Http1Request,
     outgoing: Http1Answer,
     peer: Peer,
     wantsContinue: boolean,
     request: StrictRequest,
-  ): Promise<void> {
+  ): void {
     const { clock, telemetry, protection, peers } = this.context;
     const began = clock.monotonic();
     const report = {
@@ -78,10 +82,15 @@ export class Requests {
       protection.refused(exchange.report.address, exchange.report.reason);
     });
     // Asked again with every request: what was revoked or has expired since then loses its connection.
-    const verdict = peers.known(peer.chain) ?? await this.context.verdict(peer.chain);
+    const known = peers.known(peer.chain);
+    if (known !== undefined) this.#decided(exchange, known);
+    else void this.context.verdict(peer.chain).then((verdict) => this.#decided(exchange, verdict));
+  }
+
+  #decided(exchange: Exchange, verdict: CertificateVerdict): void {
     if (verdict.kind === "refuse") {
       exchange.report.reason = verdict.reason;
-      return void incoming.socket.destroy();
+      return void exchange.incoming.socket.destroy();
     }
     exchange.report.identity = verdict.identity;
     exchange.client = {
@@ -90,12 +99,12 @@ export class Requests {
     };
     if (this.context.phase() === "proving") {
       if (verdict.fingerprint === this.context.validCanary) {
-        return outgoing.writeHead(CANARY_STATUS, { connection: "close" }).end();
+        return exchange.outgoing.writeHead(CANARY_STATUS, ["connection", "close"]).end();
       }
-      return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
+      return exchange.refuse(refuse("not-ready", { "retry-after": "1" }));
     }
     // What it refuses could not be entered: it refuses everything until it can.
-    if (!this.context.writable()) return exchange.refuse(refuse("not-ready", { "Retry-After": "1" }));
-    await servePublic(this.context, exchange);
+    if (!this.context.writable()) return exchange.refuse(refuse("not-ready", { "retry-after": "1" }));
+    this.#app(exchange);
   }
 }

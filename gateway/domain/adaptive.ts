@@ -67,14 +67,14 @@ export function learn(
   const presentMs = smooth(state.presentMs, answer.ms, Math.min(seen, PRESENT_SAMPLES));
   // A pool that became fast again is measured by what it can do now, not by how bad it was.
   const reference = usualMs > 2 * presentMs ? smooth(usualMs, presentMs, PRESENT_SAMPLES) : usualMs;
-  const next = { usualMs: reference, presentMs, seen };
+  const next = (limit: number) => ({ limit, usualMs: reference, presentMs, seen });
   const isUsed = answer.inFlight >= state.limit / 2;
-  if (seen < WARM_UP) return { ...next, limit: state.limit };
+  if (seen < WARM_UP) return next(state.limit);
   const gradient = presentMs <= NOISE_MS
     ? 1
     : Math.min(1, Math.max(0.5, rule.tolerance * reference / presentMs));
   // Nobody is shed for a limit that is not reached; and without use nothing shows that more would do.
-  if (!isUsed) return { ...next, limit: state.limit };
+  if (!isUsed) return next(state.limit);
   const wanted = state.limit * gradient + Math.sqrt(state.limit);
-  return { ...next, limit: clamp(rule, state.limit + (wanted - state.limit) * SMOOTHING) };
+  return next(clamp(rule, state.limit + (wanted - state.limit) * SMOOTHING));
 }

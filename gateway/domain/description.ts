@@ -29,7 +29,7 @@ export function judgeHead(api: ApiDescription, request: StrictRequest): HeadJudg
   const operation = onPath.find(({ method }) => method === request.method) ??
     onPath.find(({ method }) => request.method === "HEAD" && method === "GET");
   if (operation === undefined) {
-    return refuse("api-method", { Allow: [...new Set(onPath.map(({ method }) => method))].join(", ") });
+    return refuse("api-method", { allow: [...new Set(onPath.map(({ method }) => method))].join(", ") });
   }
   return judgePath(operation, segments) ?? judgeQuery(operation, request.query) ??
     judgeHeaders(operation, request.headers) ?? judgeContent(operation, request) ??

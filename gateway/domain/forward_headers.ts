@@ -1,81 +1,85 @@
 /** What is sent on: rebuilt from the strict reading, never copied. Pure: identifiers are passed in. */
 
-import { type StrictRequest } from "./request_rules.ts";
+import type { StrictRequest } from "./request_rules.ts";
 
-/** Header fields by name; a field that came twice stays twice. */
-export type HeaderFields = Record<string, string | string[]>;
+/** Header fields: name, value, name, value; names in lower case. Lists cost a third of what objects with such names do. */
+export type HeaderFields = readonly string[];
 
-/** Fields that belong to one connection (RFC 9110, 7.6.1), and those that frame a message. */
-const HOP_BY_HOP = new Set([
-  "connection",
-  "content-length",
-  "expect",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
+/** `hop`: of one connection (RFC 9110, 7.6.1). `framing`: says where a message ends. `gateway`: only the gateway may set it. */
+type FieldKind = "hop" | "framing" | "gateway";
+
+const KINDS: ReadonlyMap<string, FieldKind> = new Map([
+  ...of("framing", "content-length"),
+  ...of(
+    "hop",
+    "connection",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+  ),
+  // From outside these are lies or foreign trace contexts.
+  ...of(
+    "gateway",
+    "baggage",
+    "cf-connecting-ip",
+    "client-cert",
+    "client-cert-chain",
+    "early-data",
+    "fastly-client-ip",
+    "forwarded",
+    "proxy", // as an environment variable, HTTP_PROXY (CVE-2016-5385)
+    "traceparent",
+    "tracestate",
+    "true-client-ip",
+    "via",
+    "x-arr-clientcert",
+    "x-client-cert",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    // Another method or path than the one that was decided on.
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+    "x-request-id",
+    "x-request-timeout-ms",
+  ),
 ]);
 
-/** Fields that only the gateway may set: from outside they are lies or foreign trace contexts. */
-const GATEWAY_ONLY = new Set([
-  "baggage",
-  "client-cert",
-  "client-cert-chain",
-  "cf-connecting-ip",
-  "early-data",
-  "fastly-client-ip",
-  "forwarded",
-  "proxy", // as an environment variable, HTTP_PROXY (CVE-2016-5385)
-  "traceparent",
-  "tracestate",
-  "true-client-ip",
-  "via",
-  "x-arr-clientcert",
-  "x-client-cert",
-  "x-client-ip",
-  "x-cluster-client-ip",
-  "x-envoy-external-address",
-  // Another method or path than the one that was decided on.
-  "x-http-method",
-  "x-http-method-override",
-  "x-method-override",
-  "x-original-method",
-  "x-original-uri",
-  "x-original-url",
-  "x-real-ip",
-  "x-rewrite-url",
-  "x-request-id",
-  "x-request-timeout-ms",
-]);
+function of(kind: FieldKind, ...names: string[]): [string, FieldKind][] {
+  return names.map((name) => [name, kind]);
+}
 
 /** Families of names: addresses and certificates as other proxies tell them. */
 const GATEWAY_FAMILIES = /^(?:x-forwarded-|(?:x-)?ssl-|x-tls-)/;
 const ODD = /[^a-z0-9-]/;
 const ODD_ALL = /[^a-z0-9-]/g;
 
-/** Whether a name is one of these, or a careless program takes it for one: `x_client_cert`. */
-function isGatewayOnly(name: string): boolean {
+/** What a name is, or what a careless program takes it for: `x_client_cert`. */
+function kindOf(name: string): FieldKind | undefined {
   const plain = ODD.test(name) ? name.replaceAll(ODD_ALL, "-") : name;
-  return GATEWAY_ONLY.has(plain) || GATEWAY_FAMILIES.test(plain);
+  return KINDS.get(plain) ?? (GATEWAY_FAMILIES.test(plain) ? "gateway" : undefined);
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-/** Names that a Connection field declares to be of this hop. */
-function namedByConnection(headers: StrictRequest["headers"]): ReadonlySet<string> {
-  if (!headers.some(([name]) => name === "connection")) return NO_NAMES;
-  const connection = headers.filter(([name]) => name === "connection").map(([, value]) => value).join(",");
-  return new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
-}
-
-function add(fields: HeaderFields, name: string, value: string): void {
-  const before = fields[name];
-  fields[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value];
+/** Names that the Connection fields declare to be of this hop; `value` of all of them, joined by commas. */
+function namedBy(value: string): ReadonlySet<string> {
+  // The usual option names a field that is of this hop anyway.
+  if (value === "" || value === ",keep-alive") return NO_NAMES;
+  return new Set(value.split(",").map((name) => name.trim().toLowerCase()));
 }
 
 /** What the gateway says of a request on its own authority. */
@@ -106,44 +110,63 @@ function clientCertificateField(der: Uint8Array): string {
   return made;
 }
 
+/** Methods whose requests have no length when they have no body. */
+const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
+
 /** Headers of the request to the upstream. Client-Cert is `:base64(DER):` (RFC 9440). */
-export function upstreamHeaders(request: StrictRequest, facts: ForwardFacts): HeaderFields {
-  // Without a prototype: a header called `__proto__` is just a header.
-  const fields: HeaderFields = Object.create(null);
-  const named = namedByConnection(request.headers);
-  for (const [name, value] of request.headers) {
-    if (HOP_BY_HOP.has(name) || named.has(name) || isGatewayOnly(name)) continue;
-    add(fields, name, value);
-  }
-  fields["host"] = facts.upstreamHost;
-  fields["client-cert"] = clientCertificateField(facts.clientCertificate);
-  fields["x-request-id"] = facts.requestId;
-  fields["traceparent"] = facts.traceparent;
+export function upstreamHeaders({ headers, method }: StrictRequest, facts: ForwardFacts): HeaderFields {
   const address = facts.clientAddress.includes(":") ? `"[${facts.clientAddress}]"` : facts.clientAddress;
-  fields["forwarded"] = `for=${address};proto=https`;
-  fields["x-request-timeout-ms"] = String(facts.timeLeftMs);
-  if (facts.body !== undefined && facts.body.length === undefined) fields["transfer-encoding"] = "chunked";
-  else if (facts.body !== undefined) fields["content-length"] = String(facts.body.length);
-  else if (!["GET", "HEAD", "OPTIONS", "DELETE"].includes(request.method)) fields["content-length"] = "0";
+  const fields = [
+    "host",
+    facts.upstreamHost,
+    "client-cert",
+    clientCertificateField(facts.clientCertificate),
+    "x-request-id",
+    facts.requestId,
+    "traceparent",
+    facts.traceparent,
+    "forwarded",
+    `for=${address};proto=https`,
+    "x-request-timeout-ms",
+    String(facts.timeLeftMs),
+  ];
+  const { body } = facts;
+  if (body !== undefined && body.length === undefined) fields.push("transfer-encoding", "chunked");
+  else if (body !== undefined) fields.push("content-length", String(body.length));
+  else if (!BODILESS.has(method)) fields.push("content-length", "0");
+  let connection = "";
+  for (const [name, value] of headers) if (name === "connection") connection += `,${value}`;
+  const named = namedBy(connection);
+  for (const [name, value] of headers) {
+    if (kindOf(name) === undefined && !named.has(name)) fields.push(name, value);
+  }
   return fields;
 }
 
-/** Headers of the answer to the client: the upstream's own without those of its connection. */
+/**
+ * Headers of the answer to the client: the upstream's own without those of its connection.
+ * @param own What the gateway says; names in lower case. It stands instead of what the upstream says under the same name.
+ */
 export function downstreamHeaders(
   rawHeaders: readonly string[],
   own: Readonly<Record<string, string>>,
 ): HeaderFields {
-  const headers: [string, string][] = [];
+  let connection = "";
+  const names: string[] = [];
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    headers.push([rawHeaders[i]!.toLowerCase(), rawHeaders[i + 1]!]);
+    const name = rawHeaders[i]!.toLowerCase();
+    names.push(name);
+    if (name === "connection") connection += `,${rawHeaders[i + 1]}`;
   }
-  const named = namedByConnection(headers);
-  const fields: HeaderFields = Object.create(null);
-  for (const [name, value] of headers) {
-    if (name !== "content-length" && HOP_BY_HOP.has(name) || named.has(name)) continue;
-    if (name === "server" || name === "x-powered-by" || isGatewayOnly(name)) continue;
-    add(fields, name, value);
+  const named = namedBy(connection);
+  const fields: string[] = [];
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i]!;
+    if (name === "server" || name === "x-powered-by") continue;
+    const kind = kindOf(name);
+    if (kind !== undefined && kind !== "framing" || named.has(name) || Object.hasOwn(own, name)) continue;
+    fields.push(name, rawHeaders[2 * i + 1]!);
   }
-  for (const name in own) fields[name.toLowerCase()] = own[name]!;
+  for (const name in own) fields.push(name, own[name]!);
   return fields;
 }

@@ -62,7 +62,9 @@ export function observe(
       return move(health, "trip", nowMs);
     // An answer to a request that began before it went down does not bring it back.
     case "request-ok":
-      return health.state === "down" ? health : move({ ...health, failures: 0 }, "recover", nowMs);
+      // As nearly always: nothing changes.
+      if (health.state === "down" || health.state === "up" && health.failures === 0) return health;
+      return move({ ...health, failures: 0 }, "recover", nowMs);
     case "probe-failed":
     case "request-failed": {
       const failures = health.failures + 1;
@@ -83,9 +85,13 @@ export function cooled(health: InstanceHealth, nowMs: number, rule: HealthRule):
  * @returns Indexes; empty when every instance is down.
  */
 export function candidates(healths: readonly InstanceHealth[], turn: number): number[] {
-  const indexes = healths.map((_, i) => (turn + i) % healths.length);
-  return [
-    ...indexes.filter((i) => healths[i]!.state === "up"),
-    ...indexes.filter((i) => healths[i]!.state === "trial"),
-  ];
+  const up: number[] = [];
+  const trial: number[] = [];
+  for (let i = 0; i < healths.length; i++) {
+    const index = (turn + i) % healths.length;
+    const { state } = healths[index]!;
+    if (state === "up") up.push(index);
+    else if (state === "trial") trial.push(index);
+  }
+  return trial.length === 0 ? up : [...up, ...trial];
 }

@@ -51,11 +51,8 @@ export function decideLimit(
   const from = Math.max(now, arrival ?? now);
   const next = from + interval;
   const allowed = next - now <= tolerance;
-  return {
-    allowed,
-    arrival: allowed ? next : arrival,
-    ...standingOf(rule, (allowed ? next : from) - now),
-  };
+  const { remaining, retryAfterMs, resetMs } = standingOf(rule, (allowed ? next : from) - now);
+  return { allowed, arrival: allowed ? next : arrival, remaining, retryAfterMs, resetMs };
 }
 
 /** What a key may do, from what it owes: the time until it is rested, in 1/quota ms. */
@@ -115,19 +112,19 @@ export interface RuleDecision {
  */
 export function limitHeaders(decisions: readonly RuleDecision[]): Record<string, string> {
   if (decisions.length === 0) return {};
-  let [policy, left] = ["", ""];
-  for (const { rule, decision: { remaining, resetMs, retryAfterMs } } of decisions) {
+  let [policy, left, isRefused, waitMs] = ["", "", false, 0];
+  for (const { rule, decision: { allowed, remaining, resetMs, retryAfterMs } } of decisions) {
+    if (!allowed) {
+      isRefused = true;
+      waitMs = Math.max(waitMs, retryAfterMs);
+    }
     const [name, itsPolicy] = fieldsOf(rule);
     const seconds = Math.ceil((remaining > 0 ? resetMs : retryAfterMs) / 1000);
     policy += policy === "" ? itsPolicy : `, ${itsPolicy}`;
     // Numbers and a name that was serialized: members of a structured list are joined as they stand (RFC 9651, 4.1.1).
     left += `${left === "" ? "" : ", "}${name};r=${remaining};t=${seconds}`;
   }
-  const refused = decisions.filter(({ decision }) => !decision.allowed);
-  const waitMs = Math.max(0, ...refused.map(({ decision }) => decision.retryAfterMs));
-  return {
-    "RateLimit-Policy": policy,
-    "RateLimit": left,
-    ...(refused.length === 0 ? {} : { "Retry-After": String(Math.max(1, Math.ceil(waitMs / 1000))) }),
-  };
+  const headers: Record<string, string> = { "ratelimit-policy": policy, "ratelimit": left };
+  if (isRefused) headers["retry-after"] = String(Math.max(1, Math.ceil(waitMs / 1000)));
+  return headers;
 }

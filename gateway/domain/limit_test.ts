@@ -89,18 +89,18 @@ Deno.test("decideLimit() never admits more in any window, whatever the times", (
 Deno.test("limitHeaders() speak the syntax of draft 11", () => {
   const allowed = decideLimit(rule, undefined, 0);
   assert.deepEqual(limitHeaders([{ rule, decision: allowed }]), {
-    "RateLimit-Policy": '"stations";q=3;w=10',
-    "RateLimit": '"stations";r=4;t=4',
+    "ratelimit-policy": '"stations";q=3;w=10',
+    "ratelimit": '"stations";r=4;t=4',
   });
   let arrival: ArrivalTime | undefined;
   for (let i = 0; i < 5; i++) arrival = decideLimit(rule, arrival, 0).arrival;
   const refused = limitHeaders([{ rule, decision: decideLimit(rule, arrival, 0) }]);
   assert.deepEqual(refused, {
-    "RateLimit-Policy": '"stations";q=3;w=10',
-    "RateLimit": '"stations";r=0;t=4',
-    "Retry-After": "4",
+    "ratelimit-policy": '"stations";q=3;w=10',
+    "ratelimit": '"stations";r=0;t=4',
+    "retry-after": "4",
   });
-  const [item] = parseList(refused["RateLimit"]!);
+  const [item] = parseList(refused["ratelimit"]!);
   assert.equal(item?.[0], "stations");
 });
 
@@ -112,9 +112,9 @@ Deno.test("limitHeaders() name every rule that the request met, and the longest 
     { rule: other, decision: decideLimit(other, spent.arrival, 0) },
   ]);
   assert.deepEqual(headers, {
-    "RateLimit-Policy": '"stations";q=3;w=10, "addresses";q=1;w=60',
-    "RateLimit": '"stations";r=4;t=4, "addresses";r=0;t=60',
-    "Retry-After": "60",
+    "ratelimit-policy": '"stations";q=3;w=10, "addresses";q=1;w=60',
+    "ratelimit": '"stations";r=4;t=4, "addresses";r=0;t=60',
+    "retry-after": "60",
   });
   assert.deepEqual(limitHeaders([]), {});
 });

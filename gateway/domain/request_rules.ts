@@ -47,7 +47,7 @@ const PATH = /^\/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*$/;
 // Square brackets are not in RFC 3986's query, but browsers, Deno and curl send `list[]=1` as it stands; nobody reads it in two ways.
 const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@%/?[\]]*$/;
 /** `.` and `..`, also with the parameters of a segment, which Java servers take off before they resolve it. */
-const DOT_SEGMENT = /^\.{1,2}(?:;|$)/;
+const DOT_SEGMENT = /\/\.\.?(?:[/;]|$)/;
 /** What old clients encode without need and nobody reads in two ways: `~`, `-`, `_` (RFC 3986, 6.2.2.2). */
 const NEEDLESS = /%(?:7e|2d|5f)/gi;
 const ABSOLUTE = /^https:\/\/([^/]+)(\/.*)$/i;
@@ -138,10 +138,9 @@ function readTarget(
   if (!isCanonicalEncoding(path, true) || !isCanonicalEncoding(query, false)) {
     return refuse("target-encoding");
   }
-  const segments = path.slice(1).split("/");
-  if (segments.some((segment) => DOT_SEGMENT.test(segment))) return refuse("target-dot-segment");
+  if (DOT_SEGMENT.test(path)) return refuse("target-dot-segment");
   // An empty last segment is a trailing slash; elsewhere some programs join `//` and some do not.
-  if (segments.slice(0, -1).includes("")) return refuse("target-empty-segment");
+  if (path.includes("//")) return refuse("target-empty-segment");
   return { kind: "target", path, query };
 }
 
@@ -176,7 +175,7 @@ function isUtf8(text: string): boolean {
 
 function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal {
   const headers: [string, string][] = [];
-  const seen = new Set<string>();
+  let seen: Set<string> | undefined;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const value = raw[i + 1]!;
     if (!TOKEN.test(raw[i]!)) return refuse("header-name");
@@ -186,38 +185,46 @@ function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal
     // Text of people may be in any script; what something is decided on is ASCII.
     if (PROTECTED.has(name) && NOT_ASCII.test(value)) return refuse("header-value");
     if (SINGLE.has(name)) {
-      if (seen.has(name)) return refuse("header-duplicate");
-      seen.add(name);
+      if (seen?.has(name)) return refuse("header-duplicate");
+      (seen ??= new Set()).add(name);
     }
     headers.push([name, value]);
   }
   return headers;
 }
 
-/** The fields that say where a message ends and what becomes of its connection. */
-const FRAMING = new Set(
-  [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "transfer-encoding",
-    "upgrade",
-  ] as const,
-);
-type FramingField = typeof FRAMING extends Set<infer N> ? N : never;
-
+/** What the fields say about where a message ends and what becomes of its connection. */
 function readFraming(
   raw: RawRequest,
   headers: StrictRequest["headers"],
 ): { readonly kind: "framing"; hasBody: boolean; declaredLength: number | undefined } | Refusal {
-  const found: Partial<Record<FramingField, string[]>> = {};
+  const host: string[] = [];
+  const lengths: string[] = [];
+  const codings: string[] = [];
+  const connection: string[] = [];
+  let upgrade = false;
+  let expect: string | undefined;
   for (const [name, value] of headers) {
-    if (FRAMING.has(name as FramingField)) (found[name as FramingField] ??= []).push(value);
+    switch (name) {
+      case "host":
+        host.push(value);
+        break;
+      case "content-length":
+        lengths.push(value);
+        break;
+      case "transfer-encoding":
+        codings.push(value);
+        break;
+      case "connection":
+        connection.push(value);
+        break;
+      case "upgrade":
+        upgrade = true;
+        break;
+      case "expect": // comes once at most
+        expect = value;
+    }
   }
-  const { host = [], upgrade, connection = [], expect } = found;
-  const lengths = found["content-length"] ?? [];
-  const codings = found["transfer-encoding"] ?? [];
   // HTTP/1.0 did not know it (RFC 9112, 3.2); nothing is decided on it.
   if (host.length === 0 && raw.httpVersion !== "1.0") return refuse("host-missing");
   if (host.length > 1) return refuse("host-duplicate");
@@ -234,13 +241,15 @@ function readFraming(
   const hasBody = codings.length === 1 || (declaredLength ?? 0) > 0;
   if (hasBody && BODILESS.has(raw.method)) return refuse("body-unexpected");
   // There is no protocol that a connection could change to; an upstream must not be asked either.
-  if (upgrade !== undefined) return refuse("upgrade");
+  if (upgrade) return refuse("upgrade");
   // Else a client could have a field removed on which a decision was made.
-  for (const option of connection.flatMap((value) => value.toLowerCase().split(","))) {
-    const name = option.trim();
-    if (PROTECTED.has(name) && !CONNECTION_OPTIONS.has(name)) return refuse("connection-option");
+  for (const value of connection) {
+    for (const option of value.toLowerCase().split(",")) {
+      const name = option.trim();
+      if (PROTECTED.has(name) && !CONNECTION_OPTIONS.has(name)) return refuse("connection-option");
+    }
   }
-  if (expect !== undefined && expect[0]!.toLowerCase() !== "100-continue") {
+  if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
     return refuse("expectation-unknown");
   }
   return {

@@ -101,15 +101,18 @@ function indexOf(routes: readonly Route[]): PathIndex {
 
 /** Finds the route of a request; the first in the table that fits wins. */
 export function decideRoute(routes: readonly Route[], request: RoutedRequest): RouteDecision {
-  const onPath = indexOf(routes)(request.path).map((position) => routes[position]!);
+  const onPath = indexOf(routes)(request.path);
   if (onPath.length === 0) return refuse("route-unknown");
-  const onMethod = onPath.filter((route) => route.methods.includes(request.method));
-  if (onMethod.length === 0) {
-    const allow = [...new Set(onPath.flatMap((route) => route.methods))].join(", ");
-    return refuse("method-not-allowed", { Allow: allow });
+  let hasMethod = false;
+  for (const position of onPath) {
+    const route = routes[position]!;
+    if (!route.methods.includes(request.method)) continue;
+    if (acceptsMediaType(route, request)) return { kind: "route", route };
+    hasMethod = true;
   }
-  const fitting = onMethod.find((route) => acceptsMediaType(route, request));
-  return fitting === undefined ? refuse("media-type") : { kind: "route", route: fitting };
+  if (hasMethod) return refuse("media-type");
+  const allow = new Set(onPath.flatMap((position) => routes[position]!.methods));
+  return refuse("method-not-allowed", { allow: [...allow].join(", ") });
 }
 
 function acceptsMediaType(route: Route, request: RoutedRequest): boolean {

@@ -36,7 +36,7 @@ function decide(method: string, path: string, contentType?: string): string {
   const decision = decideRoute(routes, { method, path, contentType, hasBody: contentType !== undefined });
   return decision.kind === "route"
     ? decision.route.name
-    : `${decision.reason} ${decision.headers?.Allow ?? ""}`.trim();
+    : `${decision.reason} ${decision.headers?.["allow"] ?? ""}`.trim();
 }
 
 Deno.test("decideRoute() decides on path, then method, then media type", () => {

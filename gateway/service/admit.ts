@@ -13,7 +13,7 @@ import { countsBackups, keyOf } from "../domain/rate_rule.ts";
 import { backupIdentifier, backupTag } from "../protocol/backup_identifier.ts";
 import type { Bans } from "./bans.ts";
 import type { Concurrency } from "./concurrency.ts";
-import type { Limiter } from "./limiter.ts";
+import type { Limiter, LimitVerdict } from "./limiter.ts";
 import { firewallHead, type Observer } from "./firewall.ts";
 
 /** Rules that a reload replaces as a whole. */
@@ -68,7 +68,7 @@ const address: Stage = (admission) => {
   if (client === undefined) return refuse("forwarded-malformed");
   if (client !== admission.address && policy.denied.contains(client)) return refuse("address-denied");
   admission.address = client;
-  return limits.bans.refuses(client) ? refuse("address-banned", { "Retry-After": "60" }) : undefined;
+  return limits.bans.refuses(client) ? refuse("address-banned", { "retry-after": "60" }) : undefined;
 };
 
 const route: Stage = (admission) => {
@@ -76,7 +76,7 @@ const route: Stage = (admission) => {
   const decision = decideRoute(admission.policy.routes, {
     method: request.method,
     path: request.path,
-    contentType: request.headers.find(([name]) => name === "content-type")?.[1],
+    contentType: request.hasBody ? request.headers.find(([name]) => name === "content-type")?.[1] : undefined,
     hasBody: request.hasBody,
   });
   if (decision.kind === "refuse") return decision;
@@ -98,7 +98,7 @@ const concurrency: Stage = (admission) => {
     route.concurrency.map((rule) => ({ rule, key: keyOf(rule.by, facts) })),
   );
   admission.fired?.(verdict.kind === "refuse" ? [verdict.rule] : [], verdict.dryRun);
-  if (verdict.kind === "refuse") return refuse("concurrency-limited", { "Retry-After": "1" });
+  if (verdict.kind === "refuse") return refuse("concurrency-limited", { "retry-after": "1" });
   if (admission.atEnd === undefined) verdict.leave();
   else admission.atEnd(verdict.leave);
 };
@@ -116,7 +116,7 @@ export const needsWholeBody = (route: Route): boolean =>
   route.firewall?.judgesBody === true || limitsNeedBody(route);
 
 /** The rate rules of a route. Called by the limit stage, or by who read the body. */
-export async function decideLimits(admission: Admission): Promise<Refusal | undefined> {
+export function decideLimits(admission: Admission): Refusal | undefined | Promise<Refusal | undefined> {
   const { route, limits } = admission;
   if (route === undefined || route.rates.length === 0) return;
   let backup: string | undefined;
@@ -127,10 +127,12 @@ export async function decideLimits(admission: Admission): Promise<Refusal | unde
   }
   const facts = keyFacts(admission, route, backup);
   const decision = limits.limiter.decide(route.rates.map((rule) => ({ rule, key: keyOf(rule.by, facts) })));
-  const verdict = decision instanceof Promise ? await decision : decision;
-  admission.fired?.(verdict.fired, verdict.dryRun);
-  if (verdict.kind === "refuse") return verdict;
-  Object.assign(admission.headers, verdict.headers);
+  const take = (verdict: LimitVerdict): Refusal | undefined => {
+    if (verdict.fired.length + verdict.dryRun.length > 0) admission.fired?.(verdict.fired, verdict.dryRun);
+    if (verdict.kind === "refuse") return verdict;
+    Object.assign(admission.headers, verdict.headers);
+  };
+  return decision instanceof Promise ? decision.then(take) : take(decision);
 }
 
 const limit: Stage = (admission) =>
@@ -153,14 +155,21 @@ export const PIPELINE: readonly (readonly [name: string, stage: Stage])[] = [
   ["limit", limit],
 ];
 
-/** Runs the stages; the first refusal ends them. */
-export async function admit(
-  admission: Admission,
-): Promise<Refusal | { readonly kind: "admit"; readonly route: Route }> {
-  for (const [, stage] of PIPELINE) {
-    const decision = stage(admission);
-    const refusal = decision instanceof Promise ? await decision : decision;
-    if (refusal !== undefined) return refusal;
+/** What the pipeline says. */
+export type AdmitDecision = Refusal | { readonly kind: "admit"; readonly route: Route };
+
+/** Runs the stages; the first refusal ends them. At once, unless a stage has to wait (for a shared store). */
+export function admit(admission: Admission): AdmitDecision | Promise<AdmitDecision> {
+  return admitFrom(admission, 0);
+}
+
+function admitFrom(admission: Admission, first: number): AdmitDecision | Promise<AdmitDecision> {
+  for (let at = first; at < PIPELINE.length; at++) {
+    const decision = PIPELINE[at]![1](admission);
+    if (decision instanceof Promise) {
+      return decision.then((refusal) => refusal ?? admitFrom(admission, at + 1));
+    }
+    if (decision !== undefined) return decision;
   }
   return admission.route === undefined ? refuse("route-unknown") : { kind: "admit", route: admission.route };
 }

@@ -51,7 +51,7 @@ export async function forward(
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
   const { request, route, body } = forwarded;
-  const until = pool.clock.monotonic() + route.deadlineMs;
+  const began = pool.clock.monotonic();
   const signal = new Cancellation();
   let isLate = false;
   const deadline = pool.deadlines.set(route.deadlineMs, () => {
@@ -65,26 +65,33 @@ export async function forward(
     pool.deadlines.clear(deadline);
     forwarded.clientGone.removeEventListener("abort", gone);
   };
-  const again = {
-    method: request.method,
-    hasIdempotencyKey: route.repeatWithKey && request.headers.some(([name]) => name === "idempotency-key"),
+  const order = pool.order(affinityKey(route.affinity, request), began);
+  const attempts = Math.min(order.length, MAX_ATTEMPTS);
+  const mayRepeat = (turn: number, sent: boolean) => {
+    if (turn + 1 === attempts || body instanceof StreamedBody && body.begun) return false;
+    const hasIdempotencyKey = route.repeatWithKey &&
+      request.headers.some(([name]) => name === "idempotency-key");
+    return maySendAgain({ method: request.method, hasIdempotencyKey, sent }) && (!sent || pool.takeRetry());
   };
-  const order = pool.order(affinityKey(route.affinity, request)).slice(0, MAX_ATTEMPTS);
   pool.requested();
-  let outcome: ForwardOutcome = { ...refuse("upstream-none", { "Retry-After": "1" }), attempts: 0 };
-  for (const [turn, instance] of order.entries()) {
+  let outcome: ForwardOutcome | undefined;
+  for (let turn = 0; turn < attempts; turn++) {
+    const instance = order[turn]!;
     if (turn > 0) telemetry.failover(pool.name);
-    const seen = { attempts: turn + 1, instance: instance.name };
     pool.begin(instance);
-    const timeLeftMs = Math.max(1, Math.ceil(until - pool.clock.monotonic()));
+    const spentMs = turn === 0 ? 0 : pool.clock.monotonic() - began;
+    const { clientCertificate, requestId, traceparent, clientAddress } = forwarded.facts;
     const answer = await instance.client.send({
       method: request.method,
       target: request.path + request.query,
       headers: upstreamHeaders(request, {
-        ...forwarded.facts,
+        clientCertificate,
+        requestId,
+        traceparent,
+        clientAddress,
         upstreamHost: instance.client.host,
         body: body instanceof StreamedBody ? { length: body.length } : body && { length: body.length },
-        timeLeftMs,
+        timeLeftMs: Math.max(1, Math.ceil(route.deadlineMs - spentMs)),
       }),
       body,
       signal,
@@ -94,33 +101,37 @@ export async function forward(
       instance.name,
       answer.kind === "answer" ? String(answer.status) : answer.code,
     );
-    const isLast = turn === order.length - 1 || body instanceof StreamedBody && body.begun;
-    const mayRepeat = (sent: boolean) =>
-      !isLast && maySendAgain({ ...again, sent }) && (!sent || pool.takeRetry());
     if (answer.kind === "answer") {
-      if (INSTANCE_STATUSES.has(answer.status) && answer.body instanceof Uint8Array && mayRepeat(true)) {
-        pool.end(instance, false, `HTTP ${answer.status}`);
-        outcome = { ...answer, ...seen, finish: () => {} };
+      const { status, rawHeaders } = answer;
+      const whole = !(answer.body instanceof UpstreamBody);
+      const answered = { kind: "answer", status, rawHeaders, body: answer.body, attempts: turn + 1 } as const;
+      if (whole && INSTANCE_STATUSES.has(status) && mayRepeat(turn, true)) {
+        pool.end(instance, false, `HTTP ${status}`);
+        outcome = { ...answered, instance: instance.name, finish: nothing };
         continue;
       }
       const finish = (ok: boolean) => {
         over();
-        pool.end(instance, ok && !FAILED_STATUSES.has(answer.status), `HTTP ${answer.status}`);
+        pool.end(instance, ok && !FAILED_STATUSES.has(status), `HTTP ${status}`);
       };
-      if (!(answer.body instanceof UpstreamBody)) finish(true);
-      return { ...answer, ...seen, finish: answer.body instanceof UpstreamBody ? finish : () => {} };
+      if (whole) finish(true);
+      return { ...answered, instance: instance.name, finish: whole ? nothing : finish };
     }
     const refusal = refusalOf(answer, forwarded, isLate);
     // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
     if (refusal.blameless) pool.abandon(instance);
     else pool.end(instance, false, answer.code);
     // Told by an instance before, that it cannot: better than that the next one could not be reached.
-    if (outcome.kind !== "answer") outcome = { ...refusal.refusal, ...seen };
-    if (refusal.final || !mayRepeat(answer.sent)) break;
+    if (outcome?.kind !== "answer") {
+      outcome = { ...refusal.refusal, attempts: turn + 1, instance: instance.name };
+    }
+    if (refusal.final || !mayRepeat(turn, answer.sent)) break;
   }
   over();
-  return outcome;
+  return outcome ?? { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
 }
+
+const nothing = () => {};
 
 function refusalOf(
   failed: UpstreamAnswer & { kind: "failed" },
@@ -140,5 +151,5 @@ function refusalOf(
   if (failed.sent) return { refusal: refuse("upstream-lost"), final: false, blameless: false };
   const busy = failed.code === BUSY_CODE;
   const reason = busy ? "upstream-busy" : "upstream-none";
-  return { refusal: refuse(reason, { "Retry-After": "1" }), final: false, blameless: busy };
+  return { refusal: refuse(reason, { "retry-after": "1" }), final: false, blameless: busy };
 }

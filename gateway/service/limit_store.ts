@@ -20,8 +20,16 @@ const SWEEP_MS = 1_000;
 export function stateName(
   { rule, key }: { readonly rule: LimitRule; readonly key: string },
 ): string {
-  return `${rule.name} ${rule.quota}/${rule.windowSeconds}/${rule.burst} ${key}`;
+  let prefix = prefixes.get(rule);
+  if (prefix === undefined) {
+    prefix = `${rule.name} ${rule.quota}/${rule.windowSeconds}/${rule.burst} `;
+    prefixes.set(rule, prefix);
+  }
+  return prefix + key;
 }
+
+/** Numbers are written out once for each rule. */
+const prefixes = new WeakMap<LimitRule, string>();
 
 /** A store that instances share. One round trip decides on all rules of a request. */
 export interface SharedLimitStore {
@@ -35,9 +43,15 @@ export interface SharedLimitStore {
 
 const enforced = (rule: LimitRule): RateRule => ({ ...rule, by: [], dryRun: false, whenStoreGone: "refuse" });
 
+/** State of one key; written in place, because a new object for each request would outlive its youth in the heap. */
+interface Entry {
+  rule: RateRule;
+  arrival: ArrivalTime;
+}
+
 /** Memory of one gateway's limits. */
 export class LimitStore {
-  #entries = new Map<string, { readonly rule: KeyedRule["rule"]; readonly arrival: ArrivalTime }>();
+  #entries = new Map<string, Entry>();
   #sweptAt = -Infinity;
 
   constructor(readonly clock: Clock, readonly maxKeys = MAX_LIMIT_KEYS) {}
@@ -49,18 +63,40 @@ export class LimitStore {
   /** As `SharedLimitStore.take`; undefined when there is no room for the keys. */
   take(rules: readonly KeyedRule[]): LimitDecision[] | undefined {
     const now = this.clock.monotonic();
-    const names = rules.map(stateName);
-    const known = names.map((name) => this.#entries.get(name)?.arrival);
-    const fresh = known.filter((arrival) => arrival === undefined).length;
-    if (!this.#hasRoom(fresh, now)) return undefined;
-    const decisions = rules.map(({ rule }, i) => decideLimit(rule, known[i], now));
-    const counts = rules.every(({ rule }, i) => rule.dryRun || decisions[i]!.allowed);
-    if (!counts) {
-      return decisions.map((decision, i) => ({ ...decision, ...standingNow(rules[i]!.rule, known[i], now) }));
+    const names: string[] = [];
+    const entries: (Entry | undefined)[] = [];
+    let fresh = 0;
+    for (const keyed of rules) {
+      const name = stateName(keyed);
+      const entry = this.#entries.get(name);
+      if (entry === undefined) fresh++;
+      names.push(name);
+      entries.push(entry);
     }
-    for (const [i, { rule }] of rules.entries()) {
+    if (!this.#hasRoom(fresh, now)) return undefined;
+    const decisions: LimitDecision[] = [];
+    let counts = true;
+    for (let i = 0; i < rules.length; i++) {
+      const { rule } = rules[i]!;
+      const decision = decideLimit(rule, entries[i]?.arrival, now);
+      counts &&= rule.dryRun || decision.allowed;
+      decisions.push(decision);
+    }
+    if (!counts) {
+      return decisions.map((decision, i) => ({
+        ...decision,
+        ...standingNow(rules[i]!.rule, entries[i]?.arrival, now),
+      }));
+    }
+    for (let i = 0; i < rules.length; i++) {
       const { arrival } = decisions[i]!;
-      if (arrival !== undefined) this.#entries.set(names[i]!, { rule, arrival });
+      if (arrival === undefined) continue;
+      const entry = entries[i];
+      if (entry === undefined) this.#entries.set(names[i]!, { rule: rules[i]!.rule, arrival });
+      else {
+        entry.rule = rules[i]!.rule;
+        entry.arrival = arrival;
+      }
     }
     return decisions;
   }

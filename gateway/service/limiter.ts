@@ -1,6 +1,6 @@
 /** Decides on the rate rules of a request, by the shared store or this instance's memory, as each rule says when that is gone. */
 
-import { limitHeaders, type RuleDecision } from "../domain/limit.ts";
+import { type LimitDecision, limitHeaders, type RuleDecision } from "../domain/limit.ts";
 import type { KeyedRule } from "../domain/rate_rule.ts";
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { LimitStore, SharedLimitStore } from "./limit_store.ts";
@@ -31,13 +31,13 @@ export class Limiter {
     const decisions = this.memory.take(rules);
     return decisions === undefined
       ? withoutStore(rules.filter(({ rule }) => rule.whenStoreGone !== "allow"), "rate-store-full")
-      : verdictOf(rules.map(({ rule }, i) => ({ rule, decision: decisions[i]! })));
+      : verdictOf(rules, decisions);
   }
 
   async #together(rules: readonly KeyedRule[], shared: SharedLimitStore): Promise<LimitVerdict> {
     const decisions = await shared.take(rules);
     if (decisions !== undefined) {
-      return verdictOf(rules.map(({ rule }, i) => ({ rule, decision: decisions[i]! })));
+      return verdictOf(rules, decisions);
     }
     const closed = withoutStore(
       rules.filter(({ rule }) => rule.whenStoreGone === "refuse"),
@@ -54,16 +54,20 @@ function withoutStore(
 ): LimitVerdict {
   const refusing = closed.filter(({ rule }) => !rule.dryRun).map(({ rule }) => rule.name);
   if (refusing.length === 0) return { kind: "pass", ...NOTHING };
-  return { ...refuse(reason), headers: { "Retry-After": "1" }, fired: refusing, dryRun: [] };
+  return { ...refuse(reason), headers: { "retry-after": "1" }, fired: refusing, dryRun: [] };
 }
 
-function verdictOf(decisions: readonly (RuleDecision & KeyedRuleOnly)[]): LimitVerdict {
-  const refused = decisions.filter(({ decision }) => !decision.allowed);
-  const fired = refused.filter(({ rule }) => !rule.dryRun).map(({ rule }) => rule.name);
-  const dryRun = refused.filter(({ rule }) => rule.dryRun).map(({ rule }) => rule.name);
-  const headers = limitHeaders(decisions.filter(({ rule }) => !rule.dryRun));
+function verdictOf(rules: readonly KeyedRule[], decisions: readonly LimitDecision[]): LimitVerdict {
+  const fired: string[] = [];
+  const dryRun: string[] = [];
+  const told: RuleDecision[] = [];
+  for (let i = 0; i < rules.length; i++) {
+    const { rule } = rules[i]!;
+    const decision = decisions[i]!;
+    if (!decision.allowed) (rule.dryRun ? dryRun : fired).push(rule.name);
+    if (!rule.dryRun) told.push({ rule, decision });
+  }
+  const headers = limitHeaders(told);
   if (fired.length === 0) return { kind: "pass", headers, fired, dryRun };
   return { ...refuse("rate-limited"), headers, fired, dryRun };
 }
-
-type KeyedRuleOnly = Pick<KeyedRule, "rule">;

@@ -59,7 +59,7 @@ export interface PoolRules {
 
 /** The pool. */
 export class Pool {
-  #healths: InstanceHealth[];
+  readonly #healths: InstanceHealth[];
   #breakers: Breaker[];
   #retries: number;
   #turn = 0;
@@ -111,7 +111,7 @@ export class Pool {
       const answer = await instance.probe.send({
         method: "GET",
         target: this.rules.probes.path,
-        headers: { host: instance.probe.host },
+        headers: ["host", instance.probe.host],
         body: undefined,
         signal,
       });
@@ -128,9 +128,13 @@ export class Pool {
 
   /** Takes an observation into account; `cause` is for the log when it changes the state. */
   report(instance: Instance, seen: Observation, cause: string): void {
+    this.#report(instance, seen, cause, this.clock.monotonic());
+  }
+
+  #report(instance: Instance, seen: Observation, cause: string, now: number): void {
     const index = this.instances.indexOf(instance);
     const before = this.#healths[index]!;
-    const after = observe(before, seen, this.clock.monotonic(), this.rules.health);
+    const after = observe(before, seen, now, this.rules.health);
     this.#healths[index] = after;
     if (after.state !== before.state) this.telemetry.health(this.name, instance.name, after.state, cause);
   }
@@ -147,15 +151,13 @@ export class Pool {
 
   /** It is over. */
   end(instance: Instance, ok: boolean, cause: string): void {
-    const open = this.#breakers.filter(({ state }) => state !== "closed").length;
+    let open = 0;
+    for (const { state } of this.#breakers) if (state !== "closed") open++;
     const { breaker: rule } = this.rules;
     const mayOpen = open < mostOpen(this.instances.length, rule);
-    this.#update(
-      instance,
-      (breaker) => endRequest(breaker, ok, this.clock.monotonic(), rule, mayOpen),
-      cause,
-    );
-    this.report(instance, ok ? "request-ok" : "request-failed", cause);
+    const now = this.clock.monotonic();
+    this.#update(instance, (breaker) => endRequest(breaker, ok, now, rule, mayOpen), cause);
+    this.#report(instance, ok ? "request-ok" : "request-failed", cause, now);
   }
 
   #update(instance: Instance, change: (breaker: Breaker) => Breaker, cause = ""): void {
@@ -181,12 +183,14 @@ export class Pool {
   /**
    * Instances in the order in which to try them for one request; empty when all are down.
    * @param session Those of one session have the same order, as long as the instances fare alike.
+   * @param now Monotonic milliseconds.
    */
-  order(session?: string): Instance[] {
-    const now = this.clock.monotonic();
-    this.#healths = this.#healths.map((health) => cooled(health, now, this.rules.health));
-    for (const instance of this.instances) {
-      this.#update(instance, (breaker) => cooledBreaker(breaker, now, this.rules.breaker));
+  order(session: string | undefined, now: number): Instance[] {
+    for (let i = 0; i < this.instances.length; i++) {
+      this.#healths[i] = cooled(this.#healths[i]!, now, this.rules.health);
+      // Nothing cools that is closed, which nearly all are.
+      if (this.#breakers[i]!.state === "closed") continue;
+      this.#update(this.instances[i]!, (breaker) => cooledBreaker(breaker, now, this.rules.breaker));
     }
     this.#turn = (this.#turn + 1) % this.instances.length;
     const ranked = candidates(this.#healths, this.#turn).filter((index) => admits(this.#breakers[index]!));

@@ -115,14 +115,14 @@ Deno.test("take() counts a request under all rules or under none, and a dry run 
   for (const limiter of [new Limiter(memory), new Limiter(memory, shared)]) {
     const first = await limiter.decide(all);
     assert.deepEqual([first.kind, first.fired, first.dryRun], ["pass", [], []]);
-    assert.equal(first.headers["RateLimit-Policy"], '"wide";q=1;w=86400, "narrow";q=1;w=86400');
+    assert.equal(first.headers["ratelimit-policy"], '"wide";q=1;w=86400, "narrow";q=1;w=86400');
     const second = await limiter.decide(all);
     assert.deepEqual([second.kind, second.fired, second.dryRun], ["pass", [], ["dry"]]);
     for (let n = 0; n < 10; n++) {
       const refused = await limiter.decide(all);
       assert.deepEqual([refused.kind, refused.fired], ["refuse", ["narrow"]]);
-      assert.match(refused.headers["RateLimit"]!, /^"wide";r=3;t=\d+, "narrow";r=0;t=\d+$/);
-      assert.ok(Number(refused.headers["Retry-After"]) > 80_000);
+      assert.match(refused.headers["ratelimit"]!, /^"wide";r=3;t=\d+, "narrow";r=0;t=\d+$/);
+      assert.ok(Number(refused.headers["retry-after"]) > 80_000);
     }
     // Ten refusals cost the wide rule nothing: three of its five are left.
     for (let n = 0; n < 3; n++) assert.equal((await limiter.decide([all[0]!])).kind, "pass");
@@ -148,7 +148,7 @@ Deno.test("each rule says what counts when the store is gone, and the store is a
     assert.equal((await limiter.decide([open, dry])).kind, "pass");
     const refused = await limiter.decide([open, closed, local]);
     assert.ok(refused.kind === "refuse" && refused.reason === "rate-store-gone");
-    assert.deepEqual([refused.fired, refused.headers], [["closed"], { "Retry-After": "1" }]);
+    assert.deepEqual([refused.fired, refused.headers], [["closed"], { "retry-after": "1" }]);
   };
   const asked = async () => (await limiter.decide([closed])).kind === "pass";
   await redis.kill();

@@ -4,14 +4,16 @@
  * header values. Refused connections are logged at a bounded rate, so that a flood does not fill the disk.
  */
 
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
 import { codeOf } from "shared/base/errors.ts";
 import type { LogFields, Logger } from "shared/base/log.ts";
 import { type EventLog, NO_EVENT_LOG } from "shared/log/writer/event_log.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import { decideLimit, type LimitRule } from "../domain/limit.ts";
 import { Activity } from "./activity.ts";
+import { Durations } from "./durations.ts";
 import type { Outbound } from "./outbound.ts";
+import { Tally } from "./tally.ts";
 
 /** Lines about refused connections: this many a second on average, with as many at once. */
 const CONNECTION_LINES: LimitRule = { name: "connection-lines", quota: 10, windowSeconds: 1, burst: 50 };
@@ -19,7 +21,7 @@ const CONNECTION_LINES: LimitRule = { name: "connection-lines", quota: 10, windo
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** One finished request. */
-export interface RequestReport {
+export type RequestReport = {
   /** What the client was told. */
   readonly requestId: string;
   /** What the upstream was told: another one. Absent when nothing was forwarded. */
@@ -48,7 +50,7 @@ export interface RequestReport {
   readonly attempts?: number;
   /** Of the answer, head included, before encryption. */
   readonly bytes?: number;
-}
+};
 
 /** Metrics and log of one gateway. */
 export class Telemetry {
@@ -57,10 +59,12 @@ export class Telemetry {
   readonly activity: Activity;
   /** Set when the gateway starts to count what leaves. */
   outbound: Outbound | undefined;
-  readonly #requests = this.#counter("gateway_requests_total", "Requests by route and status", [
-    "route",
-    "status",
-  ]);
+  readonly #requests = new Tally(
+    "gateway_requests_total",
+    "Requests by route and status",
+    ["route", "status"],
+    this.registry,
+  );
   readonly #refusals = this.#counter("gateway_refusals_total", "Refused requests by reason", [
     "route",
     "reason",
@@ -70,24 +74,24 @@ export class Telemetry {
     "Requests that a rule in dry run would have refused, by reason",
     ["route", "reason"],
   );
-  readonly #seconds = new Histogram({
+  readonly #seconds = new Durations({
     name: "gateway_request_seconds",
     help: "Time from the end of the headers to the end of the answer",
-    labelNames: ["route"],
-    buckets: SECONDS,
-    registers: [this.registry],
-  });
+    label: "route",
+    bounds: SECONDS,
+  }, this.registry);
   readonly #connections = this.#gauge("gateway_connections", "Open TCP connections", []);
-  readonly #inFlight = this.#gauge("gateway_requests_in_flight", "Requests that are being answered", []);
+  #inFlight = 0;
   readonly #connectionsRefused = this.#counter(
     "gateway_connections_refused_total",
     "Connections refused before any request, by reason",
     ["reason"],
   );
-  readonly #attempts = this.#counter(
+  readonly #attempts = new Tally(
     "gateway_upstream_attempts_total",
     "Attempts by pool, instance and outcome",
     ["pool", "instance", "outcome"],
+    this.registry,
   );
   readonly #failovers = this.#counter(
     "gateway_failovers_total",
@@ -125,6 +129,15 @@ export class Telemetry {
   /** @param events the tamper-evident log: what is refused is counted there. */
   constructor(readonly logger: Logger, readonly clock: Clock, readonly events: EventLog = NO_EVENT_LOG) {
     this.activity = new Activity(clock);
+    const inFlight = () => this.#inFlight;
+    new Gauge({
+      name: "gateway_requests_in_flight",
+      help: "Requests that are being answered",
+      registers: [this.registry],
+      collect() {
+        this.set(inFlight());
+      },
+    });
   }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
@@ -137,8 +150,8 @@ export class Telemetry {
 
   /** A request is over. */
   request(report: RequestReport): void {
-    this.#requests.inc({ route: report.route, status: String(report.status) });
-    this.#seconds.observe({ route: report.route }, report.ms / 1000);
+    this.#requests.add(report.route, String(report.status));
+    this.#seconds.add(report.route, report.ms / 1000);
     if (report.reason !== undefined) this.#refusals.inc({ route: report.route, reason: report.reason });
     if (report.reason !== undefined) {
       const { identity, address, route, reason } = report;
@@ -155,8 +168,8 @@ export class Telemetry {
       this.#dryRuns.inc({ route: report.route, reason: report.wouldRefuse });
     }
     this.activity.request(report);
-    if (report.bytes !== undefined) this.outbound?.add(`route ${report.route}`, report.bytes);
-    this.logger.info("request", { ...report });
+    if (report.bytes !== undefined) this.outbound?.add(routeDestination(report.route), report.bytes);
+    this.logger.info("request", report);
   }
 
   /** A connection was refused before any request. */
@@ -198,13 +211,13 @@ export class Telemetry {
     this.#connections.set(open);
   }
   inFlight(requests: number): void {
-    this.#inFlight.set(requests);
+    this.#inFlight = requests;
   }
   ready(ready: boolean): void {
     this.#ready.set(ready ? 1 : 0);
   }
   attempt(pool: string, instance: string, outcome: string): void {
-    this.#attempts.inc({ pool, instance, outcome });
+    this.#attempts.add(pool, instance, outcome);
   }
   /** The shared store of limits answers again, or no longer. */
   limitStore(up: boolean, cause: string): void {
@@ -261,4 +274,13 @@ export class Telemetry {
     });
     this.logger.info("upstream-health", { pool, instance, state, cause });
   }
+}
+
+const destinations = new Map<string, string>();
+
+/** Made once for each route: a text that is put together anew has to be hashed anew. */
+function routeDestination(route: string): string {
+  let made = destinations.get(route);
+  if (made === undefined) destinations.set(route, made = `route ${route}`);
+  return made;
 }

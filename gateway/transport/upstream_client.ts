@@ -43,7 +43,8 @@ export interface UpstreamOptions {
 export interface UpstreamRequest {
   readonly method: string;
   readonly target: string;
-  readonly headers: Record<string, string | string[]>;
+  /** Name, value, name, value. */
+  readonly headers: readonly string[];
   /** Whole, or streaming from the client. */
   readonly body: RequestBody;
   /** Aborts the request: deadline, or the client is gone. */
@@ -111,8 +112,13 @@ class PooledClient implements UpstreamClient {
     this.#waiting.clear();
   }
 
-  async send(request: UpstreamRequest): Promise<UpstreamAnswer> {
-    const connection = this.#idle.pop() ?? await this.#acquire(request.signal);
+  send(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const free = this.#idle.pop();
+    return free === undefined ? this.#sendLater(request) : exchange(free, request);
+  }
+
+  async #sendLater(request: UpstreamRequest): Promise<UpstreamAnswer> {
+    const connection = await this.#acquire(request.signal);
     if (typeof connection === "string") return { kind: "failed", sent: false, code: connection };
     return await exchange(connection, request);
   }
@@ -275,11 +281,7 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
 /** The head, and a body that is whole: one write for both is one packet, one TLS record. */
 function headBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array {
   let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (const name in headers) {
-    const value = headers[name]!;
-    if (typeof value === "string") head += `${name}: ${value}\r\n`;
-    else for (const each of value) head += `${name}: ${each}\r\n`;
-  }
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return headAndBody(`${head}\r\n`, body instanceof Uint8Array ? body : undefined);
 }
 

@@ -36,14 +36,17 @@ function printable(key: string, value: unknown): unknown {
   return value;
 }
 
-/** Whether every value stands for itself and no name is that of a secret. */
+/** Names of a line's own fields: fields that have them take their place, which the fast way cannot do. */
+const OWN_NAMES: ReadonlySet<string> = new Set(["time", "level", "process", "event"]);
+
+/** Whether every value stands for itself, and no name is that of a secret or of the line itself. */
 function isPlain(line: LogFields): boolean {
   for (const name in line) {
     const kind = typeof line[name];
     if (kind !== "string" && kind !== "number" && kind !== "boolean" && kind !== "undefined") return false;
     let harmless = harmlessNames.get(name);
     if (harmless === undefined) {
-      harmless = !SECRET_FIELD.test(name);
+      harmless = !SECRET_FIELD.test(name) && !OWN_NAMES.has(name);
       // Names of fields are few; were they ever not, they are looked at one by one again.
       if (harmlessNames.size < 1_000) harmlessNames.set(name, harmless);
     }
@@ -53,6 +56,18 @@ function isPlain(line: LogFields): boolean {
 }
 
 const harmlessNames = new Map<string, boolean>();
+let timeMs = 0;
+let time = "";
+
+/** The time of a line, written out once a millisecond. */
+function timeNow(): string {
+  const now = Date.now();
+  if (now !== timeMs) {
+    timeMs = now;
+    time = new Date(now).toISOString();
+  }
+  return time;
+}
 
 /** Makes a logger of one process. Lines below `level` are dropped. */
 export function createLogger(
@@ -61,11 +76,19 @@ export function createLogger(
 ): Logger {
   const threshold = ORDER[options.level ?? "info"];
   const write = options.write ?? ((line: string) => console.error(line));
+  const name = JSON.stringify(process);
   const emit = (level: LogLevel, event: string, fields: LogFields = {}) => {
     if (ORDER[level] < threshold) return;
-    const line = { time: new Date().toISOString(), level, process, event, ...options.bound, ...fields };
-    // Most lines are plain: looking at them is a third of the cost of a replacer.
-    write(isPlain(line) ? JSON.stringify(line) : JSON.stringify(line, printable));
+    // Most lines are plain: looking at them is a third of the cost of a replacer, copying them together another third.
+    if (options.bound === undefined && isPlain(fields)) {
+      const rest = JSON.stringify(fields);
+      const own = `{"time":"${timeNow()}","level":"${level}","process":${name},"event":${
+        JSON.stringify(event)
+      }`;
+      return write(rest === "{}" ? `${own}}` : `${own},${rest.slice(1)}`);
+    }
+    const line = { time: timeNow(), level, process, event, ...options.bound, ...fields };
+    write(JSON.stringify(line, printable));
   };
   return {
     debug: (event, fields) => emit("debug", event, fields),

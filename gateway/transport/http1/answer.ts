@@ -6,8 +6,8 @@ import { STATUS_CODES } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { headAndBody } from "./latin1.ts";
 
-/** Header fields by name; a field that comes more than once is a list. */
-export type AnswerFields = Readonly<Record<string, string | readonly string[]>>;
+/** Header fields: name, value, name, value; names in lower case. */
+export type AnswerFields = readonly string[];
 
 /** What an answer has to know of its request and its connection. */
 export interface AnswerContext {
@@ -48,6 +48,8 @@ export class Http1Answer extends EventEmitter {
   closed = false;
   /** When the head was made, monotonic milliseconds; 0 before. */
   begunAt = 0;
+  /** Bytes of the head, without its last line end; 0 before. */
+  headBytes = 0;
   #head = "";
   #framing: "length" | "chunked" | "until-close" | "none" = "none";
   #close = false;
@@ -72,16 +74,16 @@ export class Http1Answer extends EventEmitter {
   }
 
   /** Makes the head; it goes out with the first bytes of the body. @throws {TypeError} for what is no field. */
-  writeHead(status: number, fields: AnswerFields = {}): this {
+  writeHead(status: number, fields: AnswerFields = []): this {
     if (this.headersSent) throw new TypeError("Cannot write a head twice");
     const { keepAlive, keepAliveFields, head, old } = this.context;
     let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
     let [length, close, dated] = [false, !keepAlive, false];
-    for (const name in fields) {
-      const value = fields[name]!;
-      switch (name.toLowerCase()) {
+    for (let i = 0; i < fields.length; i += 2) {
+      const [name, value] = [fields[i]!, fields[i + 1]!];
+      switch (name) {
         case "connection":
-          close ||= String(value).toLowerCase() === "close";
+          close ||= value.toLowerCase() === "close";
           continue;
         case "transfer-encoding":
         case "keep-alive":
@@ -92,8 +94,7 @@ export class Http1Answer extends EventEmitter {
         case "date":
           dated = true;
       }
-      if (typeof value === "string") text += fieldLine(name, value);
-      else for (const each of value) text += fieldLine(name, each);
+      text += fieldLine(name, value);
     }
     if (!dated) text += httpDate();
     if (head || status === 204 || status === 304) this.#framing = "none";
@@ -105,6 +106,7 @@ export class Http1Answer extends EventEmitter {
     }
     this.#close = close;
     this.#head = text + (close ? "connection: close\r\n" : keepAliveFields);
+    this.headBytes = this.#head.length;
     this.headersSent = true;
     this.begunAt = performance.now();
     return this;

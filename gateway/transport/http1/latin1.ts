@@ -10,9 +10,9 @@ const encoder = new TextEncoder();
  */
 export function headAndBody(head: string, body?: Uint8Array): Buffer {
   const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0));
-  // Other characters take two bytes in UTF-8: then there is no room for all of them.
-  const { read } = encoder.encodeInto(head, bytes.subarray(0, head.length));
-  if (read < head.length) bytes.write(head, 0, "latin1");
+  // Other characters take two bytes in UTF-8: then either there was no room for all of them, or they took some of the body's.
+  const { read, written } = encoder.encodeInto(head, bytes);
+  if (read !== head.length || written !== head.length) bytes.write(head, 0, "latin1");
   if (body !== undefined) bytes.set(body, head.length);
   return bytes;
 }

@@ -31,8 +31,10 @@ export type HeadFault =
 /** Most header fields of an answer. */
 export const MAX_ANSWER_HEADERS = 128;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const FIELD =
-  /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*$/;
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** An option of Connection, of which each stands behind a comma here. */
+const CLOSE = /,[\t ]*close[\t ]*(?:,|$)/;
 const LENGTH = /^\d{1,15}$/;
 
 /**
@@ -41,20 +43,23 @@ const LENGTH = /^\d{1,15}$/;
  * @param method Of the request: an answer to HEAD has no body.
  */
 export function readAnswerHead(text: string, method: string): AnswerHead | HeadFault {
-  const lines = text.split("\r\n");
-  const start = STATUS_LINE.exec(lines[0]!);
+  let lineEnd = endOfLine(text, 0);
+  const start = STATUS_LINE.exec(text.slice(0, lineEnd));
   if (start === null) return "ANSWER_STATUS_LINE";
-  if (lines.length - 1 > MAX_ANSWER_HEADERS) return "ANSWER_HEADERS_MANY";
   const status = Number(start[2]);
   const rawHeaders: string[] = [];
   let length: string | undefined;
   let coding: string | undefined;
   let connection = "";
-  for (let i = 1; i < lines.length; i++) {
-    const field = FIELD.exec(lines[i]!);
-    if (field === null) return "ANSWER_HEADER";
-    const [, name, value] = field as unknown as [string, string, string];
-    rawHeaders.push(name, value);
+  while (lineEnd < text.length) {
+    const at = lineEnd + 2;
+    lineEnd = endOfLine(text, at);
+    const colon = text.indexOf(":", at);
+    if (colon < 0 || colon > lineEnd) return "ANSWER_HEADER";
+    const name = text.slice(at, colon);
+    const value = withoutBlanks(text, colon + 1, lineEnd);
+    if (!NAME.test(name) || !VALUE.test(value)) return "ANSWER_HEADER";
+    if (rawHeaders.push(name, value) > 2 * MAX_ANSWER_HEADERS) return "ANSWER_HEADERS_MANY";
     switch (name.toLowerCase()) {
       case "content-length":
         if (!LENGTH.test(value) || (length !== undefined && length !== value)) return "ANSWER_FRAMING";
@@ -71,9 +76,23 @@ export function readAnswerHead(text: string, method: string): AnswerHead | HeadF
   const old = start[1] === "0";
   const framing = framingOf(status, method, { length, coding, old });
   if (framing === undefined) return "ANSWER_FRAMING";
-  const asked = connection.split(",").map((token) => token.trim());
-  const keepAlive = !old && !asked.includes("close") && framing.kind !== "until-close";
+  const keepAlive = !old && !CLOSE.test(connection) && framing.kind !== "until-close";
   return { kind: "head", status, rawHeaders, framing, keepAlive };
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf("\r\n", from);
+  return end < 0 ? text.length : end;
+}
+
+function withoutBlanks(text: string, from: number, end: number): string {
+  while (from < end && isBlank(text.charCodeAt(from))) from++;
+  while (end > from && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(from, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** RFC 9112, 6.3; undefined when it is doubtful. */

@@ -11,6 +11,8 @@ import { ChunkedReader } from "./chunked.ts";
 /** Longest head of an answer with all interim heads before it, bytes. */
 export const MAX_HEAD_BYTES = 32_768;
 const EMPTY = Buffer.alloc(0);
+/** As bytes: a text would be made into bytes at each look. */
+const HEAD_END = Buffer.from("\r\n\r\n");
 /** Most interim (1xx) heads before an answer. */
 const MAX_INTERIM = 8;
 
@@ -118,7 +120,7 @@ export class UpstreamConnection {
     if (this.#answer !== undefined) return this.#body(bytes);
     this.#head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
     while (true) {
-      const end = this.#head.indexOf("\r\n\r\n");
+      const end = this.#head.indexOf(HEAD_END);
       if (end < 0 ? this.#head.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
         return this.#closed("ANSWER_HEAD_LARGE");
       }
