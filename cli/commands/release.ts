@@ -111,6 +111,7 @@ export function registerRelease(program: Command): void {
   )
     .requiredOption("--online-key <label>", "label of the on-line key")
     .requiredOption("--log-key <label>", "label of the log's key")
+    .option("--fresh-only", "snapshot and timestamp alone; what is pending waits for its holders")
     .action(action(async (options: Options) => await withToken("publish", [], options)));
 
   withFolder("rotate", "new holders, threshold or on-line key: everything is signed again")
@@ -212,7 +213,19 @@ async function withToken(
   const { args, substitution, env } = tokenSpec(config, make);
   const out = options.out === undefined ? undefined : absolute(options.out as string);
   const own = Object.fromEntries(
-    ["folder", "key", "role", "onlineKey", "logKey", "haltKey", "reason", "curve", "make", "json"]
+    [
+      "folder",
+      "key",
+      "role",
+      "onlineKey",
+      "logKey",
+      "haltKey",
+      "reason",
+      "curve",
+      "make",
+      "freshOnly",
+      "json",
+    ]
       .filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );
   const spec: Omit<ChildSpec, "logFile"> = {

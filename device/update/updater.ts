@@ -7,7 +7,7 @@ import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
-import { compareVersions, type Offer, offer } from "shared/protocol/release/target.ts";
+import { compareVersions, type Offer, offer, withCounter } from "shared/protocol/release/target.ts";
 import { upgradeCommands } from "shared/protocol/gp/upgrade_commands.ts";
 import type { UpdateEnd, UpdatePhase } from "shared/protocol/wire/update.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
@@ -25,7 +25,7 @@ import type { JournalEntry, UpdateJournal } from "./journal.ts";
 import { proveKept, seedSignersOf } from "./kept.ts";
 import { rememberedOf, UPDATE_PLAN } from "./plan.ts";
 import type { FoundRelease, PackageReader, ReleasePort, UpdateServicePort } from "./ports.ts";
-import { RECOVERY_KEY, releaseFacts } from "./product.ts";
+import { REASON_WORDS, RECOVERY_KEY, releaseFacts } from "./product.ts";
 import { type Progress, progressOf, type ProgressStage } from "./progress.ts";
 import { relay } from "./relay.ts";
 import { releaseOnWire } from "./wire_release.ts";
@@ -61,13 +61,14 @@ export interface UpdateOptions {
 
 /** What a look at a card and its releases gives. */
 export interface UpdateCheck {
-  /** Null: it is in the middle of an update, and goes on with it. */
+  /** Null: it has no applet that can be selected. */
   readonly card: CardFacts | null;
   /** Version on the card; null when it does not say. */
   readonly installed: string | null;
-  readonly inUpdate: boolean;
+  /** Null: it has no applet, and this wallet knows of no update: another wallet's, or no Recovery Key at all. */
+  readonly inUpdate: boolean | null;
   readonly release: { readonly version: string; readonly notes: string } | null;
-  readonly offer: Offer | { readonly offered: false; readonly reason: "no-release" };
+  readonly offer: Offer | { readonly offered: false; readonly reason: "no-release" | "no-applet" };
 }
 
 /** How an update ended well. */
@@ -96,19 +97,21 @@ export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> 
     const cplc = await access.cplc();
     const session = await access.open();
     const entry = options.journal.find(cplc);
-    const release = await options.releases.newest(RECOVERY_KEY);
+    const release = session === undefined
+      ? await options.releases.newest(RECOVERY_KEY)
+      : await options.releases.choose(releaseFacts(session.status));
     const told = release &&
       { version: release.verified.release.version, notes: release.verified.release.notes };
     const card = await session?.facts() ?? null;
     return {
       card,
       installed: card?.version ?? entry?.from ?? null,
-      inUpdate: session === undefined,
+      inUpdate: session !== undefined ? false : entry !== undefined ? true : null,
       release: told ?? null,
       offer: release === undefined
         ? { offered: false, reason: "no-release" }
         : session === undefined
-        ? { offered: true }
+        ? entry === undefined ? { offered: false, reason: "no-applet" } : { offered: true }
         : offerOf(session, release),
     };
   } finally {
@@ -117,7 +120,8 @@ export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> 
 }
 
 function offerOf(session: CardSession, { verified }: FoundRelease): Offer {
-  return offer(releaseFacts(session.status), verified.release, verified.halted !== undefined);
+  const card = withCounter(releaseFacts(session.status), verified.releases);
+  return offer(card, verified.release, verified.halted !== undefined);
 }
 
 /** One update of one card. */
@@ -215,10 +219,12 @@ export class Updater {
       throw new CodedError("WALLET_UPDATE_RECOVERED", "Cannot update card: it kept its old version");
     }
     const card = await session.facts();
-    const release = await releases.newest(RECOVERY_KEY);
+    const release = await releases.choose(releaseFacts(session.status));
     if (release === undefined) throw notOffered("there is no release");
     const offered = offerOf(session, release);
-    if (!offered.offered) throw notOffered(`release ${release.verified.release.version}: ${offered.reason}`);
+    if (!offered.offered) {
+      throw notOffered(`${REASON_WORDS[offered.reason]} (released is ${release.verified.release.version})`);
+    }
     const file = await release.fetch();
     const commands = upgradeCommands(this.#options.readPackage(file));
     this.#expected = this.#traffic.apdus + APDUS_AROUND + commands.load.length;

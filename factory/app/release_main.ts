@@ -5,7 +5,7 @@
  *     release_main.ts init --folder DIR --product P --holder FILE... --threshold N --online FILE --halt-key FILE --log-key FILE --origin O
  *     release_main.ts add CAP --signed FILE --folder DIR --product P --version V --replaces V... --counter N [--chip C/OS]... ...
  *     release_main.ts sign --folder DIR --key LABEL [--role ROLE] TOKEN
- *     release_main.ts publish --folder DIR --online-key LABEL --log-key LABEL TOKEN
+ *     release_main.ts publish --folder DIR --online-key LABEL --log-key LABEL [--fresh-only] TOKEN
  *     release_main.ts rotate --folder DIR [--holder FILE... --threshold N] [--online FILE]
  *     release_main.ts halt PRODUCT VERSION --folder DIR --reason TEXT --halt-key LABEL --online-key LABEL TOKEN
  *     release_main.ts resume PRODUCT VERSION --folder DIR
@@ -20,6 +20,7 @@ import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
 import { readCap } from "shared/protocol/cap/reader.ts";
+import { releasePath } from "shared/protocol/release/target.ts";
 import { encodePackageFile } from "shared/protocol/signed_package/package_file.ts";
 import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
@@ -29,6 +30,7 @@ import { httpsSource } from "shared/transport/log_source/https.ts";
 import { keyIdOf } from "../domain/release/documents.ts";
 import {
   addRelease,
+  freshenRelease,
   haltRelease,
   initRelease,
   publishRelease,
@@ -144,6 +146,11 @@ const STEPS: Readonly<Record<string, (step: Step) => Promise<void>>> = {
   publish: async ({ values, output, now }) =>
     await withToken(values, async (hsm) => {
       const folder = folderOf(values);
+      if (values["fresh-only"]) {
+        await freshenRelease(folder, hsm, required(values, "online-key"), now);
+        output.say("Signed snapshot and timestamp anew");
+        return show(folder, output);
+      }
       const labels = { online: required(values, "online-key"), log: required(values, "log-key") };
       const published = await publishRelease(folder, hsm, labels, now);
       output.say(
@@ -254,6 +261,7 @@ function show(folder: ReleaseFolder, output: CommandOutput): void {
       path,
       version: custom.version,
       replaces: custom.replaces,
+      resumed: custom.halt.resumed,
       securityCounter: custom.securityCounter,
       loadFileHash: custom.loadFileHash,
       sha256: hashes.sha256,
@@ -273,7 +281,14 @@ function show(folder: ReleaseFolder, output: CommandOutput): void {
   }
   const halts = folder.halts();
   for (const { product, version, number, reason } of halts) {
-    output.say(`halt ${number}   ${product} ${version}: ${reason}`);
+    const release = releases.find(({ path }) => path === releasePath(product, version));
+    const answered = release !== undefined && release.resumed >= number;
+    const state = !answered
+      ? "HALTED"
+      : pending.some(({ role }) => role === product)
+      ? "HALTED; goes on when it is published"
+      : "answered: it goes on";
+    output.say(`halt ${number}   ${product} ${version}: ${reason} (${state})`);
   }
   output.result({ pending, releases, halts });
 }

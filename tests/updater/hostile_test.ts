@@ -126,12 +126,18 @@ Deno.test("what is not offered: halted, another chip, a downgrade, a newer versi
   repository.publish(file, {});
   repository.halt("1.2");
   assert.equal(await refusal(scene, { card }), "WALLET_UPDATE_NOT_OFFERED");
+  // Lower than that of the card's own version, which is a release too.
+  repository.publish(await scene.package({ major: 1, minor: 0 }));
+  repository.publish(file, { securityCounter: 0 });
+  assert.equal(await refusal(scene, { card }), "WALLET_UPDATE_NOT_OFFERED");
+  repository.publish(file, {});
   // A wallet that does not look: the vault refuses by itself.
   const blind = {
-    newest: async () => {
+    choose: async () => {
       const found = await repository.newest("recovery-key");
       return found && { ...found, verified: { ...found.verified, halted: undefined } };
     },
+    newest: repository.newest,
     find: repository.find,
   };
   assert.equal(await refusal(scene, { card, more: { releases: blind } }), "RELEASE_HALTED");

@@ -64,6 +64,15 @@ Deno.test("a card of the line is updated through the gateways, pulled in the mid
     assert.ok(last.code === 0 || last.last.code === "WALLET_UPDATE_NOT_OFFERED", last.errors);
     assert.deepEqual(await desk.identify(second), { matches: true, version: "1.1.0" });
 
+    // Probes of the gateways get an answer that means something.
+    for (const gateway of ["gateway-a", "gateway-b"]) {
+      const lines = (await Deno.readTextFile(`${folder}/logs/${gateway}.log`)).split("\n");
+      const health = lines.filter((line) =>
+        line.includes('"upstream-health"') && line.includes('"releases"')
+      );
+      assert.deepEqual(health.filter((line) => line.includes("HTTP 4")), []);
+    }
+
     // Who updates what is in the log of the service, entered before the commands left.
     await spine.children.get("update")!.stop();
     const trustFile = await Deno.readTextFile(`${folder}/event-logs/update.trust.json`);
