@@ -27,12 +27,13 @@ import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { httpsSource } from "shared/transport/log_source/https.ts";
-import { keyIdOf } from "../domain/release/documents.ts";
+import { keyIdOf, type TargetJson } from "../domain/release/documents.ts";
 import {
   addRelease,
   freshenRelease,
   haltRelease,
   initRelease,
+  publishedTargetsIn,
   publishRelease,
   resumeRelease,
   rotateKeys,
@@ -261,7 +262,6 @@ function show(folder: ReleaseFolder, output: CommandOutput): void {
       path,
       version: custom.version,
       replaces: custom.replaces,
-      resumed: custom.halt.resumed,
       securityCounter: custom.securityCounter,
       loadFileHash: custom.loadFileHash,
       sha256: hashes.sha256,
@@ -275,19 +275,22 @@ function show(folder: ReleaseFolder, output: CommandOutput): void {
     output.say(`         loads ${loadFileHash}${notes === "" ? "" : `\n         ${notes}`}`);
   }
   for (const { role, version, signedBy, needed } of pending) {
+    const before = role === "root" && folder.newest("root") > 0 ? ", and enough of the root before" : "";
     output.say(
-      `pending  ${role} ${version}: ${signedBy.length} of ${needed} (${signedBy.join(", ") || "nobody yet"})`,
+      `pending  ${role} ${version}: ${signedBy.length} of ${needed}${before} (${
+        signedBy.join(", ") || "nobody yet"
+      })`,
     );
   }
   const halts = folder.halts();
   for (const { product, version, number, reason } of halts) {
-    const release = releases.find(({ path }) => path === releasePath(product, version));
-    const answered = release !== undefined && release.resumed >= number;
-    const state = !answered
-      ? "HALTED"
-      : pending.some(({ role }) => role === product)
+    const path = releasePath(product, version);
+    const answers = (of: Record<string, TargetJson>) => (of[path]?.custom.halt.resumed ?? 0) >= number;
+    const state = answers(publishedTargetsIn(folder, product))
+      ? "answered: it goes on"
+      : answers(targetsIn(folder, product))
       ? "HALTED; goes on when it is published"
-      : "answered: it goes on";
+      : "HALTED";
     output.say(`halt ${number}   ${product} ${version}: ${reason} (${state})`);
   }
   output.result({ pending, releases, halts });

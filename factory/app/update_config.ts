@@ -99,6 +99,7 @@ function vaultSchema(Path: z.ZodType<string>) {
     limits: z.strictObject({
       sessions: z.int().min(1).max(1024).default(VAULT_LIMITS.sessions),
       challenges: z.int().min(1).max(65_536).default(VAULT_LIMITS.challenges),
+      ofOne: z.int().min(1).max(1024).default(VAULT_LIMITS.ofOne),
       challengeSeconds: z.int().min(10).max(3600).default(VAULT_LIMITS.challengeSeconds),
       idleSeconds: z.int().min(10).max(3600).default(VAULT_LIMITS.idleSeconds),
       sessionSeconds: z.int().min(60).max(86_400).default(VAULT_LIMITS.sessionSeconds),

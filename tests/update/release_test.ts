@@ -13,6 +13,7 @@ import { repositoryReleases } from "device/update/repository_releases.ts";
 import { takeRelease } from "device/update/releases.ts";
 import { checkTransparency } from "device/update/transparency.ts";
 import {
+  freshenRelease,
   haltRelease,
   initRelease,
   resumeRelease,

@@ -11,7 +11,7 @@ import { CARD_PIN, ENTROPIES, testFlow, testWallet } from "device/wallet/testing
 import { openInProcessChannel } from "device/card/in_process_channel.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
 import { UpdateService } from "factory/service/update/update_service.ts";
-import { makeUpdateVault } from "factory/service/update/vault.ts";
+import { makeUpdateVault, VAULT_LIMITS } from "factory/service/update/vault.ts";
 import type { VirtualCard } from "device/card/virtual_card.ts";
 import { openScene, type SceneRun, type UpdateScene } from "./machinery/scene.ts";
 
@@ -220,6 +220,33 @@ Deno.test("another card half-way, and a card whose keys are another card's", asy
 });
 
 const isUpgradeSelect = (command: Uint8Array) => toHex(command).startsWith("00A4040008A000000151555047");
+
+Deno.test("one client keeps no other out: its oldest challenge and session give way to its newest", async () => {
+  await using scene = await openScene();
+  const vault = makeUpdateVault({
+    ...scene.vaultOptions,
+    limits: { ...VAULT_LIMITS, challenges: 3, sessions: 3, ofOne: 2 },
+  });
+  const mine = await vault.challenge("b 1");
+  for (let number = 1; number <= 9; number++) await vault.challenge(`a ${number}`);
+  assert.deepEqual(await vault.challenge("b 1"), mine);
+  assert.equal((await vault.describe()).challenges, 3);
+  // Sessions that nothing was proven for cost nobody but their client.
+  const request = {
+    authorization: null,
+    package: (await scene.package({ major: 1, minor: 1 })).toBase64(),
+    recovery: null,
+  };
+  const held = await vault.resume("b 1", request);
+  for (let number = 1; number <= 4; number++) await vault.resume(`a ${number}`, request);
+  assert.equal((await vault.describe()).sessions, 3);
+  assert.deepEqual(await vault.resume("b 1", request), held);
+  await assert.rejects(vault.step("a 2", 1, ["9000"], null), { code: "UPDATE_SESSION_GONE" });
+  await vault.resume("c 1", request).then(
+    () => assert.fail(),
+    (error) => assert.equal(codeOf(error), "UPDATE_BUSY"),
+  );
+});
 
 Deno.test("two updaters at once, a damaged journal, a lost one, another wallet", async () => {
   await using scene = await openScene();

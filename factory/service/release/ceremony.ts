@@ -260,8 +260,14 @@ export function packageOf([path, { length, hashes, custom }]: [string, TargetJso
 /** Targets of a product: of the pending document, or the published one. */
 export function targetsIn(folder: ReleaseFolder, product: string): Record<string, TargetJson> {
   const pending = folder.pending().get(product);
-  const document = pending ?? (folder.newest(product) === 0 ? undefined : folder.published(product));
-  return (document?.signed.targets ?? {}) as Record<string, TargetJson>;
+  if (pending === undefined) return publishedTargetsIn(folder, product);
+  return (pending.signed.targets ?? {}) as Record<string, TargetJson>;
+}
+
+/** Targets of a product's published document. */
+export function publishedTargetsIn(folder: ReleaseFolder, product: string): Record<string, TargetJson> {
+  if (folder.newest(product) === 0) return {};
+  return (folder.published(product).signed.targets ?? {}) as Record<string, TargetJson>;
 }
 
 /** Snapshot and timestamp, or the timestamp alone, by the on-line key. */
