@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { packagePaths } from "shared/protocol/signed_package/names.ts";
 import { parseAddress } from "shared/transport/log_source/https.ts";
+import { releaseDocument } from "factory/app/release_serve_main.ts";
 import { action, type CommonOptions } from "../output.ts";
 import { absolute } from "../paths.ts";
 import type { ChildSpec } from "../process/child.ts";
@@ -157,6 +158,14 @@ export function registerRelease(program: Command): void {
       const { listen, ...files } = options;
       const paths = Object.fromEntries(Object.entries(files).map(([name, path]) => [name, absolute(path)]));
       return await runForeground(releaseServeSpec({ ...options, ...paths, listen }));
+    }));
+
+  release.command("describe").description(
+    "print the OpenAPI document of what is served, for a gateway's firewall",
+  )
+    .action(action(() => {
+      console.log(JSON.stringify(releaseDocument(), null, 2));
+      return Promise.resolve(0);
     }));
 
   release.command("verify")

@@ -107,7 +107,10 @@ export function howToTalk({ folder, addresses, databaseUrl, recover, update }: S
     ...(recover ? talkToRecover(folder, recover) : []),
     ...(update
       ? [
+        `  blank cards   ./rk spine card --out blank.json`,
+        `                ./rk card --vpcd ${STANDARD_READER} --state blank.card --options blank.json`,
         `  update        ./rk wallet update --check --reader NAME --config ${folder}/${WALLET_UPDATE_FILE}`,
+        `                from a blank card to an update, by hand: docs/operations/update.md`,
         `                ./rk release show --folder ${folder}/update/repository`,
       ]
       : []),
