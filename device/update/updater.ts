@@ -31,7 +31,7 @@ import { relay } from "./relay.ts";
 import { releaseOnWire } from "./wire_release.ts";
 import "shared/protocol/wire/update_errors.ts";
 import "../wallet/errors.ts";
-import "./errors.ts";
+import { UPDATER_ERRORS } from "./errors.ts";
 
 /** Times that a card is presented in one run, before it is left for another one. */
 export const PRESENTATIONS_MAX = 5;
@@ -136,6 +136,8 @@ export class Updater {
   #pin: Secret | undefined;
   /** The package does not take the card's data: the old one is loaded again. */
   #recovers = false;
+  /** The card was in the middle of its update when it was looked at. */
+  #silent = false;
   /** Commands of an update went to the card in this run. */
   #relayed = false;
   #waitedMs = 0;
@@ -160,8 +162,10 @@ export class Updater {
           if (!(error instanceof CodedError)) throw error;
           const torn = eventOf(error) === "torn";
           if (error.code === "UPDATE_RESTORE_FAILED") this.#recovers = true;
-          else if (!torn && !LOST_SESSION.includes(error.code)) throw error;
-          if (presentation >= presentations) throw torn ? this.#tornError(error) : error;
+          else if (!torn && !LOST_SESSION.includes(error.code)) throw this.#withStanding(error);
+          if (presentation >= presentations) {
+            throw torn ? this.#tornError(error) : this.#withStanding(error);
+          }
           if (torn) onTorn?.(error.code);
         }
       }
@@ -190,6 +194,7 @@ export class Updater {
       const update = crypto.randomUUID();
       const { hostChallenge } = await service.challenge(update);
       const session = await this.#access.open(fromHex(hostChallenge));
+      this.#silent = session === undefined;
       const entry = journal.find(cplc);
       const version = session && releaseFacts(session.status).version;
       const remembered = rememberedOf(version, entry, (a, b) => compareVersions(a, b) === 0);
@@ -424,18 +429,35 @@ export class Updater {
   }
 
   #tornError(cause: CodedError): CodedError {
-    const words = this.#stage === "looking" || this.#stage === "authorizing"
-      ? "nothing was changed on it"
-      : this.#stage === "proving"
-      ? "the update is done, and was not proven yet"
-      : "its seed is safe, and it goes on from where it stands";
     return new CodedError(
       "WALLET_UPDATE_TORN",
-      `Cannot finish: the card left the reader too early; ${words}`,
-      {
-        cause: cause.code,
-      },
+      `Cannot finish: the card left the reader too early; ${this.#standing()}`,
+      { cause: cause.code },
     );
+  }
+
+  /** An error of somebody else's, and what it means for the card: its holder asks nothing else. */
+  #withStanding(error: CodedError): CodedError {
+    if (error.code.startsWith("WALLET_")) return error;
+    const { details, row } = error;
+    const advised = typeof details.next === "string" ? details.next : row.next;
+    const next = this.#silent || this.#relayed
+      ? `${advised} ${UPDATER_ERRORS.WALLET_UPDATE_TORN.next}`
+      : advised;
+    return new CodedError(
+      error.code,
+      `${error.message.replace(/\.$/, "")}; ${this.#standing()}`,
+      { ...details, next },
+      error,
+    );
+  }
+
+  #standing(): string {
+    if (this.#stage === "proving") return "the update is done, and was not proven yet";
+    if (this.#silent || this.#relayed && this.#stage !== "authorizing") {
+      return "the card's seed is safe, and it goes on from where it stands";
+    }
+    return "nothing was changed on the card";
   }
 }
 

@@ -248,6 +248,55 @@ Deno.test("one client keeps no other out: its oldest challenge and session give 
   );
 });
 
+Deno.test("service or reader gone: the words say where the card stands, and the same command goes on", async () => {
+  await using scene = await openScene();
+  const card = await scene.card();
+  const journal = await scene.journalFolder();
+  const told = async (run: Omit<SceneRun, "card">) => {
+    try {
+      await scene.update({ card, journal, ...run });
+    } catch (error) {
+      assert.ok(error instanceof CodedError);
+      return { code: error.code, message: error.message, next: String(error.details.next) };
+    }
+    return assert.fail("nothing went wrong");
+  };
+  const gone = (from: number): UpdateServicePort => {
+    let requests = 0;
+    const ask = <T>(work: () => Promise<T>): Promise<T> =>
+      ++requests > from ? Promise.reject(new CodedError("UPDATE_VAULT", "The service is away.")) : work();
+    const real = scene.port();
+    return {
+      challenge: (update) => ask(() => real.challenge(update)),
+      begin: (update, request) => ask(() => real.begin(update, request)),
+      resume: (update, request) => ask(() => real.resume(update, request)),
+      step: (update, step, answers) => ask(() => real.step(update, step, answers)),
+    };
+  };
+  const first = await told({ service: gone(0) });
+  assert.deepEqual([first.code, first.message], [
+    "UPDATE_VAULT",
+    "The service is away; nothing was changed on the card",
+  ]);
+  const middle = await told({ service: gone(5) });
+  assert.match(middle.message, /seed is safe, and it goes on from where it stands/);
+  assert.match(middle.next, /rk wallet update/);
+  // The next run finds the card without applet, and the reader unplugged.
+  let presented = 0;
+  const unplugged = await told({
+    more: {
+      connect: () =>
+        presented++ === 0
+          ? Promise.resolve(openInProcessChannel(card, { faultPlan: [{ kind: "before", index: 4 }] }))
+          : Promise.reject(new CodedError("READER_UNKNOWN", "Cannot connect: there is no such reader")),
+    },
+  });
+  assert.equal(unplugged.code, "READER_UNKNOWN");
+  assert.match(unplugged.message, /seed is safe/);
+  const { to, seedKept } = await scene.update({ card, journal });
+  assert.deepEqual([to, seedKept], ["1.1.0", true]);
+});
+
 Deno.test("two updaters at once, a damaged journal, a lost one, another wallet", async () => {
   await using scene = await openScene();
   const card = await scene.card();
