@@ -441,9 +441,7 @@ export class Updater {
     if (error.code.startsWith("WALLET_")) return error;
     const { details, row } = error;
     const advised = typeof details.next === "string" ? details.next : row.next;
-    const next = this.#silent || this.#relayed
-      ? `${advised} ${UPDATER_ERRORS.WALLET_UPDATE_TORN.next}`
-      : advised;
+    const next = `${advised} ${UPDATER_ERRORS.WALLET_UPDATE_TORN.next}`;
     return new CodedError(
       error.code,
       `${error.message.replace(/\.$/, "")}; ${this.#standing()}`,

@@ -278,7 +278,7 @@ Deno.test("service or reader gone: the words say where the card stands, and the 
     "UPDATE_VAULT",
     "The service is away; nothing was changed on the card",
   ]);
-  const middle = await told({ service: gone(5) });
+  const middle = await told({ service: gone(4) });
   assert.match(middle.message, /seed is safe, and it goes on from where it stands/);
   assert.match(middle.next, /rk wallet update/);
   // The next run finds the card without applet, and the reader unplugged.
