@@ -1,28 +1,20 @@
 /** `rk provider init | serve`: one backup provider's node with its vault. */
 
 import type { Command } from "commander";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { type NodeConfig, readNodeConfig } from "providers/app/node_config.ts";
 import { readVaultConfig, type VaultConfig } from "providers/app/vault_config.ts";
-import { PIPES } from "providers/vault/frames.ts";
+import { CALL_PIPES } from "shared/service/pipe_calls.ts";
 import { action } from "../output.ts";
-import { absolute, exists } from "../paths.ts";
+import { absolute } from "../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../process/child.ts";
 import { runForeground } from "../process/foreground.ts";
+import { ensurePipes } from "../process/pipes.ts";
 
 /** Standard folder of a provider, as deno.json's permission sets write it. */
 const STANDARD = ".rk/provider";
 const STANDARD_LIBRARY = "/usr/lib/softhsm/libsofthsm2.so";
 /** Variables that lead common PKCS#11 libraries to their configuration; they are paths. */
 const LIBRARY_VARIABLES = ["SOFTHSM2_CONF", "YUBIHSM_PKCS11_CONF"];
-
-defineErrors({
-  PROVIDER_PIPES: {
-    fault: "installation",
-    retry: false,
-    next: "Make the folder of `pipes`, of mode 0700, on a file system that has named pipes.",
-  },
-});
 
 /** Registers the commands. */
 export function registerProvider(program: Command): void {
@@ -74,7 +66,7 @@ export interface RunningProvider {
   stop(): Promise<void>;
 }
 
-/** Starts a vault and its node, joined by named pipes. @throws {CodedError} `PROVIDER_PIPES`, `CHILD_NOT_READY`. */
+/** Starts a vault and its node, joined by named pipes. @throws {CodedError} `VAULT_PIPES`, `CHILD_NOT_READY`. */
 export async function startProvider(options: {
   readonly vaultFile: string;
   readonly nodeFile: string;
@@ -110,17 +102,6 @@ export async function startProvider(options: {
   }
 }
 
-/** Makes the folder of the pipes and the pipes where they are not there. @throws {CodedError} `PROVIDER_PIPES`. */
-export async function ensurePipes(folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of Object.values(PIPES)) {
-    const path = `${folder}/${name}`;
-    if (await exists(path)) continue;
-    const made = await new Deno.Command("mkfifo", { args: ["-m", "600", path], stderr: "null" }).output();
-    if (!made.success) throw new CodedError("PROVIDER_PIPES", `Cannot make pipe ${path}`);
-  }
-}
-
 /** How a vault's process is started. */
 export function vaultSpec(
   file: string,
@@ -146,8 +127,8 @@ export function vaultSpec(
       // The key file's lock and next version are beside it, so to make a key is to write the folder.
       [`${STANDARD}/hsm`]: software ? init ? folder(hsm.file) : hsm.file : hsm.pinFile,
       [`${STANDARD}/hsm/passphrase`]: software ? hsm.passphraseFile : hsm.pinFile,
-      [`${STANDARD}/pipes/requests`]: `${pipes}/${PIPES.requests}`,
-      [`${STANDARD}/pipes/answers`]: `${pipes}/${PIPES.answers}`,
+      [`${STANDARD}/pipes/requests`]: `${pipes}/${CALL_PIPES.requests}`,
+      [`${STANDARD}/pipes/answers`]: `${pipes}/${CALL_PIPES.answers}`,
       ...(software ? {} : { [STANDARD_LIBRARY]: hsm.library }),
     },
     env: software ? {} : Object.fromEntries(inherited),
@@ -180,8 +161,11 @@ export function nodeSpec(file: string, config: NodeConfig): Omit<ChildSpec, "log
     args: ["--config", file],
     substitution: {
       [`${STANDARD}/node`]: [...files, ...(socketFile ? [socketFile] : [])],
-      [`${STANDARD}/pipes/requests`]: [`${pipes}/${PIPES.requests}`, ...(socketFile ? [socketFile] : [])],
-      [`${STANDARD}/pipes/answers`]: `${pipes}/${PIPES.answers}`,
+      [`${STANDARD}/pipes/requests`]: [
+        `${pipes}/${CALL_PIPES.requests}`,
+        ...(socketFile ? [socketFile] : []),
+      ],
+      [`${STANDARD}/pipes/answers`]: `${pipes}/${CALL_PIPES.answers}`,
       [`${STANDARD}/event-log`]: eventLog ? eventLog.folder : [],
       "127.0.0.1:8501": withAnyPort(config.listen),
       "127.0.0.1:8601": withAnyPort(config.admin),

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { packagePaths } from "shared/protocol/signed_package/names.ts";
 import { parseAddress } from "shared/transport/log_source/https.ts";
+import { releaseDocument } from "factory/app/release_serve_main.ts";
 import { action, type CommonOptions } from "../output.ts";
 import { absolute } from "../paths.ts";
 import type { ChildSpec } from "../process/child.ts";
@@ -111,6 +112,7 @@ export function registerRelease(program: Command): void {
   )
     .requiredOption("--online-key <label>", "label of the on-line key")
     .requiredOption("--log-key <label>", "label of the log's key")
+    .option("--fresh-only", "snapshot and timestamp alone; what is pending waits for its holders")
     .action(action(async (options: Options) => await withToken("publish", [], options)));
 
   withFolder("rotate", "new holders, threshold or on-line key: everything is signed again")
@@ -156,6 +158,14 @@ export function registerRelease(program: Command): void {
       const { listen, ...files } = options;
       const paths = Object.fromEntries(Object.entries(files).map(([name, path]) => [name, absolute(path)]));
       return await runForeground(releaseServeSpec({ ...options, ...paths, listen }));
+    }));
+
+  release.command("describe").description(
+    "print the OpenAPI document of what is served, for a gateway's firewall",
+  )
+    .action(action(() => {
+      console.log(JSON.stringify(releaseDocument(), null, 2));
+      return Promise.resolve(0);
     }));
 
   release.command("verify")
@@ -212,7 +222,19 @@ async function withToken(
   const { args, substitution, env } = tokenSpec(config, make);
   const out = options.out === undefined ? undefined : absolute(options.out as string);
   const own = Object.fromEntries(
-    ["folder", "key", "role", "onlineKey", "logKey", "haltKey", "reason", "curve", "make", "json"]
+    [
+      "folder",
+      "key",
+      "role",
+      "onlineKey",
+      "logKey",
+      "haltKey",
+      "reason",
+      "curve",
+      "make",
+      "freshOnly",
+      "json",
+    ]
       .filter((name) => options[name] !== undefined).map((name) => [name, options[name]]),
   );
   const spec: Omit<ChildSpec, "logFile"> = {

@@ -1,12 +1,19 @@
-/** `rk spine start | stop | status`: keeps a local spine for other commands. */
+/** `rk spine start | stop | status | card`: keeps a local spine for other commands, and makes blank cards for it. */
 
 import type { Command } from "commander";
+import { createLogger } from "shared/base/log.ts";
+import { SYSTEM_RANDOM } from "shared/transport/random.ts";
+import { openToken } from "factory/app/token_config.ts";
 import { action, type CommonOptions, result, say } from "../output.ts";
+import { absolute, writePrivate } from "../paths.ts";
+import { blankCard } from "../spine/card_maker.ts";
 import { DEFAULT_SPINE } from "../spine/layout.ts";
 import { COMPANION_FILE, MAKER_FILE, PROVIDERS, type RecoverAddresses } from "../spine/recover/layout.ts";
 import { WALLET_UPDATE_FILE } from "../spine/update/layout.ts";
 import { refuseWhenRunning, runningSpine, stopRunningSpine } from "../spine/running.ts";
 import { type SpineDescriptor, startSpine } from "../spine/spine.ts";
+import { STANDARD_READER } from "./card.ts";
+import { tokenOf } from "./token.ts";
 
 /** Registers the commands. */
 export function registerSpine(program: Command): void {
@@ -55,6 +62,28 @@ export function registerSpine(program: Command): void {
       say(options, descriptor ? howToTalk(descriptor) : "no spine is running: `rk spine start`");
       result(options, descriptor ? { running: true, ...descriptor } : { running: false });
     }));
+  spine.command("card")
+    .description(
+      "what a blank virtual card of this spine is, for `rk card --options`: its keys, by the spine's masters",
+    )
+    .requiredOption("--out <file>", "where it is written, for its owner alone; it holds the keys of one card")
+    .option("--json", "the last line is one JSON object")
+    .action(action(async (options: CommonOptions & { readonly out: string }) => {
+      const hsm = await openToken(
+        await tokenOf({}),
+        createLogger("spine", { level: "error", write: (line) => console.error(line) }),
+      );
+      const card = await blankCard(hsm, SYSTEM_RANDOM);
+      const out = absolute(options.out);
+      await writePrivate(out, `${JSON.stringify(card, null, 2)}\n`);
+      say(
+        options,
+        `A blank card: rk card --vpcd ${STANDARD_READER} --state ${
+          out.replace(/(\.json)?$/, ".card")
+        } --options ${out}`,
+      );
+      result(options, { out, keyDiversificationData: card.keyDiversificationData });
+    }));
 }
 
 /** How to talk to a kept spine, for people. */
@@ -78,7 +107,10 @@ export function howToTalk({ folder, addresses, databaseUrl, recover, update }: S
     ...(recover ? talkToRecover(folder, recover) : []),
     ...(update
       ? [
+        `  blank cards   ./rk spine card --out blank.json`,
+        `                ./rk card --vpcd ${STANDARD_READER} --state blank.card --options blank.json`,
         `  update        ./rk wallet update --check --reader NAME --config ${folder}/${WALLET_UPDATE_FILE}`,
+        `                from a blank card to an update, by hand: docs/operations/update.md`,
         `                ./rk release show --folder ${folder}/update/repository`,
       ]
       : []),

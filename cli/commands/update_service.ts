@@ -1,7 +1,6 @@
 /** `rk update-service init | serve | describe`: updates of cards in the field, behind the gateway. */
 
 import type { Command } from "commander";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { CALL_PIPES } from "shared/service/pipe_calls.ts";
 import {
   readUpdateConfig,
@@ -11,9 +10,10 @@ import {
 } from "factory/app/update_config.ts";
 import { updateDocument } from "factory/app/update_routes.ts";
 import { action } from "../output.ts";
-import { absolute, exists } from "../paths.ts";
+import { absolute } from "../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../process/child.ts";
 import { runForeground } from "../process/foreground.ts";
+import { ensurePipes } from "../process/pipes.ts";
 
 /** Standard folder, addresses and library, as deno.json's permission sets write them. */
 const STANDARD = {
@@ -86,12 +86,12 @@ export interface StartUpdateService {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Starts both, joined by named pipes. @throws {CodedError} `UPDATE_PIPES`, `CHILD_NOT_READY`. */
+/** Starts both, joined by named pipes. @throws {CodedError} `VAULT_PIPES`, `CHILD_NOT_READY`. */
 export async function startUpdateService(options: StartUpdateService): Promise<RunningUpdateService> {
   const { configFile, vaultFile, logs, env, outlives, preload } = options;
   const more = { ...(preload ? { preload } : {}), ...(outlives ? { outlives } : {}) };
   const vaultConfig = readUpdateVaultConfig(vaultFile);
-  await ensureUpdatePipes(vaultConfig.pipes);
+  await ensurePipes(vaultConfig.pipes);
   const vaultSpec = updateVaultSpec(vaultFile, vaultConfig, "serve");
   const vault = await startChild({
     ...vaultSpec,
@@ -116,17 +116,6 @@ export async function startUpdateService(options: StartUpdateService): Promise<R
   } catch (error) {
     await vault.stop();
     throw error;
-  }
-}
-
-/** Makes the pipes that are missing. @throws {CodedError} `UPDATE_PIPES`. */
-export async function ensureUpdatePipes(folder: string): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of Object.values(CALL_PIPES)) {
-    const path = `${folder}/${name}`;
-    if (await exists(path)) continue;
-    const made = await new Deno.Command("mkfifo", { args: ["-m", "600", path], stderr: "null" }).output();
-    if (!made.success) throw new CodedError("UPDATE_PIPES", `Cannot make pipe ${path}`);
   }
 }
 
@@ -214,11 +203,3 @@ function hostAndPort(address: string): string {
   const { hostname, port } = new URL(address);
   return `${hostname}:${port || 443}`;
 }
-
-defineErrors({
-  UPDATE_PIPES: {
-    fault: "installation",
-    retry: false,
-    next: "Make the folder of `pipes`, of mode 0700, on a file system that has named pipes.",
-  },
-});

@@ -12,7 +12,8 @@ import { COMPANION_FILE } from "../spine/recover/layout.ts";
 import { isEveryUpstreamUp, waitFor } from "../spine/recover/readiness.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
 import type { Spine } from "../spine/spine.ts";
-import { type AskedVerification, type CompanionRun, runCompanion } from "./companion.ts";
+import { type AskedVerification, runCompanion } from "./companion.ts";
+import type { LinesRun } from "./json_lines.ts";
 import { type DemoDevice, startDevice } from "./device.ts";
 
 /** Which of the four happened, each as it has to. */
@@ -182,7 +183,7 @@ class Story {
     options: { identity?: string; backup?: string },
     onStep: (phase: string, provider: string | null) => Promise<void> | void = () => {},
     isTold = false,
-  ): Promise<CompanionRun> {
+  ): Promise<LinesRun> {
     return runCompanion(
       verb,
       { config: `${this.#folder}/${COMPANION_FILE}`, device: device.address, ...options },
@@ -215,7 +216,7 @@ function reasonsOf(line: string): string[] {
   return reasons ?? [];
 }
 
-function ended(verb: string, { code, errors }: CompanionRun): CodedError {
+function ended(verb: string, { code, errors }: LinesRun): CodedError {
   return new CodedError(
     "DEMO_RECOVER",
     `Cannot go on: ${verb} ended with exit code ${code}\n${errors.trimEnd()}`,

@@ -1,13 +1,12 @@
 /** The demo's last part: a card with a seed on it is updated from its wallet, and pulled off the reader in the middle. */
 
 import { CodedError, defineErrors } from "shared/base/errors.ts";
-import { toUtf8 } from "shared/base/bytes.ts";
 import { walletSpec } from "../commands/wallet.ts";
 import { walletUpdateSpec } from "../commands/wallet_update.ts";
-import { DENO, REPOSITORY } from "../home.ts";
-import { type ChildSpec, commandLine, environment } from "../process/child.ts";
+import type { ChildSpec } from "../process/child.ts";
 import type { Spine } from "../spine/spine.ts";
 import { WALLET_UPDATE_FILE } from "../spine/update/layout.ts";
+import { type Line, type LinesRun, runJsonLines } from "./json_lines.ts";
 import type { LineCard } from "./line.ts";
 import { startFeeder } from "./feeder.ts";
 import type { Readers } from "./readers.ts";
@@ -27,9 +26,6 @@ const PINS = { walletPin: "1357", newWalletPin: "1357", cardPin: "24680", newCar
 /** Where the card is pulled: behind so much of the update, in percent. */
 const PULL_AT_PERCENT = 40;
 
-/** A line of a process: one JSON object. */
-export type Line = Readonly<Record<string, unknown>>;
-
 /** A wallet at a reader, run by a program: its processes one after the other, a card that is laid down and pulled. */
 export interface WalletDesk extends AsyncDisposable {
   /** Makes the wallet, with a seed of its own. */
@@ -39,7 +35,7 @@ export interface WalletDesk extends AsyncDisposable {
   /** Whether the card holds the wallet's seed, and its version. */
   identify(card: string): Promise<{ readonly matches: unknown; readonly version: unknown }>;
   /** `rk wallet update`. @param onLine told each line, with hands. */
-  update(card: string, onLine: (line: Line, hands: WalletHands) => void): Promise<WalletRun>;
+  update(card: string, onLine: (line: Line, hands: WalletHands) => void): Promise<LinesRun>;
 }
 
 /** What can be done while the wallet works. */
@@ -48,13 +44,6 @@ export interface WalletHands {
   pull(): void;
   /** SIGKILL to the wallet. */
   kill(): void;
-}
-
-/** How a process of the wallet ended. */
-export interface WalletRun {
-  readonly code: number;
-  readonly last: Line;
-  readonly errors: string;
 }
 
 /** Opens a desk at the first reader. */
@@ -95,21 +84,24 @@ export async function openWalletDesk(spine: Spine, readers: Readers): Promise<Wa
       move(() => feeder.remove(0));
       move(() => feeder.insert(0, card));
     };
-    const run = await runLines(
+    const run = await runJsonLines(
       { ...spec, env: { ...spec.env, ...readers.env } },
-      (line, kill) => onLine(line, { pull, kill }),
+      (line, { kill }) => onLine(line, { pull, kill }),
+      JSON.stringify(PINS),
     );
     await moving;
     if (attached) await feeder.remove(0);
     return run;
   };
-  const good = ({ code, last, errors }: WalletRun): Line => {
+  const good = ({ code, last, errors }: LinesRun): Line => {
     if (code === 0) return last;
     throw new CodedError("DEMO_UPDATE", `Cannot show the update: the wallet ended with ${code}: ${errors}`);
   };
   return {
     setup: async () => {
-      good(await runLines(walletSpec("setup", { ...keeper, words: "24" }), () => {}));
+      good(
+        await runJsonLines(walletSpec("setup", { ...keeper, words: "24" }), () => {}, JSON.stringify(PINS)),
+      );
     },
     backup: async (card) => {
       good(await withCard(card, walletSpec("backup", { ...keeper, name: "Demo" })));
@@ -171,38 +163,6 @@ export async function runUpdate(
   }
   tell(`from ${result.from} to ${result.to}, ${result.seedKept ? "seed kept" : "SEED NOT PROVEN"}`);
   return result;
-}
-
-/** Runs a process that prints one JSON object a line, with the PINs on its standard input. */
-async function runLines(
-  spec: Omit<ChildSpec, "logFile">,
-  onLine: (line: Line, kill: () => void) => void,
-): Promise<WalletRun> {
-  const child = new Deno.Command(DENO, {
-    args: commandLine(spec),
-    cwd: REPOSITORY,
-    env: environment(spec),
-    clearEnv: true,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const errors = new Response(child.stderr).text();
-  const input = child.stdin.getWriter();
-  await input.write(toUtf8(JSON.stringify(PINS)));
-  await input.close();
-  let last: Line = {};
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) {
-      last = JSON.parse(line) as Line;
-      onLine(last, () => child.kill("SIGKILL"));
-    }
-  }
-  const { code } = await child.status;
-  return { code, last, errors: await errors };
 }
 
 defineErrors({

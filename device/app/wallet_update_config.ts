@@ -1,8 +1,8 @@
 /** How a wallet reaches the update service and the repository of releases: one YAML file. Relative paths begin at its folder. */
 
-import { isAbsolute, join, resolve } from "node:path";
-import { parse } from "yaml";
+import { resolve } from "node:path";
 import { z } from "zod";
+import { besideConfig, parseConfig } from "shared/base/configuration.ts";
 import { CodedError } from "shared/base/errors.ts";
 import {
   DEFAULT_UPGRADE_DOMAIN_AID_HEX,
@@ -36,28 +36,21 @@ const File = z.strictObject({
 /** A checked configuration; paths are absolute. */
 export type WalletUpdateConfig = z.infer<typeof File>;
 
-/** Reads a configuration. @throws {CodedError} `WALLET_UPDATE_CONFIG`. */
+/** Reads a configuration. @throws {CodedError} `WALLET_UPDATE_CONFIG` with every fault, its line and column. */
 export function readWalletUpdateConfig(path: string): WalletUpdateConfig {
-  let value: unknown;
+  let text: string;
   try {
-    value = parse(Deno.readTextFileSync(path));
+    text = Deno.readTextFileSync(path);
   } catch (error) {
     throw new CodedError(
       "WALLET_UPDATE_CONFIG",
-      `Cannot read ${path}: it is missing, closed to us, or no YAML`,
+      `Cannot read ${path}: it is missing or closed to us`,
       { path },
       error,
     );
   }
-  const result = File.safeParse(value);
-  if (!result.success) {
-    const faults = result.error.issues.map((issue) =>
-      `${issue.path.join(".") || "the file"}: ${issue.message}`
-    );
-    throw new CodedError("WALLET_UPDATE_CONFIG", `Cannot use ${path}:\n${faults.join("\n")}`);
-  }
-  const at = (name: string) => isAbsolute(name) ? name : join(resolve(path, ".."), name);
-  const { tls, root, ...more } = result.data;
+  const { tls, root, ...more } = parseConfig(path, text, File, { code: "WALLET_UPDATE_CONFIG" });
+  const at = (name: string) => besideConfig(resolve(path), name);
   return {
     ...more,
     root: at(root),

@@ -27,7 +27,7 @@ import { failure } from "./wallet_results.ts";
 import { readSecrets, scriptPerson, wipeSecrets } from "./wallet_secrets.ts";
 import { terminalPerson, withQuietTerminal, writeError } from "./wallet_terminal.ts";
 import { readWalletUpdateConfig } from "./wallet_update_config.ts";
-import { checkWords, progressWords, resultWords, TORN_WORDS } from "./wallet_update_words.ts";
+import { checkWords, progressWords, PROVE_WORDS, resultWords, TORN_WORDS } from "./wallet_update_words.ts";
 import "./wallet_errors.ts";
 
 const WAIT_SECONDS = { usual: 60, max: 600 } as const;
@@ -142,6 +142,7 @@ async function run(options: Options, person: Person): Promise<number> {
     ...(options.virtualReaders === undefined ? {} : { virtualReaders: options.virtualReaders }),
   });
   let lineOpen = false;
+  let proving = false;
   const endLine = () => {
     if (lineOpen) writeError("\n");
     lineOpen = false;
@@ -154,6 +155,7 @@ async function run(options: Options, person: Person): Promise<number> {
       // A question begins a line of its own.
       secret(name, about) {
         endLine();
+        if (proving && !json) writeError(`${PROVE_WORDS}\n`);
         return person.secret(name, about);
       },
       confirm(what, about) {
@@ -174,6 +176,7 @@ async function run(options: Options, person: Person): Promise<number> {
     readPackage: packageReader(fromHex(config.releaseKey)),
     domain: { aid: fromHex(config.domain.aid), keyVersion: config.domain.keyVersion },
     onProgress: (progress) => {
+      proving = progress.stage === "proving";
       if (terminal && progress.stage !== "looking") {
         writeError(`\r${progressWords(progress)}`);
         lineOpen = true;

@@ -1,5 +1,7 @@
 /** What an update says to people: where it is, how long it takes, and when the card must stay. */
 
+import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
+import { REASON_WORDS } from "../update/product.ts";
 import type { Progress, ProgressStage } from "../update/progress.ts";
 import type { UpdateCheck, UpdateResult } from "../update/updater.ts";
 import { cardWords } from "./wallet_words.ts";
@@ -27,33 +29,33 @@ export function progressWords({ stage, percent, secondsLeft, mayRemove }: Progre
 export const TORN_WORDS =
   "  The card left the reader. Its seed is safe. Put the same card back and leave it there: the update goes on.";
 
-const REASON_WORDS: Readonly<Record<string, string>> = {
-  "no-release": "nothing is released for it",
-  "other-product": "the release is for another product",
-  "already-newest": "it has the newest version",
-  "security-counter-lower": "the release is older in what it protects against",
-  "not-replaceable": "the release does not replace its version",
-  "other-chip": "the release is for another chip",
-  "halted": "the rollout was halted",
-};
+/** Before the card's PIN is asked at the end, in a run that only went on. */
+export const PROVE_WORDS =
+  "  The new version is on the card. Its PIN lets the wallet prove that the seed is the one from before.";
 
 /** What a look found. */
 export function checkWords({ card, installed, inUpdate, release, offer }: UpdateCheck): string {
   const which = card === null ? `The card, version ${installed ?? "unknown"}` : `Card ${cardWords(card)}`;
+  if (inUpdate === null) {
+    return "The card has no Recovery Key applet. Another wallet may have begun an update of it: then `rk wallet update` goes on.";
+  }
   if (inUpdate) {
     return `${which}, is in the middle of an update: \`rk wallet update\` goes on with it. Its seed is safe.`;
   }
   const released = release === null ? "" : ` Released is ${release.version}.`;
   if (offer.offered) {
     const notes = release!.notes === "" ? "" : `\n    ${release!.notes}`;
-    return `${which}.${released} It is offered: \`rk wallet update\` loads it; the card's PIN is asked.${notes}`;
+    const asked = card?.lifeCycle === LIFE_CYCLE.USER_PERSONALIZED ? "; the card's PIN is asked" : "";
+    return `${which}.${released} It is offered: \`rk wallet update\` loads it${asked}.${notes}`;
   }
-  return `${which}.${released} Nothing is offered: ${REASON_WORDS[offer.reason] ?? offer.reason}.`;
+  return `${which}.${released} Nothing is offered: ${REASON_WORDS[offer.reason]}.`;
 }
 
 /** How it ended. */
 export function resultWords({ from, to, seedKept, card }: UpdateResult): string {
-  const seed = seedKept === null
+  const seed = card.lifeCycle !== LIFE_CYCLE.USER_PERSONALIZED
+    ? "It holds no seed."
+    : seedKept === null
     ? "The seed was not compared: that needs the card's PIN."
     : "Its seed, name and certificate are as before.";
   return `DONE. From ${from ?? "an earlier version"} to ${to}. ${seed} Card ${cardWords(card)}.`;

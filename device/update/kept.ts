@@ -9,6 +9,7 @@ import { compareVersions } from "shared/protocol/release/target.ts";
 import type { CardFacts } from "../wallet/card_facts.ts";
 import { identifierOf } from "../wallet/card_facts.ts";
 import type { CardSession } from "../wallet/card_session.ts";
+import { tries } from "../wallet/wallet.ts";
 import type { JournalEntry } from "./journal.ts";
 import "../wallet/errors.ts";
 import "./errors.ts";
@@ -28,7 +29,7 @@ const KEPT_AT_ONCE: readonly (keyof CardFacts)[] = ["name", "pinTriesLeft"];
  * Compares a card with what is remembered of it; the seed too when a PIN is given.
  * @param expected version that it must have now. @param atOnce the update was done in this run.
  * @returns the card, and whether its seed was proven to be the same: null without PIN, or without seed.
- * @throws {CodedError} `WALLET_UPDATE_OTHER_CARD`, `WALLET_UPDATE_CHANGED`, `WALLET_CARD_PIN_WRONG`.
+ * @throws {CodedError} `WALLET_UPDATE_OTHER_CARD`, `WALLET_UPDATE_CHANGED`, `WALLET_CARD_PIN_WRONG`, `WALLET_CARD_WIPED`.
  */
 export async function proveKept(
   session: CardSession,
@@ -58,9 +59,19 @@ export async function proveKept(
   if (card.lifeCycle !== LIFE_CYCLE.USER_PERSONALIZED || pin === undefined) return { card, seedKept: null };
   const outcome = await session.verifyPin(pin);
   if (outcome.kind !== "right") {
+    if (outcome.kind === "wiped") {
+      throw new CodedError(
+        "WALLET_CARD_WIPED",
+        `Card ${identifierOf(card)} erased itself: it was the third wrong PIN`,
+      );
+    }
+    const { triesLeft } = outcome;
     throw new CodedError(
       "WALLET_CARD_PIN_WRONG",
-      `Cannot prove the seed of card ${identifierOf(card)}: wrong PIN`,
+      `The update is done. Cannot prove the seed of card ${identifierOf(card)}: wrong PIN, ${
+        tries(triesLeft)
+      } left`,
+      { triesLeft },
     );
   }
   const signers = await seedSignersOf(session);

@@ -1,6 +1,7 @@
 /** What the updater needs of others: releases, and the service that wraps commands. */
 
 import type { ReleaseBundle, VerifiedRelease } from "shared/protocol/release/metadata.ts";
+import type { CardFacts } from "shared/protocol/release/target.ts";
 import type { UpgradePackage } from "shared/protocol/gp/upgrade_commands.ts";
 import type {
   BeginUpdate,
@@ -20,6 +21,8 @@ export interface FoundRelease {
 
 /** Where releases come from. Every release that it gives was verified, and stands in the log of releases. */
 export interface ReleasePort {
+  /** The newest release that a card is offered; when none is, the newest; undefined: its product has none. */
+  choose(card: CardFacts): Promise<FoundRelease | undefined>;
   /** The newest release of a product; undefined: there is none. */
   newest(product: string): Promise<FoundRelease | undefined>;
   /** One version of it. */

@@ -1,13 +1,11 @@
 /**
- * From a repository to a package that a wallet may load: what is offered to a card and why or why not, and taking a release: fetched,
- * verified by the metadata, whole, and in the log of releases.
+ * From a repository to a package that a wallet may load: fetched, verified by the metadata, whole, and in the log of releases.
  */
 
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import type { LogSource } from "shared/log/source.ts";
 import { proofPath } from "shared/protocol/release/entry.ts";
 import { type ReleaseBundle, type VerifiedRelease, verifyRelease } from "shared/protocol/release/metadata.ts";
-import { type CardFacts, compareVersions, type Offer, offer } from "shared/protocol/release/target.ts";
 import { type PackageParts, parsePackageFile } from "shared/protocol/signed_package/package_file.ts";
 import { checkTransparency, keepCheckpoint, seenCheckpoint } from "./transparency.ts";
 import type { TufClient } from "./tuf/client.ts";
@@ -18,12 +16,6 @@ import "./tuf/errors.ts";
 /** Longest proof, in bytes. */
 const PROOF_BYTES_MAX = 1_200_000;
 
-/** A release, and whether a card is offered it. */
-export interface JudgedRelease {
-  readonly release: VerifiedRelease;
-  readonly offer: Offer;
-}
-
 /** A release that may be loaded. */
 export interface TakenRelease {
   readonly release: VerifiedRelease;
@@ -33,24 +25,6 @@ export interface TakenRelease {
   readonly parts: PackageParts;
   /** The package file. */
   readonly file: string;
-}
-
-/**
- * Judges every release of a card's product, newest first.
- * @param now milliseconds since 1970.
- * @throws {CodedError} those of the client and of `verifyRelease`.
- */
-export async function judgeReleases(
-  client: TufClient,
-  card: CardFacts,
-  now: number,
-): Promise<JudgedRelease[]> {
-  const judged: JudgedRelease[] = [];
-  for (const { path } of await client.listTargets(card.product)) {
-    const release = verified(await client.bundle(path), now);
-    judged.push({ release, offer: offer(card, release.release, release.halted !== undefined) });
-  }
-  return judged.sort((a, b) => compareVersions(b.release.release.version, a.release.release.version));
 }
 
 /** Where a release is taken from. */

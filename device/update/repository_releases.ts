@@ -1,6 +1,12 @@
 /** Releases from a repository of The Update Framework: the client fetches and remembers, and a release is taken with its proof. */
 
-import { compareVersions, parseReleaseTarget, releasePath } from "shared/protocol/release/target.ts";
+import {
+  compareVersions,
+  offer,
+  parseReleaseTarget,
+  releasePath,
+  withCounter,
+} from "shared/protocol/release/target.ts";
 import { verifyRelease } from "shared/protocol/release/metadata.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { FoundRelease, ReleasePort } from "./ports.ts";
@@ -31,14 +37,27 @@ export function repositoryReleases(
       },
     };
   };
+  /** Newest first. */
   const versions = async (product: string) =>
     (await client.listTargets(product)).map(({ path, custom }) => ({
       path,
       version: parseReleaseTarget(custom).version,
-    })).filter(({ path, version }) => path === releasePath(product, version));
+    })).filter(({ path, version }) => path === releasePath(product, version))
+      .sort((a, b) => compareVersions(b.version, a.version));
   return {
+    async choose(card) {
+      let newest: FoundRelease | undefined;
+      for (const { path } of await versions(card.product)) {
+        const release = await found(path);
+        const { verified } = release;
+        const known = withCounter(card, verified.releases);
+        if (offer(known, verified.release, verified.halted !== undefined).offered) return release;
+        newest ??= release;
+      }
+      return newest;
+    },
     async newest(product) {
-      const newest = (await versions(product)).sort((a, b) => compareVersions(a.version, b.version)).at(-1);
+      const [newest] = await versions(product);
       return newest && await found(newest.path);
     },
     async find(product, version) {

@@ -7,7 +7,7 @@ import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
-import { compareVersions, type Offer, offer } from "shared/protocol/release/target.ts";
+import { compareVersions, type Offer, offer, withCounter } from "shared/protocol/release/target.ts";
 import { upgradeCommands } from "shared/protocol/gp/upgrade_commands.ts";
 import type { UpdateEnd, UpdatePhase } from "shared/protocol/wire/update.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
@@ -25,13 +25,13 @@ import type { JournalEntry, UpdateJournal } from "./journal.ts";
 import { proveKept, seedSignersOf } from "./kept.ts";
 import { rememberedOf, UPDATE_PLAN } from "./plan.ts";
 import type { FoundRelease, PackageReader, ReleasePort, UpdateServicePort } from "./ports.ts";
-import { RECOVERY_KEY, releaseFacts } from "./product.ts";
+import { REASON_WORDS, RECOVERY_KEY, releaseFacts } from "./product.ts";
 import { type Progress, progressOf, type ProgressStage } from "./progress.ts";
 import { relay } from "./relay.ts";
 import { releaseOnWire } from "./wire_release.ts";
 import "shared/protocol/wire/update_errors.ts";
 import "../wallet/errors.ts";
-import "./errors.ts";
+import { UPDATER_ERRORS } from "./errors.ts";
 
 /** Times that a card is presented in one run, before it is left for another one. */
 export const PRESENTATIONS_MAX = 5;
@@ -61,13 +61,14 @@ export interface UpdateOptions {
 
 /** What a look at a card and its releases gives. */
 export interface UpdateCheck {
-  /** Null: it is in the middle of an update, and goes on with it. */
+  /** Null: it has no applet that can be selected. */
   readonly card: CardFacts | null;
   /** Version on the card; null when it does not say. */
   readonly installed: string | null;
-  readonly inUpdate: boolean;
+  /** Null: it has no applet, and this wallet knows of no update: another wallet's, or no Recovery Key at all. */
+  readonly inUpdate: boolean | null;
   readonly release: { readonly version: string; readonly notes: string } | null;
-  readonly offer: Offer | { readonly offered: false; readonly reason: "no-release" };
+  readonly offer: Offer | { readonly offered: false; readonly reason: "no-release" | "no-applet" };
 }
 
 /** How an update ended well. */
@@ -96,19 +97,21 @@ export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> 
     const cplc = await access.cplc();
     const session = await access.open();
     const entry = options.journal.find(cplc);
-    const release = await options.releases.newest(RECOVERY_KEY);
+    const release = session === undefined
+      ? await options.releases.newest(RECOVERY_KEY)
+      : await options.releases.choose(releaseFacts(session.status));
     const told = release &&
       { version: release.verified.release.version, notes: release.verified.release.notes };
     const card = await session?.facts() ?? null;
     return {
       card,
       installed: card?.version ?? entry?.from ?? null,
-      inUpdate: session === undefined,
+      inUpdate: session !== undefined ? false : entry !== undefined ? true : null,
       release: told ?? null,
       offer: release === undefined
         ? { offered: false, reason: "no-release" }
         : session === undefined
-        ? { offered: true }
+        ? entry === undefined ? { offered: false, reason: "no-applet" } : { offered: true }
         : offerOf(session, release),
     };
   } finally {
@@ -117,7 +120,8 @@ export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> 
 }
 
 function offerOf(session: CardSession, { verified }: FoundRelease): Offer {
-  return offer(releaseFacts(session.status), verified.release, verified.halted !== undefined);
+  const card = withCounter(releaseFacts(session.status), verified.releases);
+  return offer(card, verified.release, verified.halted !== undefined);
 }
 
 /** One update of one card. */
@@ -132,6 +136,8 @@ export class Updater {
   #pin: Secret | undefined;
   /** The package does not take the card's data: the old one is loaded again. */
   #recovers = false;
+  /** The card was in the middle of its update when it was looked at. */
+  #silent = false;
   /** Commands of an update went to the card in this run. */
   #relayed = false;
   #waitedMs = 0;
@@ -156,8 +162,10 @@ export class Updater {
           if (!(error instanceof CodedError)) throw error;
           const torn = eventOf(error) === "torn";
           if (error.code === "UPDATE_RESTORE_FAILED") this.#recovers = true;
-          else if (!torn && !LOST_SESSION.includes(error.code)) throw error;
-          if (presentation >= presentations) throw torn ? this.#tornError(error) : error;
+          else if (!torn && !LOST_SESSION.includes(error.code)) throw this.#withStanding(error);
+          if (presentation >= presentations) {
+            throw torn ? this.#tornError(error) : this.#withStanding(error);
+          }
           if (torn) onTorn?.(error.code);
         }
       }
@@ -186,6 +194,7 @@ export class Updater {
       const update = crypto.randomUUID();
       const { hostChallenge } = await service.challenge(update);
       const session = await this.#access.open(fromHex(hostChallenge));
+      this.#silent = session === undefined;
       const entry = journal.find(cplc);
       const version = session && releaseFacts(session.status).version;
       const remembered = rememberedOf(version, entry, (a, b) => compareVersions(a, b) === 0);
@@ -215,10 +224,12 @@ export class Updater {
       throw new CodedError("WALLET_UPDATE_RECOVERED", "Cannot update card: it kept its old version");
     }
     const card = await session.facts();
-    const release = await releases.newest(RECOVERY_KEY);
+    const release = await releases.choose(releaseFacts(session.status));
     if (release === undefined) throw notOffered("there is no release");
     const offered = offerOf(session, release);
-    if (!offered.offered) throw notOffered(`release ${release.verified.release.version}: ${offered.reason}`);
+    if (!offered.offered) {
+      throw notOffered(`${REASON_WORDS[offered.reason]} (released is ${release.verified.release.version})`);
+    }
     const file = await release.fetch();
     const commands = upgradeCommands(this.#options.readPackage(file));
     this.#expected = this.#traffic.apdus + APDUS_AROUND + commands.load.length;
@@ -418,18 +429,33 @@ export class Updater {
   }
 
   #tornError(cause: CodedError): CodedError {
-    const words = this.#stage === "looking" || this.#stage === "authorizing"
-      ? "nothing was changed on it"
-      : this.#stage === "proving"
-      ? "the update is done, and was not proven yet"
-      : "its seed is safe, and it goes on from where it stands";
     return new CodedError(
       "WALLET_UPDATE_TORN",
-      `Cannot finish: the card left the reader too early; ${words}`,
-      {
-        cause: cause.code,
-      },
+      `Cannot finish: the card left the reader too early; ${this.#standing()}`,
+      { cause: cause.code },
     );
+  }
+
+  /** An error of somebody else's, and what it means for the card: its holder asks nothing else. */
+  #withStanding(error: CodedError): CodedError {
+    if (error.code.startsWith("WALLET_")) return error;
+    const { details, row } = error;
+    const advised = typeof details.next === "string" ? details.next : row.next;
+    const next = `${advised} ${UPDATER_ERRORS.WALLET_UPDATE_TORN.next}`;
+    return new CodedError(
+      error.code,
+      `${error.message.replace(/\.$/, "")}; ${this.#standing()}`,
+      { ...details, next },
+      error,
+    );
+  }
+
+  #standing(): string {
+    if (this.#stage === "proving") return "the update is done, and was not proven yet";
+    if (this.#silent || this.#relayed && this.#stage !== "authorizing") {
+      return "the card's seed is safe, and it goes on from where it stands";
+    }
+    return "nothing was changed on the card";
   }
 }
 

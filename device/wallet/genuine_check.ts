@@ -88,7 +88,8 @@ defineErrors({
   WALLET_NO_APPLET: {
     fault: "card",
     retry: false,
-    next: "This is no Recovery Key, or its applet has another AID: check appletAid in the trust file.",
+    next:
+      "A card in the middle of an update has none either: `rk wallet update` goes on with it. Otherwise this is no Recovery Key, or its applet has another AID: check appletAid in the trust file.",
   },
   WALLET_NOT_ATTESTED: {
     fault: "card",

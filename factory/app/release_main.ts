@@ -5,7 +5,7 @@
  *     release_main.ts init --folder DIR --product P --holder FILE... --threshold N --online FILE --halt-key FILE --log-key FILE --origin O
  *     release_main.ts add CAP --signed FILE --folder DIR --product P --version V --replaces V... --counter N [--chip C/OS]... ...
  *     release_main.ts sign --folder DIR --key LABEL [--role ROLE] TOKEN
- *     release_main.ts publish --folder DIR --online-key LABEL --log-key LABEL TOKEN
+ *     release_main.ts publish --folder DIR --online-key LABEL --log-key LABEL [--fresh-only] TOKEN
  *     release_main.ts rotate --folder DIR [--holder FILE... --threshold N] [--online FILE]
  *     release_main.ts halt PRODUCT VERSION --folder DIR --reason TEXT --halt-key LABEL --online-key LABEL TOKEN
  *     release_main.ts resume PRODUCT VERSION --folder DIR
@@ -20,17 +20,20 @@ import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
 import { readCap } from "shared/protocol/cap/reader.ts";
+import { releasePath } from "shared/protocol/release/target.ts";
 import { encodePackageFile } from "shared/protocol/signed_package/package_file.ts";
 import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { httpsSource } from "shared/transport/log_source/https.ts";
-import { keyIdOf } from "../domain/release/documents.ts";
+import { keyIdOf, type TargetJson } from "../domain/release/documents.ts";
 import {
   addRelease,
+  freshenRelease,
   haltRelease,
   initRelease,
+  publishedTargetsIn,
   publishRelease,
   resumeRelease,
   rotateKeys,
@@ -144,6 +147,11 @@ const STEPS: Readonly<Record<string, (step: Step) => Promise<void>>> = {
   publish: async ({ values, output, now }) =>
     await withToken(values, async (hsm) => {
       const folder = folderOf(values);
+      if (values["fresh-only"]) {
+        await freshenRelease(folder, hsm, required(values, "online-key"), now);
+        output.say("Signed snapshot and timestamp anew");
+        return show(folder, output);
+      }
       const labels = { online: required(values, "online-key"), log: required(values, "log-key") };
       const published = await publishRelease(folder, hsm, labels, now);
       output.say(
@@ -267,13 +275,23 @@ function show(folder: ReleaseFolder, output: CommandOutput): void {
     output.say(`         loads ${loadFileHash}${notes === "" ? "" : `\n         ${notes}`}`);
   }
   for (const { role, version, signedBy, needed } of pending) {
+    const before = role === "root" && folder.newest("root") > 0 ? ", and enough of the root before" : "";
     output.say(
-      `pending  ${role} ${version}: ${signedBy.length} of ${needed} (${signedBy.join(", ") || "nobody yet"})`,
+      `pending  ${role} ${version}: ${signedBy.length} of ${needed}${before} (${
+        signedBy.join(", ") || "nobody yet"
+      })`,
     );
   }
   const halts = folder.halts();
   for (const { product, version, number, reason } of halts) {
-    output.say(`halt ${number}   ${product} ${version}: ${reason}`);
+    const path = releasePath(product, version);
+    const answers = (of: Record<string, TargetJson>) => (of[path]?.custom.halt.resumed ?? 0) >= number;
+    const state = answers(publishedTargetsIn(folder, product))
+      ? "answered: it goes on"
+      : answers(targetsIn(folder, product))
+      ? "HALTED; goes on when it is published"
+      : "HALTED";
+    output.say(`halt ${number}   ${product} ${version}: ${reason} (${state})`);
   }
   output.result({ pending, releases, halts });
 }

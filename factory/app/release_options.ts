@@ -42,6 +42,7 @@ const OPTIONS = {
   "client-cert": one,
   "client-key": one,
   make: yes,
+  "fresh-only": yes,
   curve: one,
   out: one,
   library: one,
@@ -55,7 +56,10 @@ const OPTIONS = {
 /** Parsed options. */
 export type ReleaseValues = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
 /** Options that take one value. */
-type Single = Exclude<keyof typeof OPTIONS, "product" | "holder" | "replaces" | "chip" | "make" | "json">;
+type Single = Exclude<
+  keyof typeof OPTIONS,
+  "product" | "holder" | "replaces" | "chip" | "make" | "fresh-only" | "json"
+>;
 
 /** Takes a command line apart. @throws {CodedError} `RELEASE_USAGE`. */
 export function parseReleaseOptions(

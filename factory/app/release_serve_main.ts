@@ -23,6 +23,8 @@ const OPTIONS = {
   authority: { type: "string" },
 } as const;
 
+const TIMESTAMP = "metadata/timestamp.json";
+
 /** Time that answers in work are given at the end, in milliseconds. */
 const DRAIN_MS = 5_000;
 
@@ -77,6 +79,11 @@ export async function answer(folder: string, request: Request): Promise<Response
   }
   const path = new URL(request.url).pathname.slice(1);
   if (path === "openapi.json") return Response.json(releaseDocument());
+  // For gateways' probes, not in the document: a repository without a timestamp has nothing to serve.
+  if (path === "readyz") {
+    const ready = await readIfThere(`${folder}/${TIMESTAMP}`) !== undefined;
+    return Response.json({ ready }, { status: ready ? 200 : 503 });
+  }
   const served = servedFile(path);
   const bytes = served === undefined ? undefined : await readIfThere(`${folder}/${path}`);
   if (served === undefined || bytes === undefined) return new Response(null, { status: 404 });

@@ -1,8 +1,8 @@
 /** Configurations of the update service and of its vault: a YAML file each, checked as a whole. Relative paths begin at its folder. */
 
-import { isAbsolute, join, resolve } from "node:path";
-import { parse } from "yaml";
+import { resolve } from "node:path";
 import { z } from "zod";
+import { Address, parseConfig, pathFrom } from "shared/base/configuration.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { FileEventLogConfig, resolveEventLog } from "shared/log/writer/config.ts";
 import {
@@ -13,12 +13,7 @@ import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestatio
 import { UPGRADE_MASTER_LABEL } from "../domain/factory_keys.ts";
 import { VAULT_LIMITS } from "../service/update/vault.ts";
 
-/** `host:port`; port 0 takes a free one, which the ready line tells. */
-const Address = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/, "not host:port");
-
-type PathType = z.ZodPipe<z.ZodString, z.ZodTransform<string, string>>;
-
-function serviceSchema(Path: PathType) {
+function serviceSchema(Path: z.ZodType<string>) {
   const Authority = z.strictObject({
     authority: Path,
     revocationList: Path.optional(),
@@ -70,7 +65,7 @@ function serviceSchema(Path: PathType) {
   });
 }
 
-function vaultSchema(Path: PathType) {
+function vaultSchema(Path: z.ZodType<string>) {
   return z.strictObject({
     hsm: z.discriminatedUnion("kind", [
       z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
@@ -104,6 +99,7 @@ function vaultSchema(Path: PathType) {
     limits: z.strictObject({
       sessions: z.int().min(1).max(1024).default(VAULT_LIMITS.sessions),
       challenges: z.int().min(1).max(65_536).default(VAULT_LIMITS.challenges),
+      ofOne: z.int().min(1).max(1024).default(VAULT_LIMITS.ofOne),
       challengeSeconds: z.int().min(10).max(3600).default(VAULT_LIMITS.challengeSeconds),
       idleSeconds: z.int().min(10).max(3600).default(VAULT_LIMITS.idleSeconds),
       sessionSeconds: z.int().min(60).max(86_400).default(VAULT_LIMITS.sessionSeconds),
@@ -116,38 +112,31 @@ export type UpdateConfig = z.infer<ReturnType<typeof serviceSchema>>;
 /** A checked configuration of the vault; paths are absolute. */
 export type UpdateVaultConfig = z.infer<ReturnType<typeof vaultSchema>>;
 
-/** Reads the service's configuration. @throws {CodedError} `UPDATE_CONFIG` with all faults. */
+/** Reads the service's configuration. @throws {CodedError} `UPDATE_CONFIG` with every fault, its line and column. */
 export function readUpdateConfig(file: string): UpdateConfig {
   const config = read(file, serviceSchema);
   if (config.eventLog === undefined) return config;
   return { ...config, eventLog: resolveEventLog(config.eventLog, (path) => resolve(file, "..", path)) };
 }
 
-/** Reads the vault's configuration. @throws {CodedError} `UPDATE_CONFIG` with all faults. */
+/** Reads the vault's configuration. @throws {CodedError} `UPDATE_CONFIG` with every fault, its line and column. */
 export function readUpdateVaultConfig(file: string): UpdateVaultConfig {
   return read(file, vaultSchema);
 }
 
-function read<T>(file: string, schema: (path: PathType) => z.ZodType<T>): T {
-  const folder = resolve(file, "..");
-  let value: unknown;
+function read<S extends z.ZodType>(file: string, schema: (path: z.ZodType<string>) => S): z.infer<S> {
+  let text: string;
   try {
-    value = parse(Deno.readTextFileSync(file));
+    text = Deno.readTextFileSync(file);
   } catch (error) {
     throw new CodedError(
       "UPDATE_CONFIG",
-      `Cannot read configuration ${file}: it is missing, closed to us, or no YAML`,
+      `Cannot read configuration ${file}: it is missing or closed to us`,
       {},
       error,
     );
   }
-  const path = z.string().min(1).transform((name) => isAbsolute(name) ? name : join(folder, name));
-  const result = schema(path).safeParse(value);
-  if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) =>
-    `${file}: ${path.map(String).join(".") || "the file"}: ${message}`
-  );
-  throw new CodedError("UPDATE_CONFIG", `Cannot use configuration:\n${faults.join("\n")}`);
+  return parseConfig(file, text, schema(pathFrom(file)), { code: "UPDATE_CONFIG" });
 }
 
 /** Text of a file that a configuration names. @throws {CodedError} `UPDATE_CONFIG`. */

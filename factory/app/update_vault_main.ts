@@ -3,29 +3,21 @@
  * `update_vault_main.ts serve --config FILE` serves its service over the pipes. It has no network permission in either.
  */
 
-import { parseArgs } from "node:util";
 import { fromHex } from "shared/base/bytes.ts";
-import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { codeOf, defineErrors } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { latestRoot } from "shared/protocol/release/metadata.ts";
 import { serveCalls } from "shared/service/pipe_calls.ts";
+import { runVaultProcess } from "shared/service/vault_process.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
-import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { makeUpdateVault } from "../service/update/vault.ts";
 import { performVaultCall } from "../service/update/vault_calls.ts";
 import { readUpdateVaultConfig, type UpdateVaultConfig } from "./update_config.ts";
 
 /** How often sessions that nobody goes on with are forgotten, in milliseconds. */
 const SWEEP_MS = 10_000;
-
-async function openHsm({ hsm }: UpdateVaultConfig, logger: Logger): Promise<Hsm> {
-  if (hsm.kind === "software") return await openSoftwareHsm({ ...hsm, logger });
-  const { sessions, ...token } = hsm;
-  return await openPkcs11Hsm({ ...token, ...(sessions === undefined ? {} : { sessions }), logger });
-}
 
 /** Makes what is missing; repeat it freely. */
 async function init({ labels }: UpdateVaultConfig, hsm: Hsm): Promise<void> {
@@ -56,37 +48,8 @@ async function serve(config: UpdateVaultConfig, hsm: Hsm, log: Logger): Promise<
   return await serveCalls(
     config.pipes,
     (call) => performVaultCall(vault, call),
-    (error) => log.error("vault.failed", { code: codeOf(error) }),
+    { onFault: (error) => log.error("vault.failed", { code: codeOf(error) }) },
   );
-}
-
-async function main(args: string[]): Promise<void> {
-  const { positionals, values } = parseArgs({
-    args,
-    options: { config: { type: "string" } },
-    allowPositionals: true,
-  });
-  const [verb] = positionals;
-  if (values.config === undefined || positionals.length !== 1 || (verb !== "init" && verb !== "serve")) {
-    throw new CodedError("UPDATE_VAULT_USAGE", "Cannot start: say init or serve, and --config FILE");
-  }
-  const config = readUpdateVaultConfig(values.config);
-  const log = createLogger("update-vault");
-  const hsm = await openHsm(config, log);
-  if (verb === "serve") {
-    // Sessions end with it: cards go on in new ones.
-    for (const name of ["SIGTERM", "SIGINT"] as const) {
-      Deno.addSignalListener(name, () => {
-        hsm.close().finally(() => Deno.exit(EXIT_CODES.ok));
-      });
-    }
-    await serve(config, hsm, log);
-  }
-  try {
-    await init(config, hsm);
-  } finally {
-    await hsm.close();
-  }
 }
 
 defineErrors({
@@ -98,12 +61,12 @@ defineErrors({
 });
 
 if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the vault failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
+  await runVaultProcess<UpdateVaultConfig>({
+    usage: "UPDATE_VAULT_USAGE",
+    read: readUpdateVaultConfig,
+    logger: () => createLogger("update-vault"),
+    init,
+    // Sessions end with it: cards go on in new ones.
+    serve,
+  }, Deno.args);
 }

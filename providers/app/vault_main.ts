@@ -3,29 +3,21 @@
  * `vault_main.ts serve --config FILE` serves its node over the pipes. It has no network permission in either.
  */
 
-import { parseArgs } from "node:util";
 import { fromHex, toHex } from "shared/base/bytes.ts";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { decodeProviderCertificate, providerBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import { runVaultProcess } from "shared/service/vault_process.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
-import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { serveVault } from "../vault/vault_server.ts";
 import { makeVault } from "../vault/vault.ts";
 import { readText } from "./config_file.ts";
 import { readVaultConfig, type VaultConfig } from "./vault_config.ts";
 import { ensureVerificationKey, openVerificationKey } from "./verification_key.ts";
 import "../provider_errors.ts";
-
-async function openHsm({ hsm }: VaultConfig, logger: Logger): Promise<Hsm> {
-  if (hsm.kind === "software") return await openSoftwareHsm({ ...hsm, logger });
-  const { sessions, ...token } = hsm;
-  return await openPkcs11Hsm({ ...token, ...(sessions === undefined ? {} : { sessions }), logger });
-}
 
 const storageLabel = ({ labels }: VaultConfig, version: number) => `${labels.storage}-${version}`;
 
@@ -81,42 +73,13 @@ async function serve(config: VaultConfig, hsm: Hsm, log: Logger): Promise<never>
   return await serveVault(vault, config.pipes, log);
 }
 
-async function main(args: string[]): Promise<void> {
-  const { positionals, values } = parseArgs({
-    args,
-    options: { config: { type: "string" } },
-    allowPositionals: true,
-  });
-  const [verb] = positionals;
-  if (values.config === undefined || positionals.length !== 1 || (verb !== "init" && verb !== "serve")) {
-    throw new CodedError("PROVIDER_USAGE", "Cannot start: say init or serve, and --config FILE");
-  }
-  const config = await readVaultConfig(values.config);
-  const log = createLogger("vault", { bound: { provider: config.name } });
-  const hsm = await openHsm(config, log);
-  if (verb === "serve") {
-    // Nothing is held between two requests but the database's rows: it may end at any time.
-    for (const name of ["SIGTERM", "SIGINT"] as const) {
-      Deno.addSignalListener(name, () => {
-        hsm.close().finally(() => Deno.exit(EXIT_CODES.ok));
-      });
-    }
-    await serve(config, hsm, log);
-  }
-  try {
-    await init(config, hsm);
-  } finally {
-    await hsm.close();
-  }
-}
-
 if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the vault failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
+  await runVaultProcess<VaultConfig>({
+    usage: "PROVIDER_USAGE",
+    read: readVaultConfig,
+    logger: ({ name }) => createLogger("vault", { bound: { provider: name } }),
+    init,
+    // Nothing is held between two requests but the database's rows.
+    serve,
+  }, Deno.args);
 }

@@ -8,6 +8,9 @@ import type { ProviderReason } from "shared/log/reasons.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 import { RecoverSessionId } from "shared/protocol/wire/recover.ts";
 
+/** Longest frame between node and vault, in bytes. */
+export const VAULT_FRAME_MAX = 262_144;
+
 /** Steps that a session can take, as the node's routes name them. */
 export const VAULT_STEPS = [
   "open",

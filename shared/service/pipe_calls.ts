@@ -9,7 +9,7 @@ import { CodedError, codeOf, defineErrors } from "shared/base/errors.ts";
 
 /** Names of the pipes in their folder. */
 export const CALL_PIPES = { requests: "requests", answers: "answers" } as const;
-/** Longest frame, in bytes. */
+/** Longest frame, in bytes, unless less is agreed. */
 export const CALL_FRAME_MAX = 16 * 1024 * 1024;
 /** Calls in work at most. */
 export const CALLS_MAX = 128;
@@ -19,7 +19,7 @@ const CHUNK = 65_536;
 /** Who does not open its pipes so fast is not there, in milliseconds. */
 const CONNECT_MS = 2_000;
 
-async function* readFrames(file: Deno.FsFile): AsyncGenerator<unknown> {
+async function* readFrames(file: Deno.FsFile, frameMax: number): AsyncGenerator<unknown> {
   const chunk = new Uint8Array(CHUNK);
   const parts: Uint8Array[] = [];
   let have = 0;
@@ -37,7 +37,7 @@ async function* readFrames(file: Deno.FsFile): AsyncGenerator<unknown> {
         break;
       }
       const length = readUint(pending.subarray(0, LENGTH_BYTES));
-      if (length > CALL_FRAME_MAX) throw new CodedError("CALL_FRAME", `Cannot read frame: ${length} bytes`);
+      if (length > frameMax) throw new CodedError("CALL_FRAME", `Cannot read frame: ${length} bytes`);
       need = LENGTH_BYTES + length;
       if (pending.length < need) break;
       yield parse(pending.subarray(LENGTH_BYTES, need));
@@ -82,23 +82,33 @@ type Reply =
   | { readonly id: string; readonly answer: unknown }
   | { readonly id: string; readonly code: string; readonly message: string };
 
+/** How calls are served. */
+export interface ServeOptions {
+  /** Told of faults that are none of ours. */
+  readonly onFault: (error: unknown) => void;
+  /** Told when a caller comes and goes. */
+  readonly onCaller?: (state: "connected" | "left") => void;
+  /** Longest frame, in bytes. Default {@link CALL_FRAME_MAX}. */
+  readonly frameMax?: number;
+}
+
 /**
  * Serves calls, one caller after the other, for as long as the process runs.
  * @param perform does what is asked; it checks its argument. A `CodedError`'s code and message go to the caller.
- * @param onFault told of faults that are none of ours.
  */
 export async function serveCalls(
   pipes: string,
   perform: (request: unknown) => Promise<unknown>,
-  onFault: (error: unknown) => void,
+  { onFault, onCaller, frameMax = CALL_FRAME_MAX }: ServeOptions,
 ): Promise<never> {
   for (;;) {
     const requests = await Deno.open(`${pipes}/${CALL_PIPES.requests}`, { read: true });
     const answers = await Deno.open(`${pipes}/${CALL_PIPES.answers}`, { write: true });
+    onCaller?.("connected");
     const writer = new FrameWriter(answers);
     const working = new Set<Promise<void>>();
     try {
-      for await (const frame of readFrames(requests)) {
+      for await (const frame of readFrames(requests, frameMax)) {
         const { id, request } = frame as { id?: unknown; request?: unknown };
         if (typeof id !== "string") continue;
         const work = (async () => {
@@ -119,6 +129,7 @@ export async function serveCalls(
       onFault(error);
     }
     await Promise.all(working);
+    onCaller?.("left");
     requests.close();
     answers.close();
   }
@@ -133,14 +144,16 @@ interface Connection {
 export class PipeCaller {
   readonly #pipes: string;
   readonly #deadlineMs: number;
+  readonly #frameMax: number;
   readonly #waiting = new Map<string, (reply: Reply | undefined) => void>();
   #connecting: Promise<Connection> | undefined;
   #closed = false;
 
-  /** @param pipes folder of the pipes. @param deadlineMs for each call. */
-  constructor(pipes: string, deadlineMs: number) {
+  /** @param pipes folder of the pipes. @param deadlineMs for each call. @param frameMax longest answer, in bytes. */
+  constructor(pipes: string, deadlineMs: number, frameMax = CALL_FRAME_MAX) {
     this.#pipes = pipes;
     this.#deadlineMs = deadlineMs;
+    this.#frameMax = frameMax;
   }
 
   /** One call. @throws {CodedError} `CALL_GONE`, and the other process's code. */
@@ -195,7 +208,7 @@ export class PipeCaller {
 
   async #read(answers: Deno.FsFile): Promise<void> {
     try {
-      for await (const frame of readFrames(answers)) {
+      for await (const frame of readFrames(answers, this.#frameMax)) {
         const reply = frame as Reply;
         this.#waiting.get(reply.id)?.(reply);
       }

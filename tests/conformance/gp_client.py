@@ -3,8 +3,10 @@
 Usage: gp_client.py READER walk LOAD-FILE    (the load file data block of a CAP as a file)
        gp_client.py READER list | install CAP | delete PACKAGE-AID
        gp_client.py READER upgrade PLAN      (JSON: what gp_client_upgrade.py says)
+       gp_client.py READER upgrade-blank OLD-CAP NEW-CAP [DOMAIN-AID]
 walk lists, loads, installs, lists, deletes, changes the keys and back, locks and unlocks the card; prints one JSON line with
-the status words. upgrade replaces the applet's package, its data kept. The others do one thing, to be timed beside other tools. Keys are the published test keys 40..4F.
+the status words. upgrade replaces the applet's package, its data kept. upgrade-blank
+installs a package through the issuer domain and upgrades it, through that domain or another one. The others do one thing, to be timed beside other tools. Keys are the published test keys 40..4F.
 SCP03: GPC Amendment D, sections 4.1.5 and 6.2.
 """
 
@@ -190,6 +192,11 @@ def main():
 
         with open(arguments[0], encoding="utf-8") as file:
             return print(json.dumps(upgrade(Card(reader), json.load(file))))
+    if verb == "upgrade-blank":
+        from gp_client_upgrade import upgrade_blank
+
+        old, new, *domain = arguments
+        return print(json.dumps(upgrade_blank(Card(reader), old, new, bytes.fromhex(domain[0]) if domain else ISD)))
     if verb != "walk":
         return one(reader, verb, *arguments)
     with open(arguments[0], "rb") as file:

@@ -143,3 +143,38 @@ def upgrade(card, plan):
     result["abort"] = manage(card, 4)
     result["requestUpgradeAfterwards"] = f"{authorize(card, plan):04X}"
     return result
+
+
+def upgrade_blank(card, old, new, domain):
+    """A card that came without options: nothing on it is personalized, so no PIN is asked. Every status word and answer."""
+    from gp_client import ISD, TEST_KEY, install, load, read_cap
+
+    keys = (TEST_KEY,) * 3
+    block, package, applets = read_cap(old)
+    assert card.open(keys, 0, ISD) == 0x9000
+    assert load(card, package, block) == (0x9000, 0x9000)
+    assert install(card, package, applets[0]) == 0x9000
+
+    def version():
+        assert card.raw(bytes([0, 0xA4, 4, 0, len(applets[0])]) + applets[0])[1] == 0x9000
+        status, word = card.raw(bytes.fromhex("08F20000"))
+        assert word == 0x9000, hex(word)
+        at = status.index(b"\x03\x03") + 2
+        return ".".join(str(part) for part in status[at : at + 3])
+
+    result = {"from": version()}
+    assert card.open(keys, 0, domain, 0x01) == 0x9000
+    result["none"] = manage(card, 8)
+    named = b"\x4F" + prefixed(package) + b"\x80\x01\x00"
+    result["start"] = manage(card, 1, b"\xA1" + prefixed(named))
+    block, package, _ = read_cap(new)
+    announce = prefixed(package, b"", hashlib.sha256(block).digest(), b"", b"")
+    assert card.send(0x80, 0xE6, 2, 0, announce)[1] == 0x9000
+    tagged = b"\xC4\x82" + len(block).to_bytes(2, "big") + block
+    parts = [tagged[at : at + 230] for at in range(0, len(tagged), 230)]
+    for number, part in enumerate(parts):
+        assert card.send(0x80, 0xE8, 0x80 if number == len(parts) - 1 else 0, number, part)[1] == 0x9000
+    result["loaded"] = manage(card, 8)
+    result["resume"] = manage(card, 2)
+    result["to"] = version()
+    return result

@@ -8,9 +8,11 @@ import {
 } from "device/card/constants.ts";
 import { HOST, PIN, storeWith } from "device/card/testing/applet_bench.ts";
 import { keptOf, PACKAGES, upgradableState, UPGRADE_KEYS_HEX } from "device/card/testing/upgrade_bench.ts";
+import { PUBLISHED_TEST_KEYS } from "device/card/options.ts";
 import { VirtualCard } from "device/card/virtual_card.ts";
 import { attachToVpcd } from "device/card/vpcd.ts";
 import { toHex } from "shared/base/bytes.ts";
+import { writeTestCap } from "shared/protocol/cap/writer.ts";
 import { UPGRADE_KEY_VERSION } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { startPcscd } from "tests/environment/pcscd.ts";
 
@@ -85,6 +87,56 @@ Deno.test("a Python client upgrades a personalized card over PC/SC, its power lo
   } finally {
     stop.abort();
     await done;
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a Python client upgrades cards with the published test keys: through the issuer domain without any option, or an upgrade domain", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "rk-" });
+  const stop = new AbortController();
+  const cards: Promise<void>[] = [];
+  try {
+    await using pcscd = await startPcscd({ directory, readers: 2 });
+    const caps = await Promise.all([0, 1].map(async (minor) => {
+      const path = `${directory}/1.${minor}.cap`;
+      await Deno.writeFile(path, writeTestCap({ version: { major: 1, minor } }));
+      return path;
+    }));
+    const upgradeDomain = { keys: { ...PUBLISHED_TEST_KEYS, version: "40" } };
+    const kinds = [
+      { options: {}, domain: [] },
+      { options: { preloaded: { upgradeDomain } }, domain: [toHex(UPGRADE_DOMAIN_AID)] },
+    ];
+    for (const [index, { options, domain }] of kinds.entries()) {
+      const { name, port } = pcscd.readers[index]!;
+      const attached = Promise.withResolvers<void>();
+      cards.push(
+        attachToVpcd(await VirtualCard.open(options), {
+          host: "127.0.0.1",
+          port,
+          signal: stop.signal,
+          onEvent: (event) => event.event === "power" && attached.resolve(),
+        }).done,
+      );
+      await attached.promise;
+      const { success, stdout, stderr } = await new Deno.Command(PYTHON, {
+        args: [CLIENT, name, "upgrade-blank", ...caps, ...domain],
+        env: { ...pcscd.env, PYTHONDONTWRITEBYTECODE: "1" },
+        stdin: "null",
+      }).output();
+      assert.ok(success, new TextDecoder().decode(stderr));
+      assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), {
+        from: "1.0.0",
+        none: "00",
+        start: "waiting-for-elf",
+        loaded: "waiting-for-restore",
+        resume: "completed",
+        to: "1.1.0",
+      });
+    }
+  } finally {
+    stop.abort();
+    await Promise.all(cards);
     await Deno.remove(directory, { recursive: true });
   }
 });

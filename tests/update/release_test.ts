@@ -4,13 +4,16 @@ import { createLogger } from "shared/base/log.ts";
 import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
 import { offer } from "shared/protocol/release/target.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
+import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { openTufClient, type TufClient } from "device/update/tuf/client.ts";
 import { httpSource } from "device/update/tuf/http_source.ts";
 import { initTrust } from "device/update/tuf/trust_store.ts";
-import { judgeReleases, takeRelease } from "device/update/releases.ts";
+import { repositoryReleases } from "device/update/repository_releases.ts";
+import { takeRelease } from "device/update/releases.ts";
 import { checkTransparency } from "device/update/transparency.ts";
 import {
+  freshenRelease,
   haltRelease,
   initRelease,
   resumeRelease,
@@ -114,12 +117,16 @@ Deno.test("a wallet judges releases and takes one; without its proof it does not
   await scene.publish(1, 2, 3);
   await using server = scene.serve();
   using client = clientOf(scene, server.url);
-  const judged = await judgeReleases(client, { product: PRODUCT, version: "1.0" }, Date.now());
-  deepEqual(judged.map(({ release, offer }) => [release.release.version, offer]), [
-    ["1.2", { offered: false, reason: "other-chip" }],
-    ["1.1", { offered: true }],
-  ]);
   const place = { source: httpSource(), repositoryUrl: server.url, seenFile: `${scene.directory}/seen` };
+  const trustedRoot = scene.published("metadata/1.root.json");
+  const releases = repositoryReleases({ client, place, trustedRoot, clock: SYSTEM_CLOCK });
+  const chosen = async (version: string, chip = {}) =>
+    (await releases.choose({ product: PRODUCT, version, ...chip }))?.verified.release.version;
+  // The newest of another chip hides no older one that is offered; when none is, the newest is judged.
+  equal(await chosen("1.0"), "1.1");
+  equal(await chosen("1.0", { chip: "P71D600", os: "JCOP 4.5" }), "1.2");
+  equal(await chosen("1.2"), "1.2");
+  equal(await releases.choose({ product: "another", version: "1.0" }), undefined);
   const seen: number[] = [];
   const taken = await takeRelease(client, PATH, place, Date.now(), (bytes) => void seen.push(bytes));
   equal(taken.parts.signed.loadFileDataBlockHash, taken.release.release.loadFileHash);
@@ -209,7 +216,7 @@ Deno.test("two signatures of three publish nothing; a foreign key signs nothing;
   await using scene = await ReleaseScene.make();
   scene.add("1.1", { securityCounter: 5 });
   const before = scene.published("metadata/timestamp.json");
-  await rejects(scene.publish(1, 2), code("RELEASE_SIGNATURES"));
+  await rejects(scene.publish(1, 2), code("RELEASE_PENDING"));
   deepEqual(scene.published("metadata/timestamp.json"), before);
   await rejects(scene.publish(6), code("RELEASE_HOLDER"));
   await scene.publish(3);
@@ -253,8 +260,14 @@ Deno.test("one key halts at once and can do nothing else; the holders go on", as
   const card = { product: PRODUCT, version: "1.0" };
   deepEqual(offer(card, halted.release, true), { offered: false, reason: "halted" });
   resumeRelease(scene.folder, PRODUCT, "1.1", Date.now());
-  await rejects(scene.publish(1), code("RELEASE_SIGNATURES"));
+  await rejects(scene.publish(1), code("RELEASE_PENDING"));
   equal(verifyRelease(await bundleOf(scene), root, Date.now()).halted?.number, 1);
+  // What is published stays fresh while the holders are waited for, and stays halted.
+  const before = verifyRelease(await bundleOf(scene), root, Date.now()).versions;
+  await freshenRelease(scene.folder, scene.hsm, ONLINE.online, Date.now());
+  const { versions, halted: still } = verifyRelease(await bundleOf(scene), root, Date.now());
+  deepEqual([versions[PRODUCT], still?.number], [before[PRODUCT], 1]);
+  equal(versions.timestamp, before.timestamp! + 1);
   await scene.publish(2, 3);
   equal(verifyRelease(await bundleOf(scene), root, Date.now()).halted, undefined);
   equal(await halt(ONLINE), 2);
@@ -268,7 +281,7 @@ Deno.test("holders change: signed by enough of before and of now; wallets and va
   await bundleOf(scene);
   rotateKeys(scene.folder, { holders: { keys: await scene.keys(3, 4, 5, 6, 7), threshold: 3 } }, Date.now());
   // Three of now, one of whom held before: two of before are missing.
-  await rejects(scene.publish(5, 6, 7), code("RELEASE_SIGNATURES"));
+  await rejects(scene.publish(5, 6, 7), code("RELEASE_PENDING"));
   deepEqual(await scene.publish(1, 2), ["root", "targets", PRODUCT]);
   const bundle = await bundleOf(scene);
   equal(verifyRelease(bundle, scene.published("metadata/1.root.json"), Date.now()).versions.root, 2);

@@ -5,8 +5,11 @@ Deno.test("a repository is served: whole, in parts, and not again when it is the
   const folder = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${folder}/metadata`);
+    const ready = () => answer(folder, new Request("https://releases.example/readyz"));
+    equal((await ready()).status, 503, "nothing is published");
     await Deno.writeTextFile(`${folder}/metadata/timestamp.json`, "0123456789");
     await Deno.writeTextFile(`${folder}/release.json`, "not this");
+    equal((await ready()).status, 200);
     const get = (path: string, headers: Record<string, string> = {}, method = "GET") =>
       answer(folder, new Request(`https://releases.example/${path}`, { method, headers }));
     const whole = await get("metadata/timestamp.json");

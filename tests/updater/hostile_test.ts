@@ -11,7 +11,7 @@ import { CARD_PIN, ENTROPIES, testFlow, testWallet } from "device/wallet/testing
 import { openInProcessChannel } from "device/card/in_process_channel.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
 import { UpdateService } from "factory/service/update/update_service.ts";
-import { makeUpdateVault } from "factory/service/update/vault.ts";
+import { makeUpdateVault, VAULT_LIMITS } from "factory/service/update/vault.ts";
 import type { VirtualCard } from "device/card/virtual_card.ts";
 import { openScene, type SceneRun, type UpdateScene } from "./machinery/scene.ts";
 
@@ -126,12 +126,18 @@ Deno.test("what is not offered: halted, another chip, a downgrade, a newer versi
   repository.publish(file, {});
   repository.halt("1.2");
   assert.equal(await refusal(scene, { card }), "WALLET_UPDATE_NOT_OFFERED");
+  // Lower than that of the card's own version, which is a release too.
+  repository.publish(await scene.package({ major: 1, minor: 0 }));
+  repository.publish(file, { securityCounter: 0 });
+  assert.equal(await refusal(scene, { card }), "WALLET_UPDATE_NOT_OFFERED");
+  repository.publish(file, {});
   // A wallet that does not look: the vault refuses by itself.
   const blind = {
-    newest: async () => {
+    choose: async () => {
       const found = await repository.newest("recovery-key");
       return found && { ...found, verified: { ...found.verified, halted: undefined } };
     },
+    newest: repository.newest,
     find: repository.find,
   };
   assert.equal(await refusal(scene, { card, more: { releases: blind } }), "RELEASE_HALTED");
@@ -214,6 +220,82 @@ Deno.test("another card half-way, and a card whose keys are another card's", asy
 });
 
 const isUpgradeSelect = (command: Uint8Array) => toHex(command).startsWith("00A4040008A000000151555047");
+
+Deno.test("one client keeps no other out: its oldest challenge and session give way to its newest", async () => {
+  await using scene = await openScene();
+  const vault = makeUpdateVault({
+    ...scene.vaultOptions,
+    limits: { ...VAULT_LIMITS, challenges: 3, sessions: 3, ofOne: 2 },
+  });
+  const mine = await vault.challenge("b 1");
+  for (let number = 1; number <= 9; number++) await vault.challenge(`a ${number}`);
+  assert.deepEqual(await vault.challenge("b 1"), mine);
+  assert.equal((await vault.describe()).challenges, 3);
+  // Sessions that nothing was proven for cost nobody but their client.
+  const request = {
+    authorization: null,
+    package: (await scene.package({ major: 1, minor: 1 })).toBase64(),
+    recovery: null,
+  };
+  const held = await vault.resume("b 1", request);
+  for (let number = 1; number <= 4; number++) await vault.resume(`a ${number}`, request);
+  assert.equal((await vault.describe()).sessions, 3);
+  assert.deepEqual(await vault.resume("b 1", request), held);
+  await assert.rejects(vault.step("a 2", 1, ["9000"], null), { code: "UPDATE_SESSION_GONE" });
+  await vault.resume("c 1", request).then(
+    () => assert.fail(),
+    (error) => assert.equal(codeOf(error), "UPDATE_BUSY"),
+  );
+});
+
+Deno.test("service or reader gone: the words say where the card stands, and the same command goes on", async () => {
+  await using scene = await openScene();
+  const card = await scene.card();
+  const journal = await scene.journalFolder();
+  const told = async (run: Omit<SceneRun, "card">) => {
+    try {
+      await scene.update({ card, journal, ...run });
+    } catch (error) {
+      assert.ok(error instanceof CodedError);
+      return { code: error.code, message: error.message, next: String(error.details.next) };
+    }
+    return assert.fail("nothing went wrong");
+  };
+  const gone = (from: number): UpdateServicePort => {
+    let requests = 0;
+    const ask = <T>(work: () => Promise<T>): Promise<T> =>
+      ++requests > from ? Promise.reject(new CodedError("UPDATE_VAULT", "The service is away.")) : work();
+    const real = scene.port();
+    return {
+      challenge: (update) => ask(() => real.challenge(update)),
+      begin: (update, request) => ask(() => real.begin(update, request)),
+      resume: (update, request) => ask(() => real.resume(update, request)),
+      step: (update, step, answers) => ask(() => real.step(update, step, answers)),
+    };
+  };
+  const first = await told({ service: gone(0) });
+  assert.deepEqual([first.code, first.message], [
+    "UPDATE_VAULT",
+    "The service is away; nothing was changed on the card",
+  ]);
+  const middle = await told({ service: gone(4) });
+  assert.match(middle.message, /seed is safe, and it goes on from where it stands/);
+  assert.match(middle.next, /rk wallet update/);
+  // The next run finds the card without applet, and the reader unplugged.
+  let presented = 0;
+  const unplugged = await told({
+    more: {
+      connect: () =>
+        presented++ === 0
+          ? Promise.resolve(openInProcessChannel(card, { faultPlan: [{ kind: "before", index: 4 }] }))
+          : Promise.reject(new CodedError("READER_UNKNOWN", "Cannot connect: there is no such reader")),
+    },
+  });
+  assert.equal(unplugged.code, "READER_UNKNOWN");
+  assert.match(unplugged.message, /seed is safe/);
+  const { to, seedKept } = await scene.update({ card, journal });
+  assert.deepEqual([to, seedKept], ["1.1.0", true]);
+});
 
 Deno.test("two updaters at once, a damaged journal, a lost one, another wallet", async () => {
   await using scene = await openScene();

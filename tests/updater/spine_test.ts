@@ -13,6 +13,7 @@ import { LogReader } from "shared/log/reader.ts";
 import { LogTrust, trustPolicy } from "shared/log/trust.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { ALL_REFUSED, PROBE, probed } from "../permissions/probed.ts";
+import { httpSource } from "device/update/tuf/http_source.ts";
 import { startSpine } from "cli/spine/spine.ts";
 
 Deno.test("a card of the line is updated through the gateways, pulled in the middle; another one while wallet, service and vault are killed", async () => {
@@ -63,6 +64,37 @@ Deno.test("a card of the line is updated through the gateways, pulled in the mid
     const last = await desk.update(second, () => {});
     assert.ok(last.code === 0 || last.last.code === "WALLET_UPDATE_NOT_OFFERED", last.errors);
     assert.deepEqual(await desk.identify(second), { matches: true, version: "1.1.0" });
+
+    // Probes of the gateways get an answer that means something.
+    for (const gateway of ["gateway-a", "gateway-b"]) {
+      const lines = (await Deno.readTextFile(`${folder}/logs/${gateway}.log`)).split("\n");
+      const health = lines.filter((line) =>
+        line.includes('"upstream-health"') && line.includes('"releases"')
+      );
+      assert.deepEqual(health.filter((line) => line.includes("HTTP 4")), []);
+    }
+
+    // The firewall passes what the repository's document describes, to wallets alone, and nothing else.
+    const file = (name: string) => Deno.readTextFile(`${folder}/${name}`);
+    const statusOf = async (path: string, owner: string) => {
+      const tls = {
+        ca: await file("pki/server.crt"),
+        cert: await file(`${owner}.crt`),
+        key: await file(`${owner}.key`),
+      };
+      const address = `https://${spine.descriptor.addresses.gatewayA.listen}${path}`;
+      const { status, cancel } = await httpSource(tls).get(address, 0);
+      cancel();
+      return status;
+    };
+    const wallet = "wallet/update";
+    assert.equal(await statusOf("/metadata/timestamp.json", wallet), 200);
+    assert.equal(await statusOf("/log/checkpoint", wallet), 200);
+    assert.equal(await statusOf("/metadata/timestamp.json", "station/tls"), 403);
+    assert.equal(await statusOf("/metadata/timestamp.json?again=1", wallet), 400);
+    assert.equal(await statusOf("/metadata/..%2frelease.json", wallet), 400);
+    assert.equal(await statusOf("/log/private/sequence", wallet), 404);
+    assert.equal(await statusOf("/readyz", wallet), 404);
 
     // Who updates what is in the log of the service, entered before the commands left.
     await spine.children.get("update")!.stop();

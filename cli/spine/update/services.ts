@@ -5,7 +5,8 @@ import { toHex } from "shared/base/bytes.ts";
 import { ISSUER_LABEL, RELEASE_LABEL } from "factory/domain/factory_keys.ts";
 import { readUpdateConfig, readUpdateVaultConfig } from "factory/app/update_config.ts";
 import { releaseServeSpec } from "../../commands/release.ts";
-import { ensureUpdatePipes, updateServiceSpec, updateVaultSpec } from "../../commands/update_service.ts";
+import { updateServiceSpec, updateVaultSpec } from "../../commands/update_service.ts";
+import { ensurePipes } from "../../process/pipes.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import type { Token } from "../backends.ts";
 import { provisionFileLog } from "../event_logs.ts";
@@ -87,7 +88,7 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
   });
   const vaultFile = `${own}/vault/config.yaml`;
   const vaultConfig = readUpdateVaultConfig(vaultFile);
-  await ensureUpdatePipes(vaultConfig.pipes);
+  await ensurePipes(vaultConfig.pipes);
   const vault = updateVaultSpec(vaultFile, vaultConfig, "serve");
   const serviceFile = `${own}/service/config.yaml`;
   const planned: Readonly<Record<string, Omit<ChildSpec, "logFile">>> = {

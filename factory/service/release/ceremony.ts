@@ -163,7 +163,7 @@ export async function signPending(
  * Publishes what is pending, logs every package, and signs snapshot and timestamp anew. With nothing pending it keeps the repository
  * fresh.
  * @returns roles that were published.
- * @throws {CodedError} `RELEASE_PENDING`, `RELEASE_SIGNATURES` when too few have signed: then nothing is published.
+ * @throws {CodedError} `RELEASE_PENDING` when too few have signed: then nothing is published.
  */
 export async function publishRelease(
   folder: ReleaseFolder,
@@ -188,6 +188,20 @@ export async function publishRelease(
   }
   await freshen(folder, hsm, labels.online, now, true);
   return [...pending.keys()];
+}
+
+/**
+ * Signs snapshot and timestamp anew, so that what is published stays valid while something pending waits for its holders.
+ * @throws {CodedError} `RELEASE_PENDING` when nothing was published yet.
+ */
+export async function freshenRelease(
+  folder: ReleaseFolder,
+  hsm: Hsm,
+  onlineLabel: string,
+  now: number,
+): Promise<void> {
+  requireSigned(folder, new Map());
+  await freshen(folder, hsm, onlineLabel, now, true);
 }
 
 /**
@@ -246,8 +260,14 @@ export function packageOf([path, { length, hashes, custom }]: [string, TargetJso
 /** Targets of a product: of the pending document, or the published one. */
 export function targetsIn(folder: ReleaseFolder, product: string): Record<string, TargetJson> {
   const pending = folder.pending().get(product);
-  const document = pending ?? (folder.newest(product) === 0 ? undefined : folder.published(product));
-  return (document?.signed.targets ?? {}) as Record<string, TargetJson>;
+  if (pending === undefined) return publishedTargetsIn(folder, product);
+  return (pending.signed.targets ?? {}) as Record<string, TargetJson>;
+}
+
+/** Targets of a product's published document. */
+export function publishedTargetsIn(folder: ReleaseFolder, product: string): Record<string, TargetJson> {
+  if (folder.newest(product) === 0) return {};
+  return (folder.published(product).signed.targets ?? {}) as Record<string, TargetJson>;
 }
 
 /** Snapshot and timestamp, or the timestamp alone, by the on-line key. */
@@ -280,14 +300,25 @@ function requireSigned(folder: ReleaseFolder, pending: ReadonlyMap<string, Envel
     }
     return toUtf8(JSON.stringify(envelope));
   };
-  const root = readMetadata("root", bytesOf("root"));
-  signedBy(root, "root", root);
-  if (pending.has("root") && folder.newest("root") > 0) {
-    signedBy(readMetadata("root", toUtf8(JSON.stringify(folder.published("root")))), "root", root);
-  }
-  const targets = signedBy(root, "targets", readMetadata("targets", bytesOf("targets")));
-  for (const product of settingsOf(folder).products) {
-    signedBy(targets, product, readMetadata("targets", bytesOf(product), product));
+  try {
+    const root = readMetadata("root", bytesOf("root"));
+    signedBy(root, "root", root);
+    if (pending.has("root") && folder.newest("root") > 0) {
+      signedBy(readMetadata("root", toUtf8(JSON.stringify(folder.published("root")))), "root", root);
+    }
+    const targets = signedBy(root, "targets", readMetadata("targets", bytesOf("targets")));
+    for (const product of settingsOf(folder).products) {
+      signedBy(targets, product, readMetadata("targets", bytesOf(product), product));
+    }
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== "RELEASE_SIGNATURES") throw error;
+    // Of a role whose holders change, two groups sign: the words say which of them lack.
+    throw new CodedError(
+      "RELEASE_PENDING",
+      error.message.replace("Cannot use", "Cannot publish"),
+      error.details,
+      error,
+    );
   }
 }
 

@@ -2,12 +2,11 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { equal, fromHex, toHex } from "shared/base/bytes.ts";
-import { CodedError, codeOf } from "shared/base/errors.ts";
+import { CodedError } from "shared/base/errors.ts";
 import type { UpgradePackage } from "shared/protocol/gp/upgrade_commands.ts";
 import { type ReleaseBundle, type VerifiedRelease, verifyRelease } from "shared/protocol/release/metadata.ts";
-import { type CardFacts, offer } from "shared/protocol/release/target.ts";
-import { parsePackageFile } from "shared/protocol/signed_package/package_file.ts";
-import { verifySignedPackage } from "shared/protocol/signed_package/verify.ts";
+import { type CardFacts, offer, withCounter } from "shared/protocol/release/target.ts";
+import { readUpgradePackage } from "shared/protocol/signed_package/upgrade_package.ts";
 import type { WireRelease } from "shared/protocol/wire/update.ts";
 import "shared/protocol/wire/update_errors.ts";
 
@@ -34,23 +33,7 @@ export function bundleOf(release: WireRelease): ReleaseBundle {
  */
 export function readPackage(file: Uint8Array, hash: string, releaseKey: Uint8Array): UpgradePackage {
   if (!equal(sha256(file), fromHex(hash))) throw refused("its bytes are not the signed ones");
-  try {
-    const { cap, signed } = parsePackageFile(file);
-    const { dapBlock } = verifySignedPackage(signed, cap, releaseKey);
-    return {
-      packageAid: cap.packageAid,
-      loadFileDataBlock: cap.loadFileDataBlock,
-      hash: cap.sha256,
-      dapBlock,
-    };
-  } catch (error) {
-    throw new CodedError(
-      "UPDATE_PACKAGE",
-      `Cannot use package: ${error instanceof CodedError ? error.message : "it is malformed"}`,
-      { code: codeOf(error) },
-      error,
-    );
-  }
+  return readUpgradePackage(file, releaseKey, "UPDATE_PACKAGE");
 }
 
 /** A package that the key holders have signed for a card. */
@@ -81,8 +64,8 @@ export function checkRelease(
 }
 
 /** Refuses a release that is not offered to a card. @throws {CodedError} `RELEASE_HALTED`, `UPDATE_NOT_OFFERED` with the reason. */
-export function requireOffered(card: CardFacts, { release, halted }: VerifiedRelease): void {
-  const offered = offer(card, release, halted !== undefined);
+export function requireOffered(card: CardFacts, { release, releases, halted }: VerifiedRelease): void {
+  const offered = offer(withCounter(card, releases), release, halted !== undefined);
   if (offered.offered) return;
   if (offered.reason === "halted") {
     throw new CodedError("RELEASE_HALTED", `Cannot update card: the rollout was halted: ${halted?.reason}`);

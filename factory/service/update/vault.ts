@@ -37,6 +37,8 @@ export interface VaultLimits {
   /** Sessions, and challenges, at once. */
   readonly sessions: number;
   readonly challenges: number;
+  /** Sessions, and challenges, of one client: its oldest gives way to its newest, so that no client keeps others out. */
+  readonly ofOne: number;
   /** Life of a challenge, of a session that nothing is heard of, and of any session, in seconds. */
   readonly challengeSeconds: number;
   readonly idleSeconds: number;
@@ -47,6 +49,7 @@ export interface VaultLimits {
 export const VAULT_LIMITS: VaultLimits = {
   sessions: 32,
   challenges: 1024,
+  ofOne: 4,
   challengeSeconds: 120,
   idleSeconds: 120,
   sessionSeconds: 900,
@@ -128,11 +131,18 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
     }
   };
 
+  /** Makes room for one more of a client's. */
+  const giveWay = (update: string, held: Iterable<string>, drop: (update: string) => void) => {
+    const own = [...held].filter((each) => each !== update && clientOf(each) === clientOf(update));
+    for (const oldest of own.slice(0, Math.max(0, own.length + 1 - limits.ofOne))) drop(oldest);
+  };
+
   const hold = (
     update: string,
     asked: string,
     held: Pick<Held, "authorization" | "draft" | "packageSha256" | "recovers" | "mode" | "session">,
   ): VaultStep => {
+    giveWay(update, sessions.keys(), forget);
     if (sessions.size >= limits.sessions) {
       throw new CodedError("UPDATE_BUSY", "Cannot begin: too many updates");
     }
@@ -232,7 +242,8 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
   return {
     challenge(update) {
       sweep();
-      if (challenges.size >= limits.challenges) {
+      giveWay(update, challenges.keys(), (oldest) => challenges.delete(oldest));
+      if (!challenges.has(update) && challenges.size >= limits.challenges) {
         return Promise.reject(new CodedError("UPDATE_BUSY", "Cannot begin: too many updates"));
       }
       const known = challenges.get(update);
@@ -386,6 +397,11 @@ export function makeUpdateVault(options: VaultOptions): UpdateVault {
       });
     }
   }
+}
+
+/** Client of an update: what stands before its number. */
+function clientOf(update: string): string {
+  return update.slice(0, update.lastIndexOf(" ") + 1);
 }
 
 function given(answer: VaultStep | CodedError): VaultStep {

@@ -11,7 +11,7 @@ import { LogTrust } from "../../log/trust.ts";
 import { readMetadata, type SignedOf } from "./document.ts";
 import { type Halt, haltOf, type HaltStatement, parseHalts } from "./halt.ts";
 import { delegationOf, requireThreshold } from "./signatures.ts";
-import { parseReleaseTarget, type ReleaseTarget } from "./target.ts";
+import { parseReleaseTarget, type ReleaseTarget, ReleaseTargetSchema } from "./target.ts";
 import "./errors.ts";
 
 /** Fewest signatures on root, targets and a product's role. */
@@ -42,6 +42,8 @@ export interface VerifiedRelease {
   /** SHA-256 of the package file, upper-case hex. */
   readonly sha256: string;
   readonly release: ReleaseTarget;
+  /** Every release of its product, itself among them. */
+  readonly releases: readonly ReleaseTarget[];
   /** Why its rollout is stopped; a card in the middle of its update goes on all the same. */
   readonly halted: HaltStatement | undefined;
   /** Every halt that the timestamp carries. */
@@ -110,6 +112,7 @@ export function verifyRelease(bundle: ReleaseBundle, trustedRoot: Uint8Array, no
     length: found.length,
     sha256,
     release,
+    releases: Object.values(product.signed.targets).flatMap(({ custom }) => readable(custom)),
     halted: haltOf(release, halts),
     halts,
     transparency: transparencyOf(targets.signed),
@@ -118,6 +121,12 @@ export function verifyRelease(bundle: ReleaseBundle, trustedRoot: Uint8Array, no
     ),
     expires: Math.min(...Object.values(documents).map((each) => Date.parse(each.signed.expires))),
   };
+}
+
+/** A release of a format that is not known yet is none for us; it does not spoil the others. */
+function readable(custom: unknown): ReleaseTarget[] {
+  const parsed = ReleaseTargetSchema.safeParse(custom);
+  return parsed.success ? [parsed.data] : [];
 }
 
 function transparencyOf({ unrecognizedFields }: Targets): LogTrust {

@@ -85,6 +85,14 @@ export interface CardFacts {
   readonly os?: string;
 }
 
+/** A card with the security counter of its version, where one of these releases is that version. */
+export function withCounter(card: CardFacts, releases: readonly ReleaseTarget[]): CardFacts {
+  const own = releases.find(({ product, version }) =>
+    product === card.product && compareVersions(version, card.version) === 0
+  );
+  return own === undefined ? card : { ...card, securityCounter: own.securityCounter };
+}
+
 /**
  * Why a release is not offered:
  * - `other-product`: it is for another product;

@@ -3,7 +3,14 @@ import { codeOf } from "../../base/errors.ts";
 import { toHex } from "../../base/bytes.ts";
 import { ed25519PublicKeyOf, ed25519Sign, generateEd25519PrivateKey } from "../../crypto/ed25519.ts";
 import { haltBytes, haltOf, HALTS_MAX, parseHalts } from "./halt.ts";
-import { compareVersions, offer, parseReleaseTarget, releasePath, type ReleaseTarget } from "./target.ts";
+import {
+  compareVersions,
+  offer,
+  parseReleaseTarget,
+  releasePath,
+  type ReleaseTarget,
+  withCounter,
+} from "./target.ts";
 
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 const KEY = generateEd25519PrivateKey(random);
@@ -44,6 +51,14 @@ Deno.test("offer() offers a release to a card that it is for, and says why not o
   equal(reason({}, true), "halted");
   const { chip: _, ...silent } = CARD;
   deepEqual(offer(silent, RELEASE, false), { offered: false, reason: "other-chip" });
+});
+
+Deno.test("withCounter() knows a card's security counter from the release of its version", () => {
+  const { securityCounter: _, ...card } = CARD;
+  const own = { ...RELEASE, version: "1.0", securityCounter: 7 };
+  equal(withCounter({ ...card, version: "1.0.0" }, [RELEASE, own]).securityCounter, 7);
+  equal(withCounter({ ...card, version: "0.9" }, [RELEASE, own]).securityCounter, undefined);
+  equal(withCounter(card, [{ ...own, product: "another" }]).securityCounter, undefined);
 });
 
 Deno.test("parseReleaseTarget() reads what was written, and names what is wrong", () => {

@@ -165,6 +165,7 @@ export function testRepository(): TestRepository {
       halts.push({ ...statement, signature: toHex(ed25519Sign(haltKey, haltBytes(statement))) });
       sign();
     },
+    choose: () => Promise.resolve(find([...files.keys()].sort().at(-1) ?? "")),
     newest: () => Promise.resolve(find([...files.keys()].sort().at(-1) ?? "")),
     find: (_product, of) => Promise.resolve(find(of)),
   };
