@@ -76,6 +76,15 @@ export function howToTalk({ folder, addresses, databaseUrl, recover }: SpineDesc
   ].join("\n");
 }
 
+/** Whose backup a person makes to try it. */
+const ME = JSON.stringify({
+  backupName: "Mine",
+  firstName: "Ada",
+  lastName: "Lovelace",
+  dateOfBirth: "1815-12-10",
+  placeOfBirth: "London",
+});
+
 /** Backup, restore and deletion by hand: one terminal for the wallet, one for its companion. */
 function talkToRecover(folder: string, { providers }: RecoverAddresses): string[] {
   const companion = `--config ${folder}/${COMPANION_FILE}`;
@@ -83,9 +92,12 @@ function talkToRecover(folder: string, { providers }: RecoverAddresses): string[
   return [
     `  a wallet      ./rk wallet serve --apdu-port 8491 --state owner.json ${maker} --ask`,
     `  an empty one  ./rk wallet serve --apdu-port 8491 --state new.json ${maker} --ask --empty`,
-    `  recover       ./rk wallet recover backup ${companion} --identity me.json`,
+    `  recover       echo '${ME}' > me.json`,
+    `                ./rk wallet recover backup ${companion} --identity me.json`,
     `                ./rk wallet recover restore ${companion} --backup NUMBER`,
     `                ./rk wallet recover delete ${companion} --backup NUMBER`,
+    "                a restore shows two links: open each, answer as in me.json, give the result back as one line",
+    `  verifiers     ${PROVIDERS.map((index) => `http://${providers[index].verifier}/`).join("   ")}`,
     `  providers     ${
       PROVIDERS.map((index) => `http://${providers[index].nodes.a.admin}/metrics`).join("   ")
     }`,

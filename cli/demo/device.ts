@@ -4,7 +4,7 @@ import { fromHex } from "shared/base/bytes.ts";
 import { apduSpec } from "../commands/wallet.ts";
 import { exists } from "../paths.ts";
 import { type Child, startChild } from "../process/child.ts";
-import { freePort } from "../spine/layout.ts";
+import { freePort } from "../spine/ports.ts";
 import { MAKER_FILE } from "../spine/recover/layout.ts";
 
 /** A device that is served. */

@@ -11,6 +11,7 @@ import { openOwn } from "../spine/recover/backends.ts";
 import { COMPANION_FILE } from "../spine/recover/layout.ts";
 import { isEveryUpstreamUp, waitFor } from "../spine/recover/readiness.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
+import { askVerifier } from "../spine/recover/verifiers.ts";
 import type { Spine } from "../spine/spine.ts";
 import { type AskedVerification, type CompanionRun, runCompanion } from "./companion.ts";
 import { type DemoDevice, startDevice } from "./device.ts";
@@ -197,13 +198,9 @@ class Story {
   }
 
   #verify({ provider, nonce, securityCode }: AskedVerification, device: DemoDevice): Promise<string> {
-    const { verifier, vaultKey } = this.#services.providers.find(({ index }) =>
-      this.#name(index) === provider
-    )!;
-    return verifier.verify({
-      vaultKey,
+    const { verifier } = this.#services.providers.find(({ index }) => this.#name(index) === provider)!;
+    return askVerifier(verifier, {
       nonce,
-      providerName: provider,
       identity: DEMO_IDENTITY,
       ...(securityCode ? { securityCode: device.code() } : {}),
     });

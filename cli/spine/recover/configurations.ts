@@ -60,7 +60,6 @@ export function vaultConfiguration(options: {
   readonly issuer: string;
 }): object {
   const { index, instance, hsm, verifier, lockAuthority, issuer } = options;
-  const { issuer: name, url, pinnedKey } = verifier;
   return {
     name: providerName(index),
     index,
@@ -69,7 +68,7 @@ export function vaultConfiguration(options: {
     certificateFile: "certificate.hex",
     verificationKeyFile: "verification-key.json",
     deviceIssuers: [issuer],
-    verifier: { issuer: name, url, pinnedKey },
+    verifier: { issuer: verifier.issuer, url: `${verifier.url}/start`, pinnedKey: verifier.pinnedKey },
     lockAuthority,
   };
 }
@@ -81,9 +80,10 @@ export function nodeConfiguration(
   { providers }: RecoverAddresses,
   database: DatabaseSection,
 ): object {
+  const { nodes, verifier } = providers[index];
   return {
     name: `provider-${index}-${instance}`,
-    ...providers[index].nodes[instance],
+    ...nodes[instance],
     path: providerPath(index),
     tls: {
       certificate: `server-${instance}.crt`,
@@ -94,7 +94,7 @@ export function nodeConfiguration(
     database,
     pipes: `pipes-${instance}`,
     statusFile: "status.jwt",
-    keySetFile: "keys.jwt",
+    keySet: { url: `http://${verifier}/jwks.jwt` },
   };
 }
 

@@ -4,7 +4,6 @@
  */
 
 import type { JWK } from "jose";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { parseOrchestratorConfig, readText } from "orchestrator/app/config.ts";
 import { readNodeConfig } from "providers/app/node_config.ts";
 import { readVaultConfig } from "providers/app/vault_config.ts";
@@ -12,7 +11,7 @@ import { orchestratorSpec } from "../../commands/orchestrator.ts";
 import { ensurePipes, nodeSpec, vaultSpec } from "../../commands/provider.ts";
 import { writePrivate } from "../../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
-import { runCollected } from "../../process/foreground.ts";
+import { printedBy } from "../../process/foreground.ts";
 import type { SpineAddresses } from "../layout.ts";
 import {
   type DatabaseProxy,
@@ -39,7 +38,7 @@ import {
   type RecoverAddresses,
 } from "./layout.ts";
 import { type LocalRoot, openRoot, openService } from "./root.ts";
-import { type LocalVerifier, makeLocalVerifier } from "./verifiers.ts";
+import { initVerifier, type LocalVerifier, serveVerifierSpec } from "./verifiers.ts";
 
 /** What the services are started with. */
 export interface RecoverOptions {
@@ -67,8 +66,6 @@ export interface RunningProvider {
   /** Public key (65, hex). */
   readonly publicKey: string;
   readonly verifier: LocalVerifier;
-  /** Key of the vaults to which verifications are sealed. */
-  readonly vaultKey: JWK;
 }
 
 /** The services. */
@@ -100,9 +97,10 @@ export async function startRecover(options: RecoverOptions): Promise<RecoverServ
       settled(PROVIDERS.map((index) => initProvider(options, root, index, started))),
     ]);
     await settled([
-      ...providers.flatMap(({ index, token }) =>
-        INSTANCES.map((each) => serveProvider(options, index, each, token))
-      ),
+      ...providers.flatMap((provider) => [
+        serveVerifier(options, provider),
+        ...INSTANCES.map((each) => serveProvider(options, provider.index, each, provider.token)),
+      ]),
       serveOrchestrators(options, root, database, providers),
     ]);
     return { providers, database, stop };
@@ -147,6 +145,8 @@ async function openDatabase(
 /** A provider with its keys made and certified. */
 interface MadeProvider extends RunningProvider {
   readonly token: OwnToken;
+  /** Key of the vaults, to which verifications are sealed. */
+  readonly vaultKey: JWK;
 }
 
 async function initProvider(
@@ -160,19 +160,20 @@ async function initProvider(
   const name = `provider-${index}`;
   const opening = openDatabase(options, started, name, own, addresses.providers[index].database);
   opening.catch(() => {}); // it is waited for below
-  const token = await ownToken(own, name, real);
-  const verifier = await makeLocalVerifier(index);
-  await writePrivate(`${own}/keys.jwt`, verifier.keySet());
-  const lockAuthority = await openService(own);
+  const [token, verifier, lockAuthority] = await Promise.all([
+    ownToken(own, name, real),
+    initVerifier(folder, index, addresses.providers[index].verifier),
+    openService(own),
+  ]);
   for (const instance of INSTANCES) {
     const vault = { index, instance, hsm: token.section, verifier, lockAuthority, issuer: root.publicKey };
     await writeYaml(`${own}/vault-${instance}.yaml`, vaultConfiguration(vault));
   }
   const vaultFile = `${own}/vault-a.yaml`;
   const init = vaultSpec(vaultFile, await readVaultConfig(vaultFile), "init");
-  const { toSign, publicKey, verificationKey } = await printed<
+  const { toSign, publicKey, verificationKey } = await printedBy<
     { toSign: string; publicKey: string; verificationKey: JWK }
-  >({ ...init, env: token.env }, name);
+  >({ ...init, env: token.env });
   await writePrivate(`${own}/certificate.hex`, root.certify(toSign));
   const database = await opening;
   for (const instance of INSTANCES) {
@@ -184,11 +185,11 @@ async function initProvider(
   return { index, database, publicKey, verifier, vaultKey: verificationKey, token };
 }
 
-/** Runs `init` and reads the line that it prints. @throws {CodedError} `SPINE_INIT`. */
-async function printed<T>(spec: Omit<ChildSpec, "logFile">, name: string): Promise<T> {
-  const { code, output, errors } = await runCollected(spec);
-  if (code !== 0) throw new CodedError("SPINE_INIT", `Cannot make keys of ${name}: ${errors.trimEnd()}`);
-  return JSON.parse(output) as T;
+async function serveVerifier(options: RecoverOptions, { index, vaultKey }: MadeProvider): Promise<void> {
+  const { folder, addresses } = options;
+  const name = `verifier-${index}`;
+  const spec = await serveVerifierSpec(folder, index, addresses.providers[index].verifier, vaultKey);
+  await start(options, name, options.spec(name, spec));
 }
 
 async function serveProvider(
@@ -233,7 +234,7 @@ async function serveOrchestrators(
     return { ...orchestratorSpec(verb, file(instance), config), env };
   };
   await writeYaml(file("a"), orchestratorConfiguration("a", facts));
-  const { toSign } = await printed<{ toSign: string }>(await spec("init", "a"), "orchestrator");
+  const { toSign } = await printedBy<{ toSign: string }>(await spec("init", "a"));
   const signature = root.sign(toSign);
   await settled(INSTANCES.map(async (instance) => {
     await writeYaml(file(instance), orchestratorConfiguration(instance, { ...facts, signature }));
@@ -241,7 +242,3 @@ async function serveOrchestrators(
     await start(options, name, options.spec(name, await spec("serve", instance)));
   }));
 }
-
-defineErrors({
-  SPINE_INIT: { fault: "service", retry: true, next: "The lines above say what is missing." },
-});
