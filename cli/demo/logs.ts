@@ -4,6 +4,7 @@ import { parseTrust, trustPolicy } from "shared/log/trust.ts";
 import { verifyLog } from "shared/log/verify.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
 import { EVENT_LOGS, eventLogPaths } from "../spine/event_logs.ts";
+import { RECOVER_LOGS } from "../spine/recover/event_logs.ts";
 
 /** What was found in one log. */
 export interface DemoLog {
@@ -15,7 +16,7 @@ export interface DemoLog {
 
 /** Verifies every log of a spine. @param folder the spine's. */
 export async function verifyLogs(folder: string): Promise<DemoLog[]> {
-  return await Promise.all(EVENT_LOGS.map(async (name): Promise<DemoLog> => {
+  return await Promise.all([...EVENT_LOGS, ...RECOVER_LOGS].map(async (name): Promise<DemoLog> => {
     const { log, trust } = eventLogPaths(folder, name);
     const policy = trustPolicy(parseTrust(await Deno.readTextFile(trust)));
     const { ok, entries } = await verifyLog(directorySource(log), policy, { now: Date.now() });

@@ -6,6 +6,8 @@ import { CodedError } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import { hsmLogSigner } from "shared/log/store/note_signers.ts";
+import { formatVerifierKey } from "shared/log/vkey.ts";
 import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
 import { openServiceEventLog } from "shared/log/writer/service_event_log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
@@ -135,24 +137,28 @@ export async function startOrchestrator(
 
 /**
  * Makes the keys that are missing in the token. Repeat it freely.
- * @returns the static public key (65, hex), and the bytes that the root has to sign (hex).
+ * @returns the static public key (65, hex), the bytes that the root has to sign (hex), and the key that verifies the log's checkpoints.
  */
 export async function initOrchestrator(
   config: OrchestratorConfig,
   log: Logger,
-): Promise<{ publicKey: string; toSign: string }> {
+): Promise<{ publicKey: string; toSign: string; eventLogKey?: string }> {
   const hsm = await openHsm(config.hsm, log);
   try {
     const labels = (await hsm.keys()).map(({ label }) => label);
     const { static: identity, state } = config.labels;
     if (!labels.includes(identity)) await hsm.generateSigningKey(identity);
     if (!labels.includes(state)) await hsm.generateMasterKey(state);
-    const log = config.eventLog?.keyLabel;
-    if (log !== undefined && !labels.includes(log)) await hsm.generateSigningKey(log, "ed25519");
+    const { eventLog } = config;
+    if (eventLog !== undefined && !labels.includes(eventLog.keyLabel)) {
+      await hsm.generateSigningKey(eventLog.keyLabel, "ed25519");
+    }
+    const signer = eventLog && await hsmLogSigner(hsm, eventLog.keyLabel, eventLog.origin);
     const publicKey = await hsm.publicKey(identity);
     return {
       publicKey: toHex(publicKey),
       toSign: toHex(hostStaticBytes(ROLE.ORCHESTRATOR_STATIC, publicKey)),
+      ...(signer ? { eventLogKey: formatVerifierKey(signer.verifierKey) } : {}),
     };
   } finally {
     await hsm.close();

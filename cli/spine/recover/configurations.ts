@@ -2,6 +2,7 @@
 
 import type { JWK } from "jose";
 import { stringify } from "yaml";
+import type { DatabaseEventLogConfig, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import type { SpineAddresses } from "../layout.ts";
 import { providerPath } from "./gateway.ts";
 import {
@@ -79,6 +80,7 @@ export function nodeConfiguration(
   instance: Instance,
   { providers }: RecoverAddresses,
   database: DatabaseSection,
+  eventLog: DatabaseEventLogConfig,
 ): object {
   const { nodes, verifier } = providers[index];
   return {
@@ -92,6 +94,7 @@ export function nodeConfiguration(
       orchestrators: authority("client"),
     },
     database,
+    eventLog,
     pipes: `pipes-${instance}`,
     statusFile: "status.jwt",
     keySet: { url: `http://${verifier}/jwks.jwt` },
@@ -109,10 +112,11 @@ export function orchestratorConfiguration(instance: Instance, options: {
   /** Public key (65, hex) of each provider. */
   readonly providerKeys: Readonly<Record<ProviderIndex, string>>;
   readonly times: SessionTimes;
+  readonly eventLog: ServiceEventLogConfig;
   /** The root's signature (hex); absent before `init` told what to sign. */
   readonly signature?: string;
 }): object {
-  const { addresses, gateways, database, hsm, issuer, providerKeys, times, signature } = options;
+  const { addresses, gateways, database, hsm, issuer, providerKeys, times, eventLog, signature } = options;
   return {
     name: `orchestrator-${instance}`,
     listen: addresses.orchestrators[instance],
@@ -135,6 +139,7 @@ export function orchestratorConfiguration(instance: Instance, options: {
       ),
       tls: { authority: "../../pki/server.crt", certificate: "client.crt", key: "client.key" },
     })),
+    eventLog,
     limits: times,
   };
 }

@@ -12,6 +12,7 @@ import { ensurePipes, nodeSpec, vaultSpec } from "../../commands/provider.ts";
 import { writePrivate } from "../../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import { printedBy } from "../../process/foreground.ts";
+import { writeTrust } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
 import {
   type DatabaseProxy,
@@ -29,6 +30,7 @@ import {
   writeCompanion,
   writeYaml,
 } from "./configurations.ts";
+import { provisionOrchestratorLog, provisionProviderLog } from "./event_logs.ts";
 import {
   type Instance,
   INSTANCES,
@@ -160,10 +162,11 @@ async function initProvider(
   const name = `provider-${index}`;
   const opening = openDatabase(options, started, name, own, addresses.providers[index].database);
   opening.catch(() => {}); // it is waited for below
-  const [token, verifier, lockAuthority] = await Promise.all([
+  const [token, verifier, lockAuthority, eventLog] = await Promise.all([
     ownToken(own, name, real),
     initVerifier(folder, index, addresses.providers[index].verifier),
     openService(own),
+    provisionProviderLog(folder, index),
   ]);
   for (const instance of INSTANCES) {
     const vault = { index, instance, hsm: token.section, verifier, lockAuthority, issuer: root.publicKey };
@@ -179,7 +182,7 @@ async function initProvider(
   for (const instance of INSTANCES) {
     await writeYaml(
       `${own}/node-${instance}.yaml`,
-      nodeConfiguration(index, instance, addresses, database.section),
+      nodeConfiguration(index, instance, addresses, database.section, eventLog),
     );
   }
   return { index, database, publicKey, verifier, vaultKey: verificationKey, token };
@@ -227,6 +230,7 @@ async function serveOrchestrators(
     issuer: root.publicKey,
     providerKeys: { 1: one!, 2: two!, 3: three! },
     times,
+    eventLog: await provisionOrchestratorLog(folder),
   };
   const file = (instance: Instance) => `${own}/${instance}.yaml`;
   const spec = async (verb: "init" | "serve", instance: Instance) => {
@@ -234,7 +238,10 @@ async function serveOrchestrators(
     return { ...orchestratorSpec(verb, file(instance), config), env };
   };
   await writeYaml(file("a"), orchestratorConfiguration("a", facts));
-  const { toSign } = await printedBy<{ toSign: string }>(await spec("init", "a"));
+  const { toSign, eventLogKey } = await printedBy<{ toSign: string; eventLogKey: string }>(
+    await spec("init", "a"),
+  );
+  await writeTrust(folder, "orchestrator", eventLogKey);
   const signature = root.sign(toSign);
   await settled(INSTANCES.map(async (instance) => {
     await writeYaml(file(instance), orchestratorConfiguration(instance, { ...facts, signature }));
