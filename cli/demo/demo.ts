@@ -117,9 +117,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       certificate: report.certificateSha256 ?? "-",
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
-    const recover = await runRecover(spine, await recovering, options.onRecover);
+    const services = await recovering;
+    const recover = await runRecover(spine, services, options.onRecover);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
-    const logs = await verifyLogs(folder);
+    const logs = await verifyLogs(folder, services);
     if (options.keep) await spine.publish();
     await options.inspect?.(spine, line.cards, readers);
     if (options.keep && !options.real) {
