@@ -69,6 +69,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     folder,
     real: options.real,
     recover: true,
+    brief: !options.keep,
     outlives: options.keep && !options.real,
     tell,
   });

@@ -148,12 +148,12 @@ class Story {
     this.#tell(
       isTold ? "a new wallet asks for the seed back" : "a second new wallet asks, with two checks of its own",
     );
-    const { code } = await this.#run("restore", device, { backup }, (phase, provider) => {
+    const run = await this.#run("restore", device, { backup }, (phase, provider) => {
       if (isTold && phase === "restoring") {
         this.#tell(`${provider} releases its share, sealed to this wallet`);
       }
     }, isTold);
-    return code;
+    return this.#codeOf("restore", run);
   }
 
   /** Tries to restore once more. @returns the reasons that the provider's own log has. */
@@ -161,16 +161,25 @@ class Story {
     const log = `${this.#folder}/logs/provider-1-`;
     const logs = () => Promise.all(["a", "b"].map((each) => Deno.readTextFile(`${log}${each}.log`)));
     const before = await logs();
-    const { code, last } = await this.#run("restore", device, { backup });
+    const { code, last, errors } = await this.#run("restore", device, { backup });
     const error = last["error"] as { code: string } | undefined;
-    if (code === 0 || error?.code !== "ORCHESTRATOR_PROVIDER_REFUSED") return [];
+    if (code === 0 || error?.code !== "ORCHESTRATOR_PROVIDER_REFUSED") {
+      this.#tell(`restore ended with exit code ${code}: ${errors.trimEnd()}`);
+      return [];
+    }
     const added = (await logs()).flatMap((text, i) => text.slice(before[i]!.length).split("\n"));
     return added.filter((line) => line.includes("step.refused")).flatMap(reasonsOf);
   }
 
   /** Has the backup deleted. @returns exit code of the command. */
   async delete(owner: DemoDevice, backup: string): Promise<number> {
-    return (await this.#run("delete", owner, { backup })).code;
+    return this.#codeOf("delete", await this.#run("delete", owner, { backup }));
+  }
+
+  /** Tells what a command said that should have gone well. */
+  #codeOf(verb: string, { code, errors }: CompanionRun): number {
+    if (code !== 0) this.#tell(`${verb} ended with exit code ${code}: ${errors.trimEnd()}`);
+    return code;
   }
 
   #name(index: number): string {

@@ -12,6 +12,7 @@ import { ensurePipes, nodeSpec, vaultSpec } from "../../commands/provider.ts";
 import { writePrivate } from "../../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import { printedBy } from "../../process/foreground.ts";
+import { settled } from "../../process/settled.ts";
 import { writeTrust } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
 import {
@@ -112,14 +113,6 @@ export async function startRecover(options: RecoverOptions): Promise<RecoverServ
   } finally {
     root.close();
   }
-}
-
-/** All of them, also when one fails: what has started can be stopped then. */
-async function settled<T>(work: readonly Promise<T>[]): Promise<T[]> {
-  const results = await Promise.allSettled(work);
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-  return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }
 
 async function start({ specs, children }: RecoverOptions, name: string, spec: ChildSpec): Promise<void> {
