@@ -86,7 +86,7 @@ const ME = JSON.stringify({
 });
 
 /** Backup, restore and deletion by hand: one terminal for the wallet, one for its companion. */
-function talkToRecover(folder: string, { providers }: RecoverAddresses): string[] {
+function talkToRecover(folder: string, { orchestrators, providers }: RecoverAddresses): string[] {
   const companion = `--config ${folder}/${COMPANION_FILE}`;
   const maker = `--maker ${folder}/${MAKER_FILE}`;
   return [
@@ -98,6 +98,7 @@ function talkToRecover(folder: string, { providers }: RecoverAddresses): string[
     `                ./rk wallet recover delete ${companion} --backup NUMBER`,
     "                a restore shows two links: open each, answer as in me.json, give the result back as one line",
     `  verifiers     ${PROVIDERS.map((index) => `http://${providers[index].verifier}/`).join("   ")}`,
+    `  orchestrators http://${orchestrators.a.admin}/metrics   http://${orchestrators.b.admin}/metrics`,
     `  providers     ${
       PROVIDERS.map((index) => `http://${providers[index].nodes.a.admin}/metrics`).join("   ")
     }`,

@@ -11,8 +11,10 @@ import { MAKER_FILE } from "../spine/recover/layout.ts";
 export interface DemoDevice {
   /** `host:port`. */
   readonly address: string;
-  /** The four digits that it showed last. */
-  code(): string;
+  /** A session begins: what was shown before counts no longer. */
+  begin(): void;
+  /** The four digits that it shows in this session: what it prints may come later than the question of whom it answers. */
+  code(): Promise<string>;
   /** Entropy of its seed; undefined when it is empty. Read from its file: a virtual device hides nothing. */
   entropy(): Promise<Uint8Array | undefined>;
   stop(): Promise<void>;
@@ -29,16 +31,17 @@ export async function startDevice(folder: string, name: string, empty: boolean):
     port,
   );
   const child: Child = await startChild({ ...spec, logFile: `${folder}/logs/wallets.log` });
-  let code = "";
+  let code = Promise.withResolvers<string>();
   const reading = (async () => {
     for await (const line of child.lines()) {
       const event = JSON.parse(line) as { event?: string; code?: string };
-      if (event.event === "security-code") code = event.code!;
+      if (event.event === "security-code") code.resolve(event.code!);
     }
   })();
   return {
     address: `127.0.0.1:${port}`,
-    code: () => code,
+    begin: () => void (code = Promise.withResolvers<string>()),
+    code: () => code.promise,
     async entropy() {
       const { entropy } = JSON.parse(await Deno.readTextFile(state)) as { entropy: string | null };
       return entropy === null ? undefined : fromHex(entropy);

@@ -69,7 +69,11 @@ export async function runRecover(
     tell(isStored ? "stored: one row at each of the three" : "NOT STORED at all three");
     const given = [await story.restore(first, backup, true), await story.restore(second, backup, false)];
     const restored = given.every((code) => code === 0) && await holdSame(owner, [first, second]);
-    tell(restored ? "both new wallets hold the owner's seed" : "A NEW WALLET HOLDS ANOTHER SEED");
+    tell(
+      restored
+        ? "both new wallets hold the owner's seed"
+        : "NOT RESTORED: a new wallet does not hold the owner's seed",
+    );
     const reasons = await story.refused(third, backup);
     const refused = reasons.includes("releases") && await third.entropy() === undefined &&
       (await story.rows()).every((rows, i) => rows === stored[i]);
@@ -193,6 +197,7 @@ class Story {
     onStep: (phase: string, provider: string | null) => Promise<void> | void = () => {},
     isTold = false,
   ): Promise<CompanionRun> {
+    device.begin();
     return runCompanion(
       verb,
       { config: `${this.#folder}/${COMPANION_FILE}`, device: device.address, ...options },
@@ -206,12 +211,15 @@ class Story {
     );
   }
 
-  #verify({ provider, nonce, securityCode }: AskedVerification, device: DemoDevice): Promise<string> {
+  async #verify(
+    { provider, nonce, securityCode }: AskedVerification,
+    device: DemoDevice,
+  ): Promise<string> {
     const { verifier } = this.#services.providers.find(({ index }) => this.#name(index) === provider)!;
-    return askVerifier(verifier, {
+    return await askVerifier(verifier, {
       nonce,
       identity: DEMO_IDENTITY,
-      ...(securityCode ? { securityCode: device.code() } : {}),
+      ...(securityCode ? { securityCode: await device.code() } : {}),
     });
   }
 }

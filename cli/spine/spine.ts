@@ -344,8 +344,8 @@ function serviceSpecs(
 
 /** Addresses at which gateways reach Recover's services. */
 function upstreamsOf({ orchestrators, providers }: RecoverAddresses): string[] {
-  const endpoints = Object.values(providers).flatMap(({ nodes }) => [nodes.a, nodes.b]);
-  return [orchestrators.a, orchestrators.b, ...endpoints.flatMap(({ listen, admin }) => [listen, admin])];
+  const both = [orchestrators, ...Object.values(providers).map(({ nodes }) => nodes)];
+  return both.flatMap(({ a, b }) => [a.listen, a.admin, b.listen, b.admin]);
 }
 
 function postgresAddress(url: string): string {

@@ -5,8 +5,10 @@
 
 import { parseArgs } from "node:util";
 import { fromHex, toHex } from "shared/base/bytes.ts";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
+import { runMain } from "shared/base/run_main.ts";
+import { readText } from "shared/base/text_file.ts";
 import { decodeProviderCertificate, providerBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
@@ -16,7 +18,6 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { serveVault } from "../vault/vault_server.ts";
 import { makeVault } from "../vault/vault.ts";
-import { readText } from "./config_file.ts";
 import { readVaultConfig, type VaultConfig } from "./vault_config.ts";
 import { ensureVerificationKey, openVerificationKey } from "./verification_key.ts";
 import "../provider_errors.ts";
@@ -110,13 +111,4 @@ async function main(args: string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the vault failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the vault", main);

@@ -119,7 +119,7 @@ export function orchestratorConfiguration(instance: Instance, options: {
   const { addresses, gateways, database, hsm, issuer, providerKeys, times, eventLog, signature } = options;
   return {
     name: `orchestrator-${instance}`,
-    listen: addresses.orchestrators[instance],
+    ...addresses.orchestrators[instance],
     tls: {
       certificate: `server-${instance}.crt`,
       key: `server-${instance}.key`,

@@ -27,8 +27,7 @@ export interface ProviderAddresses {
 
 /** Addresses of Recover's services. */
 export interface RecoverAddresses {
-  /** `host:port` of each orchestrator. */
-  readonly orchestrators: Both<string>;
+  readonly orchestrators: Both<Endpoint>;
   /** The orchestrators' embedded database. */
   readonly database: string;
   readonly providers: Readonly<Record<ProviderIndex, ProviderAddresses>>;
@@ -44,7 +43,7 @@ export function freeRecoverAddresses(): RecoverAddresses {
     verifier: address(),
   });
   return {
-    orchestrators: { a: address(), b: address() },
+    orchestrators: { a: endpoint(), b: endpoint() },
     database: address(),
     providers: { 1: provider(), 2: provider(), 3: provider() },
   };

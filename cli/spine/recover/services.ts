@@ -4,7 +4,8 @@
  */
 
 import type { JWK } from "jose";
-import { parseOrchestratorConfig, readText } from "orchestrator/app/config.ts";
+import { parseOrchestratorConfig } from "orchestrator/app/config.ts";
+import { readText } from "shared/base/text_file.ts";
 import { readNodeConfig } from "providers/app/node_config.ts";
 import { readVaultConfig } from "providers/app/vault_config.ts";
 import { orchestratorSpec } from "../../commands/orchestrator.ts";
