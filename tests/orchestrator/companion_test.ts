@@ -101,6 +101,7 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
   const file = `${folder}/orchestrator.yaml`;
   const configuration = {
     listen: `127.0.0.1:${freePort()}`,
+    admin: `127.0.0.1:${freePort()}`,
     tls: {
       certificate: "server.crt",
       key: "server.key",
