@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { liveScreen, plainScreen } from "factory/app/screen/live_screen.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { ensureComponents, ensurePkcs11Binding, installLine } from "../components.ts";
-import { runDemo } from "../demo/demo.ts";
+import { type DemoResult, runDemo } from "../demo/demo.ts";
 import { logsLine } from "../demo/logs.ts";
 import { table } from "../demo/table.ts";
 import { HOME } from "../home.ts";
@@ -45,6 +45,7 @@ export function registerDemo(program: Command): void {
       const screen = live
         ? await liveScreen({ color: Deno.env.get("NO_COLOR") === undefined })
         : plainScreen((line) => say(options, line));
+      let isShown = false;
       try {
         const shown = await runDemo({
           folder,
@@ -106,14 +107,28 @@ export function registerDemo(program: Command): void {
           recover,
           update,
         });
-        const isRecovered = Object.values(recover).every(Boolean);
-        return failed === 0 && isRecovered && update.seedKept && logs.every(({ verified }) => verified)
-          ? 0
-          : 1;
+        const faults = faultsOf(shown);
+        for (const fault of faults) say(options, `FAILED: ${fault}`);
+        isShown = faults.length === 0;
+        return isShown ? 0 : 1;
       } finally {
-        if (!options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
+        if (isShown && !options.keep) await Deno.remove(folder, { recursive: true }).catch(() => {});
+        if (!isShown) {
+          console.error(`What went wrong is in ${folder}/logs; remove ${folder} when you have read it.`);
+        }
       }
     }));
+}
+
+/** What did not go as it has to. */
+function faultsOf({ cards, logs, recover, update }: DemoResult): string[] {
+  return [
+    ...cards.filter(({ outcome, wallet }) => outcome !== "attested" || wallet !== "genuine")
+      .map(({ serial, outcome, wallet }) => `card ${serial}: ${outcome}, wallet: ${wallet}`),
+    ...Object.entries(recover).filter(([, happened]) => !happened).map(([part]) => `recover: ${part}`),
+    ...(update.seedKept ? [] : ["update: the seed on the card is not what it was"]),
+    ...logs.filter(({ verified }) => !verified).map(({ name }) => `log of ${name}: does not verify`),
+  ];
 }
 
 function untilSignal(): Promise<void> {

@@ -1,7 +1,8 @@
 /** `rk orchestrator init | serve`: the service between wallets and backup providers. */
 
 import type { Command } from "commander";
-import { type OrchestratorConfig, parseOrchestratorConfig, readText } from "orchestrator/app/config.ts";
+import { type OrchestratorConfig, parseOrchestratorConfig } from "orchestrator/app/config.ts";
+import { readText } from "shared/base/text_file.ts";
 import { action } from "../output.ts";
 import { absolute } from "../paths.ts";
 import type { ChildSpec } from "../process/child.ts";
@@ -10,6 +11,7 @@ import { runForeground } from "../process/foreground.ts";
 /** Standard addresses and folders, as deno.json's permission sets write them. */
 const STANDARD = {
   listen: "127.0.0.1:8453",
+  admin: "127.0.0.1:8553",
   providers: ["127.0.0.1:8441", "127.0.0.1:8442"],
   database: "127.0.0.1:8461",
   folder: ".rk/spine/orchestrator",
@@ -74,6 +76,7 @@ export function orchestratorSpec(
       : "orchestrator",
     substitution: {
       [STANDARD.listen]: config.listen,
+      [STANDARD.admin]: config.admin,
       [first]: providers.flatMap(({ servers }) => servers.map(hostAndPort)),
       [second]: [],
       [STANDARD.database]: `${url.hostname}:${url.port || 5432}`,

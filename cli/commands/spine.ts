@@ -118,16 +118,29 @@ export function howToTalk({ folder, addresses, databaseUrl, recover, update }: S
   ].join("\n");
 }
 
+/** Whose backup a person makes to try it. */
+const ME = JSON.stringify({
+  backupName: "Mine",
+  firstName: "Ada",
+  lastName: "Lovelace",
+  dateOfBirth: "1815-12-10",
+  placeOfBirth: "London",
+});
+
 /** Backup, restore and deletion by hand: one terminal for the wallet, one for its companion. */
-function talkToRecover(folder: string, { providers }: RecoverAddresses): string[] {
+function talkToRecover(folder: string, { orchestrators, providers }: RecoverAddresses): string[] {
   const companion = `--config ${folder}/${COMPANION_FILE}`;
   const maker = `--maker ${folder}/${MAKER_FILE}`;
   return [
     `  a wallet      ./rk wallet serve --apdu-port 8491 --state owner.json ${maker} --ask`,
     `  an empty one  ./rk wallet serve --apdu-port 8491 --state new.json ${maker} --ask --empty`,
-    `  recover       ./rk wallet recover backup ${companion} --identity me.json`,
+    `  recover       echo '${ME}' > me.json`,
+    `                ./rk wallet recover backup ${companion} --identity me.json`,
     `                ./rk wallet recover restore ${companion} --backup NUMBER`,
     `                ./rk wallet recover delete ${companion} --backup NUMBER`,
+    "                a restore shows two links: open each, answer as in me.json, give the result back as one line",
+    `  verifiers     ${PROVIDERS.map((index) => `http://${providers[index].verifier}/`).join("   ")}`,
+    `  orchestrators http://${orchestrators.a.admin}/metrics   http://${orchestrators.b.admin}/metrics`,
     `  providers     ${
       PROVIDERS.map((index) => `http://${providers[index].nodes.a.admin}/metrics`).join("   ")
     }`,

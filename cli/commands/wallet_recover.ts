@@ -32,7 +32,7 @@ const HELP = `
 The device is one that \`rk wallet serve --apdu-port N\` serves. Everything that matters is confirmed on it.
 FILE of --config: gateways (a list of https addresses), tls (authority, certificate, key).
 FILE of --identity: JSON with backupName, firstName, lastName, dateOfBirth, placeOfBirth.
-When a provider wants your identity verified, its verifier's address and a nonce are shown; give the result as one line.`;
+When a provider wants your identity verified, its verifier's page is shown: open it, and give its result as one line.`;
 
 /** Registers the commands below \`rk wallet\`. */
 export function registerWalletRecover(wallet: Command): void {

@@ -74,6 +74,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     real: options.real,
     recover: true,
     update: true,
+    brief: !options.keep,
     outlives: options.keep && !options.real,
     tell,
   });
@@ -124,11 +125,12 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       certificate: report.certificateSha256 ?? "-",
       wallet: verdicts[i]!,
     })).sort((a, b) => a.serial < b.serial ? -1 : 1);
-    const recover = await runRecover(spine, await recovering, options.onRecover);
+    const services = await recovering;
+    const recover = await runRecover(spine, services, options.onRecover);
     await updating;
     const update = await runUpdate(spine, readers, line.cards.at(-1)!, options.onUpdate);
     const attested = table.filter((card) => card.outcome === "attested" && card.wallet === "genuine").length;
-    const logs = await verifyLogs(folder);
+    const logs = await verifyLogs(folder, services);
     if (options.keep) await spine.publish();
     await options.inspect?.(spine, line.cards, readers);
     if (options.keep && !options.real) {

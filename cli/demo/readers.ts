@@ -1,7 +1,7 @@
 /** Readers for the demo and the benchmarks: virtual ones, or pcscd's with the vpcd driver. */
 
 import { startPcscd } from "tests/environment/pcscd.ts";
-import { freePort } from "../spine/layout.ts";
+import { freePort } from "../spine/ports.ts";
 import type { LineReader } from "./line.ts";
 
 /** pcscd polls for presence: a card that is away for less is not seen as removed. */

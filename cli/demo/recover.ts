@@ -11,6 +11,7 @@ import { openOwn } from "../spine/recover/backends.ts";
 import { COMPANION_FILE } from "../spine/recover/layout.ts";
 import { isEveryUpstreamUp, waitFor } from "../spine/recover/readiness.ts";
 import type { RecoverServices } from "../spine/recover/services.ts";
+import { askVerifier } from "../spine/recover/verifiers.ts";
 import type { Spine } from "../spine/spine.ts";
 import { type AskedVerification, runCompanion } from "./companion.ts";
 import type { LinesRun } from "./json_lines.ts";
@@ -39,6 +40,9 @@ export const DEMO_IDENTITY: RecoverIdentity = {
 
 /** The provider whose node dies. */
 const VICTIM = 2;
+
+/** The half of a restore in which verifiers ask for the digits that the device shows. */
+const VERIFIED_HALF = 2;
 
 /** Longest wait for the gateway to see every instance, in milliseconds. */
 const READY_MS = 15_000;
@@ -69,7 +73,11 @@ export async function runRecover(
     tell(isStored ? "stored: one row at each of the three" : "NOT STORED at all three");
     const given = [await story.restore(first, backup, true), await story.restore(second, backup, false)];
     const restored = given.every((code) => code === 0) && await holdSame(owner, [first, second]);
-    tell(restored ? "both new wallets hold the owner's seed" : "A NEW WALLET HOLDS ANOTHER SEED");
+    tell(
+      restored
+        ? "both new wallets hold the owner's seed"
+        : "NOT RESTORED: a new wallet does not hold the owner's seed",
+    );
     const reasons = await story.refused(third, backup);
     const refused = reasons.includes("releases") && await third.entropy() === undefined &&
       (await story.rows()).every((rows, i) => rows === stored[i]);
@@ -148,12 +156,12 @@ class Story {
     this.#tell(
       isTold ? "a new wallet asks for the seed back" : "a second new wallet asks, with two checks of its own",
     );
-    const { code } = await this.#run("restore", device, { backup }, (phase, provider) => {
+    const run = await this.#run("restore", device, { backup }, (phase, provider) => {
       if (isTold && phase === "restoring") {
         this.#tell(`${provider} releases its share, sealed to this wallet`);
       }
     }, isTold);
-    return code;
+    return this.#codeOf("restore", run);
   }
 
   /** Tries to restore once more. @returns the reasons that the provider's own log has. */
@@ -161,16 +169,25 @@ class Story {
     const log = `${this.#folder}/logs/provider-1-`;
     const logs = () => Promise.all(["a", "b"].map((each) => Deno.readTextFile(`${log}${each}.log`)));
     const before = await logs();
-    const { code, last } = await this.#run("restore", device, { backup });
+    const { code, last, errors } = await this.#run("restore", device, { backup });
     const error = last["error"] as { code: string } | undefined;
-    if (code === 0 || error?.code !== "ORCHESTRATOR_PROVIDER_REFUSED") return [];
+    if (code === 0 || error?.code !== "ORCHESTRATOR_PROVIDER_REFUSED") {
+      this.#tell(`restore ended with exit code ${code}: ${errors.trimEnd()}`);
+      return [];
+    }
     const added = (await logs()).flatMap((text, i) => text.slice(before[i]!.length).split("\n"));
     return added.filter((line) => line.includes("step.refused")).flatMap(reasonsOf);
   }
 
   /** Has the backup deleted. @returns exit code of the command. */
   async delete(owner: DemoDevice, backup: string): Promise<number> {
-    return (await this.#run("delete", owner, { backup })).code;
+    return this.#codeOf("delete", await this.#run("delete", owner, { backup }));
+  }
+
+  /** Tells what a command said that should have gone well. */
+  #codeOf(verb: string, { code, errors }: LinesRun): number {
+    if (code !== 0) this.#tell(`${verb} ended with exit code ${code}: ${errors.trimEnd()}`);
+    return code;
   }
 
   #name(index: number): string {
@@ -184,6 +201,7 @@ class Story {
     onStep: (phase: string, provider: string | null) => Promise<void> | void = () => {},
     isTold = false,
   ): Promise<LinesRun> {
+    device.begin();
     return runCompanion(
       verb,
       { config: `${this.#folder}/${COMPANION_FILE}`, device: device.address, ...options },
@@ -197,16 +215,15 @@ class Story {
     );
   }
 
-  #verify({ provider, nonce, securityCode }: AskedVerification, device: DemoDevice): Promise<string> {
-    const { verifier, vaultKey } = this.#services.providers.find(({ index }) =>
-      this.#name(index) === provider
-    )!;
-    return verifier.verify({
-      vaultKey,
+  async #verify(
+    { provider, nonce, securityCode }: AskedVerification,
+    device: DemoDevice,
+  ): Promise<string> {
+    const { verifier } = this.#services.providers.find(({ index }) => this.#name(index) === provider)!;
+    return await askVerifier(verifier, {
       nonce,
-      providerName: provider,
       identity: DEMO_IDENTITY,
-      ...(securityCode ? { securityCode: device.code() } : {}),
+      ...(securityCode ? { securityCode: await device.code(VERIFIED_HALF) } : {}),
     });
   }
 }

@@ -20,6 +20,8 @@ export interface ChildSpec {
   readonly logFile: string;
   /** A module that is loaded first, in the same process and with the same permissions (tests). */
   readonly preload?: string;
+  /** Options of the runtime's JavaScript engine, such as `--liftoff-only`. */
+  readonly engine?: string;
   /** Longest wait for the ready line, in milliseconds. */
   readonly readyTimeoutMs?: number;
   /** It outlives this command and its terminal. */
@@ -69,6 +71,7 @@ export function commandLine(spec: Omit<ChildSpec, "logFile">): string[] {
     "--frozen",
     `--config=${REPOSITORY}/deno.json`,
     ...permissionFlags(permissionSet(spec.permissions), spec.substitution),
+    ...(spec.engine ? [`--v8-flags=${spec.engine}`] : []),
     ...(spec.preload ? [`--preload=${spec.preload}`] : []),
     `${REPOSITORY}/${spec.module}`,
     ...spec.args,

@@ -1,5 +1,6 @@
 /** A process of ours in the foreground: its input, output and exit code are the command's. */
 
+import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { DENO, REPOSITORY } from "../home.ts";
 import { type ChildSpec, commandLine, environment } from "./child.ts";
 
@@ -57,3 +58,16 @@ export async function runCollected(
   const decoder = new TextDecoder();
   return { code, output: decoder.decode(stdout), errors: decoder.decode(stderr) };
 }
+
+/** Runs a process of ours that prints one JSON object, and reads it. @throws {CodedError} `CHILD_FAILED` with what it said. */
+export async function printedBy<T>(spec: Omit<ChildSpec, "logFile" | "readyTimeoutMs">): Promise<T> {
+  const { code, output, errors } = await runCollected(spec);
+  if (code !== 0) {
+    throw new CodedError("CHILD_FAILED", `Cannot run ${spec.name} ${spec.args[0]}: ${errors.trimEnd()}`);
+  }
+  return JSON.parse(output) as T;
+}
+
+defineErrors({
+  CHILD_FAILED: { fault: "service", retry: true, next: "The lines above say what is missing." },
+});

@@ -14,16 +14,22 @@ import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { ensureSecretFile } from "shared/transport/secret_file.ts";
 import { LOG_LABEL } from "factory/domain/factory_keys.ts";
 import { exists, writePrivate } from "../paths.ts";
+import { RECOVER_LOGS, type RecoverLogName } from "./recover/event_logs.ts";
 
 /** Processes of a spine that have a log; both attestation services write one. */
 export const EVENT_LOGS = ["gateway-a", "gateway-b", "attestation", "station"] as const;
 /** One of {@link EVENT_LOGS}. */
 export type EventLogName = (typeof EVENT_LOGS)[number];
 
+/** A log of a spine: those of {@link EVENT_LOGS} are always there, the others where Recover runs. */
+export type SpineLogName = EventLogName | RecoverLogName;
+
 /** Where the logs of a spine are. */
-export function eventLogPaths(folder: string, name: EventLogName): { log: string; trust: string } {
+export function eventLogPaths(folder: string, name: SpineLogName): { log: string; trust: string } {
+  const isShared = EVENT_LOGS.some((each) => each === name && each !== "station");
+  const recover = RECOVER_LOGS.some((each) => each === name) ? "recover/" : "";
   return {
-    log: name === "station" ? `${folder}/station/event-log/log` : `${folder}/event-logs/${name}/log`,
+    log: isShared ? `${folder}/event-logs/${name}/log` : `${folder}/${recover}${name}/event-log/log`,
     trust: `${folder}/event-logs/${name}.trust.json`,
   };
 }
@@ -33,28 +39,46 @@ export type EventLogSections =
   & Readonly<Record<Exclude<EventLogName, "attestation">, FileEventLogConfig>>
   & { readonly attestation: ServiceEventLogConfig };
 
+/** Origin of a spine's log. */
+export function originOf(name: SpineLogName): string {
+  return `local.invalid/${name}`;
+}
+
+/** Writes the trust file that `rk log` takes. @param folder the spine's. @param vkey key of the log's checkpoints. */
+export function writeTrust(folder: string, name: SpineLogName, vkey: string): Promise<void> {
+  return writeTrustFile(eventLogPaths(folder, name).trust, originOf(name), vkey);
+}
+
+function writeTrustFile(file: string, origin: string, vkey: string): Promise<void> {
+  return Deno.writeTextFile(file, `${JSON.stringify({ origin, log: [vkey] }, null, 2)}\n`);
+}
+
+/** Makes the file of a log's key where there is none. */
+export async function ensureLogKey(keyFile: string): Promise<void> {
+  if (await exists(keyFile)) return;
+  using seed = generateEd25519PrivateKey(SYSTEM_RANDOM);
+  const line = toUtf8(`${seed.reveal().toBase64()}\n`);
+  await writePrivate(keyFile, line);
+  line.fill(0);
+}
+
 /** Makes or keeps keys, folders and trust files. @param folder the spine's. */
 export async function provisionEventLogs(folder: string, hsm: Hsm): Promise<EventLogSections> {
-  const origin = (name: EventLogName) => `local.invalid/${name}`;
   const file = (name: Exclude<EventLogName, "attestation">, keys: string) => {
     const { log, trust } = eventLogPaths(folder, name);
-    return provisionFileLog({ origin: origin(name), own: log.replace(/\/log$/, ""), trust, keys });
+    return provisionFileLog({ origin: originOf(name), own: log.replace(/\/log$/, ""), trust, keys });
   };
   const shared = eventLogPaths(folder, "attestation").log;
   await Deno.mkdir(shared.replace(/\/log$/, ""), { recursive: true, mode: 0o700 });
   ensureSecretFile(`${folder}/hsm/pseudonym.key`);
-  const { verifierKey } = await hsmLogSigner(hsm, LOG_LABEL, origin("attestation"));
-  await writeTrust(
-    eventLogPaths(folder, "attestation").trust,
-    origin("attestation"),
-    formatVerifierKey(verifierKey),
-  );
+  const { verifierKey } = await hsmLogSigner(hsm, LOG_LABEL, originOf("attestation"));
+  await writeTrust(folder, "attestation", formatVerifierKey(verifierKey));
   return {
     "gateway-a": await file("gateway-a", `${folder}/gateway-a`),
     "gateway-b": await file("gateway-b", `${folder}/gateway-b`),
     station: await file("station", `${folder}/station`),
     attestation: {
-      origin: origin("attestation"),
+      origin: originOf("attestation"),
       folder: shared,
       pseudonymKeyFile: `${folder}/hsm/pseudonym.key`,
       keyLabel: LOG_LABEL,
@@ -79,14 +103,9 @@ export async function provisionFileLog(
 ): Promise<FileEventLogConfig> {
   await Deno.mkdir(own, { recursive: true, mode: 0o700 });
   const keyFile = `${keys}/event-log.key`;
-  if (!await exists(keyFile)) {
-    using seed = generateEd25519PrivateKey(SYSTEM_RANDOM);
-    const line = toUtf8(`${seed.reveal().toBase64()}\n`);
-    await writePrivate(keyFile, line);
-    line.fill(0);
-  }
+  await ensureLogKey(keyFile);
   ensureSecretFile(`${keys}/pseudonym.key`);
-  await writeTrust(trust, origin, fileLogVerifierKey(origin, keyFile));
+  await writeTrustFile(trust, origin, fileLogVerifierKey(origin, keyFile));
   return {
     origin,
     folder: `${own}/log`,
@@ -94,8 +113,4 @@ export async function provisionFileLog(
     keyFile,
     pseudonymKeyFile: `${keys}/pseudonym.key`,
   };
-}
-
-function writeTrust(file: string, origin: string, vkey: string): Promise<void> {
-  return Deno.writeTextFile(file, JSON.stringify({ origin, log: [vkey] }, null, 2) + "\n");
 }

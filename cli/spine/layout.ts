@@ -3,8 +3,8 @@
  * values are those of the permission sets in deno.json; a spine with other ports and folders exchanges them.
  */
 
-import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { HOME } from "../home.ts";
+import { freePort } from "./ports.ts";
 
 /** The instances of a spine, each with the address that it serves and that of its administration listener. */
 export interface SpineAddresses {
@@ -65,32 +65,6 @@ export const SPINE_FOLDERS = [
   "logs",
 ] as const;
 
-/**
- * Ports that are given out: above the well-known ones, below those that Linux gives to outgoing connections (32768 on). A
- * port from there may be taken by any connection of anybody between our look and the listener's start.
- */
-const PORTS = { first: 12_000, last: 19_999 } as const;
-const PORT_TRIES = 200;
-/** What this process has given out: its listener may not be there yet. */
-const given = new Set<number>();
-
-/** Takes a free port on the loopback interface. Another program that looks for one may still take it first: the start then fails and says so. */
-export function freePort(): number {
-  for (let attempt = 0; attempt < PORT_TRIES; attempt++) {
-    const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first + 1));
-    if (given.has(port)) continue;
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-    } catch (error) {
-      if (error instanceof Deno.errors.AddrInUse) continue;
-      throw error;
-    }
-    given.add(port);
-    return port;
-  }
-  throw new CodedError("SPINE_NO_PORT", `Cannot find a free port from ${PORTS.first} to ${PORTS.last}`);
-}
-
 /** Fresh addresses for a spine of its own. */
 export function freeAddresses(): SpineAddresses {
   const address = () => `127.0.0.1:${freePort()}`;
@@ -108,11 +82,3 @@ export function freeAddresses(): SpineAddresses {
 export function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(":") + 1));
 }
-
-defineErrors({
-  SPINE_NO_PORT: {
-    fault: "service",
-    retry: true,
-    next: "Too many programs listen on this machine: stop some, and try again.",
-  },
-});

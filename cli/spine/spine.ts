@@ -7,6 +7,7 @@ import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
 import { type Child, type ChildSpec, startChild } from "../process/child.ts";
 import type { Substitution } from "../process/permissions.ts";
+import { settled } from "../process/settled.ts";
 import { writePrivate } from "../paths.ts";
 import { openToken, type OwnPostgres, ownPostgres, type Token } from "./backends.ts";
 import { writeConfigurations } from "./configurations.ts";
@@ -49,6 +50,8 @@ export interface SpineOptions {
   readonly update?: boolean;
   /** How long Recover's sessions are left alone (tests of kills). */
   readonly recoverTimes?: SessionTimes;
+  /** It lives for less than a minute: its embedded databases are compiled quickly, not for speed. */
+  readonly brief?: boolean;
   /** The processes outlive this command. */
   readonly outlives?: boolean;
   /** Loaded first in every process (tests of permissions). */
@@ -183,15 +186,16 @@ export async function startSpine(options: SpineOptions): Promise<Spine> {
       ...(update ? [update.service.listen, update.service.admin, update.releases] : []),
     ]);
     for (const [name, spec] of Object.entries(services)) specs.set(name, spec);
-    // The first service brings the schema up to date; the others find it done.
-    tell("attestation services");
-    for (const name of ["attestation-a", "attestation-b"]) {
+    tell("attestation services and gateways");
+    const startOne = async (name: string) => {
       children.set(name, await startChild(specs.get(name)!));
-    }
-    tell("gateways");
-    await Promise.all(["gateway-a", "gateway-b"].map(async (name) => {
-      children.set(name, await startChild(specs.get(name)!));
-    }));
+    };
+    await settled([
+      // The first service brings the schema up to date; the other finds it done.
+      startOne("attestation-a").then(() => startOne("attestation-b")),
+      startOne("gateway-a"),
+      startOne("gateway-b"),
+    ]);
     const descriptor: SpineDescriptor = {
       version: 1,
       folder,
@@ -292,6 +296,8 @@ function databaseSpec(options: SpineOptions, name: string, directory: string, ad
     ...common(options, name),
     name,
     module: "shared/transport/pglite/main.ts",
+    // Half the work of a short life is the optimizing compiler's.
+    ...(options.brief ? { engine: "--liftoff-only" } : {}),
     permissions: "database",
     substitution: {
       [STANDARD_FOLDER]: options.folder,
@@ -376,8 +382,8 @@ function serviceSpecs(
 
 /** Addresses at which gateways reach Recover's services. */
 function upstreamsOf({ orchestrators, providers }: RecoverAddresses): string[] {
-  const endpoints = Object.values(providers).flatMap(({ nodes }) => [nodes.a, nodes.b]);
-  return [orchestrators.a, orchestrators.b, ...endpoints.flatMap(({ listen, admin }) => [listen, admin])];
+  const both = [orchestrators, ...Object.values(providers).map(({ nodes }) => nodes)];
+  return both.flatMap(({ a, b }) => [a.listen, a.admin, b.listen, b.admin]);
 }
 
 function postgresAddress(url: string): string {

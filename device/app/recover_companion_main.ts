@@ -3,7 +3,7 @@
  *
  *     recover_companion_main.ts backup|restore|delete --config FILE --device HOST:PORT [--identity FILE | --backup ID] [--avoid N] [--json]
  *
- * Progress goes to standard error. When an identity verification is asked, the verifier's address and the nonce are shown, and the
+ * Progress goes to standard error. When an identity verification is asked, the address of the verifier's page is shown, and the
  * result (one line, sealed to the provider) is read from standard input. With --json every step is a line on standard output:
  * `{"event":"verify",...}` is the one that waits for input. The last line is `{"done":FLOW,"backupId":...}`, or `error`.
  *
@@ -140,12 +140,19 @@ const PHASE_TEXTS: Readonly<Record<string, string>> = {
   signing: "The device signs that this provider shall delete its share.",
 };
 
+/** The verifier's page for this question. */
+function pageOf({ verifier, nonce }: VerifyStep): string {
+  const page = new URL(verifier);
+  page.searchParams.set("nonce", nonce);
+  return page.href;
+}
+
 function progressOf(json: boolean) {
   return (step: RecoverStep, batch: number) => {
     if (step.kind === "verify") {
       const code = step.securityCode ? " Have the four digits ready that the device shows." : "";
       console.error(
-        `${batch}. ${step.provider} wants to know who you are.${code}\n    Go to ${step.verifier} with nonce ${step.nonce}\n` +
+        `${batch}. ${step.provider} wants to know who you are.${code}\n    Open ${pageOf(step)}\n` +
           "    and give the result here, as one line:",
       );
       if (json) console.log(JSON.stringify({ event: "verify", batch, ...step }));

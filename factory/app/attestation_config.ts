@@ -2,6 +2,7 @@
 
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import { databaseSection } from "shared/transport/postgres/config.ts";
 import { Address, type Contradiction, isLoopback, parseConfig } from "shared/base/configuration.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
 import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
@@ -74,16 +75,7 @@ export const AttestationConfigFile = z.strictObject({
     /** Who issues the certificates of stations and batch managers, as a gateway passes them on. */
     senders: Authority,
   }),
-  database: z.strictObject({
-    url: z.string().regex(/^postgres(ql)?:\/\//, "not a postgres:// URL"),
-    tls: z.strictObject({ authority: Path, certificate: Path, key: Path, serverName: z.string().optional() })
-      .optional(),
-    /** Mode 0600; an address never holds a password. */
-    passwordFile: Path.optional(),
-    connections: z.int().min(1).max(100).default(8),
-    /** Whether this instance brings the schema up to date at start. */
-    migrate: z.boolean().default(true),
-  }),
+  database: databaseSection(Path),
   hsm: HsmConfig,
   labels: z.strictObject({
     issuer: z.string().min(1).default("issuer"),

@@ -21,7 +21,7 @@ import {
   TestGateway,
 } from "tests/environment/attestation/instance.ts";
 import { attestationDocument } from "./attestation_document.ts";
-import { readTlsFiles } from "./attestation_files.ts";
+import { readTlsFiles } from "shared/service/tls_files.ts";
 import { IdentityChecker } from "./attestation_identity.ts";
 
 async function problemOf(response: Response): Promise<string> {
@@ -370,7 +370,7 @@ Deno.test("IdentityChecker takes a newer revocation list at once", async () => {
         whenStale: "refuse" as const,
       },
     };
-    const first = await readTlsFiles(tls);
+    const first = await readTlsFiles(tls, "senders");
     const checker = new IdentityChecker(first.trust, { now: Date.now, monotonic: () => 0 });
     const station = await clientOf(pki.client, "urn:recovery-key:station:line-9");
     const header = `:${station.der.toBase64()}:`;
@@ -380,7 +380,7 @@ Deno.test("IdentityChecker takes a newer revocation list at once", async () => {
     });
     const list = await makeCrl(pki.client, { now: Date.now(), revoked: [station.serial] });
     await Deno.writeTextFile(`${pki.folder}/client.crl`, list);
-    const second = await readTlsFiles(tls);
+    const second = await readTlsFiles(tls, "senders");
     assert.notEqual(second.version, first.version);
     checker.trust(second.trust);
     assert.deepEqual(await checker.sender(header), { kind: "refuse", reason: "certificate-revoked" });

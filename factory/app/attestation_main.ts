@@ -4,8 +4,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
+import { runMain, stopOnSignals } from "shared/base/run_main.ts";
 import { parseAttestationConfig } from "./attestation_config.ts";
 import { startAttestation } from "./attestation_process.ts";
 
@@ -14,15 +15,7 @@ async function main(args: string[]): Promise<void> {
   const config = parseAttestationConfig(file, await readConfig(file));
   const log = createLogger("attestation", { bound: { instance: config.name } });
   const running = await startAttestation(config, log);
-  const stop = () => {
-    // A crash of a token's library while it unloads is no failure of ours: leave at once.
-    running.stop().then(() => Deno.exit(EXIT_CODES.ok), (error) => {
-      log.error("stop-failed", { error });
-      Deno.exit(EXIT_CODES.bug);
-    });
-  };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  stopOnSignals(() => running.stop(), log);
   // A file that cannot be used changes nothing: the senders stay as they are.
   Deno.addSignalListener("SIGHUP", () => {
     readConfig(file).then((text) => running.reload(parseAttestationConfig(file, text))).catch((error) => {
@@ -52,14 +45,4 @@ async function readConfig(file: string): Promise<string> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(`${code}: ${message}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the attestation service", main);

@@ -235,6 +235,6 @@ Deno.test("attestation_main.ts says what is wrong and exits as documented", asyn
   await Deno.writeTextFile(file, example);
   const absent = await run(["--config", file]);
   assert.equal(absent.code, 3, absent.text);
-  assert.match(absent.text, /^ATTEST_FILE: Cannot read /);
+  assert.match(absent.text, /^SERVICE_FILE: Cannot read /);
   await Deno.remove(folder, { recursive: true });
 });

@@ -9,10 +9,15 @@ import { DEMONSTRATION_REASONS } from "shared/log/reasons.ts";
 import type { EventFacts } from "shared/log/recorder.ts";
 import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
 import { openServiceEventLog } from "shared/log/writer/service_event_log.ts";
+import { readiness } from "shared/service/readiness.ts";
+import { readTlsFiles, watchTlsFiles } from "shared/service/tls_files.ts";
+import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
+import { openMtlsListener } from "shared/transport/mtls_listener.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
+import type { Database } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
@@ -22,14 +27,10 @@ import { recordSigner } from "../service/attestation/record_signer.ts";
 import type { ConfiguredSender } from "../service/attestation/context.ts";
 import { ATTESTATION_MIGRATIONS } from "../transport/issuance_store/migrations.ts";
 import { IssuanceStore } from "../transport/issuance_store/store.ts";
-import { openAdmin } from "./attestation_admin.ts";
 import type { AttestationConfig } from "./attestation_config.ts";
-import { readTlsFiles, watchTlsFiles } from "./attestation_files.ts";
 import { attestationApp } from "./attestation_http.ts";
 import { IdentityChecker } from "./attestation_identity.ts";
-import { openListener } from "./attestation_listener.ts";
 import { attestationMetrics } from "./attestation_metrics.ts";
-import { readiness } from "./attestation_readiness.ts";
 import { warnOfDemonstration } from "./attestation_warnings.ts";
 
 /** How often spent nonces and stored answers that are too old are removed. */
@@ -58,7 +59,7 @@ export interface RunningAttestation {
 /** Starts an instance. @throws {CodedError} of whatever is not there: files, token, database, addresses. */
 export async function startAttestation(config: AttestationConfig, log: Logger): Promise<RunningAttestation> {
   const clock = SYSTEM_CLOCK;
-  const files = await readTlsFiles(config.tls);
+  const files = await readTlsFiles(config.tls, "senders");
   const hsm = await openHsm(config.hsm, log);
   let database: Database | undefined;
   let events: ServiceEventLog = NO_EVENT_LOG;
@@ -125,18 +126,22 @@ export async function startAttestation(config: AttestationConfig, log: Logger): 
     });
     const page = events.page &&
       logPage({ process: config.name, ...events.page, now: () => clock.now() });
-    const admin = openAdmin(splitAddress(config.admin), metrics, ready, page);
-    const listener = await openListener(splitAddress(config.listen), files.keys, app.fetch).catch(
+    const admin = openAdmin(splitAddress(config.admin), { registry: metrics.registry, ready, log: page });
+    const listener = await openMtlsListener(splitAddress(config.listen), files.keys, app.fetch).catch(
       async (error) => {
         await admin.close();
         throw error;
       },
     );
-    const watch = watchTlsFiles(config.tls, files, log, async (changed) => {
-      await enter("attestation.tls-reloaded");
-      identities.trust(changed.trust);
-      listener.renew(changed.keys);
-    }, (error) => tellFailed("attestation.tls-reloaded", error));
+    const watch = watchTlsFiles(config.tls, "senders", files, {
+      log,
+      async changed({ trust, keys }) {
+        await enter("attestation.tls-reloaded");
+        identities.trust(trust);
+        listener.renew(keys);
+      },
+      failed: (error) => tellFailed("attestation.tls-reloaded", error),
+    });
     const tellFailed = (event: EventName, error: unknown) =>
       events.tell(event, { actor: events.self, outcome: "failed", reason: codeOf(error) });
     const forget = setInterval(() => {
@@ -210,21 +215,7 @@ function openHsm(config: AttestationConfig["hsm"], log: Logger): Promise<Hsm> {
 }
 
 async function openIssuanceDatabase(config: AttestationConfig, log: Logger): Promise<Database> {
-  const { url, tls, passwordFile, connections } = config.database;
-  const database = openDatabase({
-    url,
-    applicationName: config.name,
-    max: connections,
-    ...(passwordFile === undefined ? {} : { passwordFile }),
-    ...(tls === undefined ? {} : {
-      tls: {
-        caFile: tls.authority,
-        certFile: tls.certificate,
-        keyFile: tls.key,
-        ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
-      },
-    }),
-  });
+  const database = openConfiguredDatabase(config.name, config.database);
   if (config.database.migrate) await migrate(database, ATTESTATION_MIGRATIONS);
   log.info("database.open", { migrated: config.database.migrate });
   return database;

@@ -10,9 +10,9 @@ import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { CodedError, EXIT_CODES } from "shared/base/errors.ts";
+import { openMtlsListener } from "shared/transport/mtls_listener.ts";
 import { partOf, servedFile } from "../domain/release/static_files.ts";
 import { runCommand } from "./command_process.ts";
-import { openListener } from "./attestation_listener.ts";
 import "../domain/release/errors.ts";
 
 const OPTIONS = {
@@ -142,7 +142,7 @@ async function serve(args: readonly string[]): Promise<number> {
     authority: await Deno.readTextFile(authority),
   };
   const address = { hostname, port: Number(port) };
-  const listener = await openListener(address, keys, (request) => answer(folder, request));
+  const listener = await openMtlsListener(address, keys, (request) => answer(folder, request));
   console.log(JSON.stringify({ ready: true, address: listener.address }));
   await new Promise<void>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, () => resolve());

@@ -10,6 +10,7 @@ import {
   UPGRADE_KEY_VERSION,
 } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
+import { databaseSection } from "shared/transport/postgres/config.ts";
 import { UPGRADE_MASTER_LABEL } from "../domain/factory_keys.ts";
 import { VAULT_LIMITS } from "../service/update/vault.ts";
 
@@ -36,14 +37,7 @@ function serviceSchema(Path: z.ZodType<string>) {
     }),
     /** Where authorizations are kept: a database for several machines, or a file. */
     store: z.discriminatedUnion("kind", [
-      z.strictObject({
-        kind: z.literal("postgres"),
-        url: z.string().regex(/^postgres(ql)?:\/\//, "not a postgres:// URL"),
-        tls: z.strictObject({ authority: Path, ...Keys, serverName: z.string().optional() }).optional(),
-        /** Mode 0600; an address never holds a password. */
-        passwordFile: Path.optional(),
-        connections: z.int().min(1).max(100).default(4),
-      }),
+      databaseSection(Path).extend({ kind: z.literal("postgres") }),
       z.strictObject({ kind: z.literal("sqlite"), file: Path }),
     ]),
     /** Folder of the named pipes to the vault. */

@@ -4,8 +4,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
+import { runMain, stopOnSignals } from "shared/base/run_main.ts";
 import { readUpdateConfig } from "./update_config.ts";
 import { startUpdate } from "./update_process.ts";
 
@@ -15,11 +16,7 @@ async function main(args: string[]): Promise<void> {
   const config = readUpdateConfig(values.config);
   const log = createLogger("update", { bound: { instance: config.name } });
   const running = await startUpdate(config, log);
-  const stop = () => {
-    running.stop().then(() => Deno.exit(EXIT_CODES.ok), () => Deno.exit(EXIT_CODES.bug));
-  };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  stopOnSignals(() => running.stop(), log);
   console.log(JSON.stringify({ ready: true, listen: running.listen, admin: running.admin }));
 }
 
@@ -27,13 +24,4 @@ defineErrors({
   UPDATE_USAGE: { fault: "usage", retry: false, next: "`rk update-service --help` shows what there is." },
 });
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof Error ? error.message : "it failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the update service", main);

@@ -8,17 +8,17 @@ import { openFileEventLog } from "shared/log/writer/file_event_log.ts";
 import { type EventLog, noEventLog } from "shared/log/writer/event_log.ts";
 import { readTrust } from "shared/protocol/x509/trust.ts";
 import { PipeCaller } from "shared/service/pipe_calls.ts";
+import { readiness } from "shared/service/readiness.ts";
+import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import { openDatabase } from "shared/transport/postgres/database.ts";
+import { openMtlsListener } from "shared/transport/mtls_listener.ts";
+import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { vaultBehind } from "../service/update/vault_calls.ts";
 import { UpdateService } from "../service/update/update_service.ts";
 import type { UpgradeStore } from "../transport/update_store/port.ts";
 import { postgresUpgradeStore, UPGRADE_MIGRATIONS } from "../transport/update_store/postgres_store.ts";
 import { sqliteUpgradeStore } from "../transport/update_store/sqlite_store.ts";
-import { openAdmin } from "./attestation_admin.ts";
-import { openListener } from "./attestation_listener.ts";
-import { readiness } from "./attestation_readiness.ts";
 import { readNamed, type UpdateConfig } from "./update_config.ts";
 import { updateApp } from "./update_http.ts";
 import { openRevocations } from "./update_revocations.ts";
@@ -95,9 +95,9 @@ export async function startUpdate(config: UpdateConfig, log: Logger): Promise<Ru
     draining: () => draining,
   });
   const page = events.page && logPage({ process: config.name, ...events.page, now: () => clock.now() });
-  const admin = openAdmin(splitAddress(config.admin), { registry }, ready, page);
+  const admin = openAdmin(splitAddress(config.admin), { registry, ready, log: page });
   started.defer(() => admin.close());
-  const listener = await openListener(splitAddress(config.listen), {
+  const listener = await openMtlsListener(splitAddress(config.listen), {
     certificate: await readNamed(config.tls.certificate),
     key: await readNamed(config.tls.key),
     authority: await readNamed(config.tls.gateways.authority),
@@ -115,23 +115,9 @@ async function openStore(
   started: AsyncDisposableStack,
 ): Promise<UpgradeStore> {
   if (store.kind === "sqlite") return started.use(sqliteUpgradeStore(store.file));
-  const { url, tls, passwordFile, connections } = store;
-  const database = openDatabase({
-    url,
-    applicationName: name,
-    max: connections,
-    ...(passwordFile === undefined ? {} : { passwordFile }),
-    ...(tls === undefined ? {} : {
-      tls: {
-        caFile: tls.authority,
-        certFile: tls.certificate,
-        keyFile: tls.key,
-        ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
-      },
-    }),
-  });
+  const database = openConfiguredDatabase(name, store);
   started.defer(() => database.close());
-  await migrate(database, UPGRADE_MIGRATIONS);
+  if (store.migrate) await migrate(database, UPGRADE_MIGRATIONS);
   return postgresUpgradeStore(database);
 }
 

@@ -1,9 +1,10 @@
 /** The orchestrator's configuration: one YAML file, checked as a whole. Relative paths begin at its folder. */
 
 import { z } from "zod";
-import { Address, besideConfig, parseConfig, pathFrom } from "shared/base/configuration.ts";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { Address, besideConfig, isLoopback, parseConfig, pathFrom } from "shared/base/configuration.ts";
+import { defineErrors } from "shared/base/errors.ts";
 import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
+import { databaseSection } from "shared/transport/postgres/config.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 
 function fileSchema(file: string) {
@@ -19,15 +20,10 @@ function fileSchema(file: string) {
     /** Name of this instance, for logs. */
     name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/).default("orchestrator"),
     listen: Address,
+    /** Health and metrics, without TLS: loopback only. */
+    admin: Address.refine(isLoopback, "not loopback"),
     tls: z.strictObject({ ...Keys, gateways: Authority, clients: Authority }),
-    database: z.strictObject({
-      url: z.string().regex(/^postgres(ql)?:\/\//, "not a postgres:// URL"),
-      tls: z.strictObject({ authority: Path, ...Keys, serverName: z.string().optional() }).optional(),
-      /** Mode 0600; an address never holds a password. */
-      passwordFile: Path.optional(),
-      connections: z.int().min(1).max(100).default(8),
-      migrate: z.boolean().default(true),
-    }),
+    database: databaseSection(Path),
     hsm: z.discriminatedUnion("kind", [
       z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
       z.strictObject({
@@ -89,29 +85,10 @@ export function parseOrchestratorConfig(file: string, text: string): Orchestrato
     : { ...config, eventLog: resolveEventLog(eventLog, (path) => besideConfig(file, path)) };
 }
 
-/** Text of a file that the configuration names. @throws {CodedError} `ORCHESTRATOR_FILE`. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new CodedError(
-      "ORCHESTRATOR_FILE",
-      `Cannot read ${path}: it is missing or closed to us`,
-      {},
-      error,
-    );
-  }
-}
-
 defineErrors({
   ORCHESTRATOR_CONFIG: {
     fault: "configuration",
     retry: false,
     next: "Correct the fields that are named; orchestrator/app/config.ts tells what each is.",
-  },
-  ORCHESTRATOR_FILE: {
-    fault: "configuration",
-    retry: false,
-    next: "Give the path of a readable file, within the process's read permission.",
   },
 });

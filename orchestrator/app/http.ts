@@ -19,7 +19,9 @@ import {
 } from "shared/protocol/wire/recover_session.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
 import { verifyCertificate } from "shared/protocol/x509/verification.ts";
+import type { Readiness } from "shared/transport/admin_listener.ts";
 import type { Clock } from "shared/transport/clock.ts";
+import { observed, type RequestMetrics } from "shared/service/request_metrics.ts";
 import type { Orchestrator } from "../service/orchestrator.ts";
 import { failureResponse, problemResponse } from "./problems.ts";
 
@@ -35,13 +37,13 @@ const COMPANION_IDENTITY = /^urn:recovery-key:wallet:[a-z0-9][a-z0-9-]{0,62}$/;
 /** What the front needs. */
 export interface OrchestratorFront {
   readonly orchestrator: Orchestrator;
-  readonly trust: { readonly gateways: Trust; readonly clients: Trust };
+  /** As it is now: files change. */
+  readonly trust: () => { readonly gateways: Trust; readonly clients: Trust };
+  readonly metrics: RequestMetrics;
   readonly clock: Clock;
   readonly log: Logger;
   readonly events: EventLog;
-  /** Names what does not answer. */
-  readonly ready: () => Promise<readonly string[]>;
-  readonly draining: () => boolean;
+  readonly ready: () => Promise<Readiness>;
 }
 
 interface Env {
@@ -118,11 +120,11 @@ export function orchestratorApp(front: OrchestratorFront): OpenAPIHono<Env> {
     return failureResponse(error);
   });
   app.notFound(() => problemResponse("ORCHESTRATOR_ROUTE_UNKNOWN"));
-  app.use(gatewayOnly(front));
+  app.use(observed(front.metrics, front.clock, "ORCHESTRATOR_ROUTE_UNKNOWN"), gatewayOnly(front));
   app.get("/healthz", (c) => c.json({ alive: true }));
   app.get("/readyz", async (c) => {
-    const failing = front.draining() ? ["draining"] : await front.ready();
-    return c.json({ ready: failing.length === 0, failing }, failing.length === 0 ? 200 : 503);
+    const { ok, failing } = await front.ready();
+    return c.json({ ready: ok, failing }, ok ? 200 : 503);
   });
   const tooLarge = () => problemResponse("ORCHESTRATOR_BODY");
   app.use("/v1/*", bodyLimit({ maxSize: BODY_MAX, onError: tooLarge }), companionOnly(front));
@@ -176,7 +178,7 @@ function gatewayOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
     const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
-    const name = await identityOf(raw && new Uint8Array(raw), trust.gateways, clock);
+    const name = await identityOf(raw && new Uint8Array(raw), trust().gateways, clock);
     if (name === undefined || !GATEWAY_IDENTITY.test(name)) {
       log.warning("gateway.refused", { address: socket.remoteAddress });
       tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");
@@ -190,7 +192,11 @@ function gatewayOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
 function companionOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
   const { trust, clock, log } = front;
   return async (c, next) => {
-    const name = await identityOf(clientCertificate(c.req.header(CLIENT_CERT_HEADER)), trust.clients, clock);
+    const name = await identityOf(
+      clientCertificate(c.req.header(CLIENT_CERT_HEADER)),
+      trust().clients,
+      clock,
+    );
     if (name === undefined || !COMPANION_IDENTITY.test(name)) {
       log.warning("companion.refused", {});
       tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");

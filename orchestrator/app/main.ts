@@ -4,9 +4,11 @@
  */
 
 import { parseArgs } from "node:util";
-import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
-import { parseOrchestratorConfig, readText } from "./config.ts";
+import { runMain, stopOnSignals } from "shared/base/run_main.ts";
+import { readText } from "shared/base/text_file.ts";
+import { parseOrchestratorConfig } from "./config.ts";
 import { initOrchestrator, startOrchestrator } from "./process.ts";
 
 async function main(args: string[]): Promise<void> {
@@ -15,18 +17,8 @@ async function main(args: string[]): Promise<void> {
   const log = createLogger("orchestrator", { bound: { instance: config.name } });
   if (verb === "init") return console.log(JSON.stringify(await initOrchestrator(config, log)));
   const running = await startOrchestrator(config, log);
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
-    running.stop().then(() => Deno.exit(EXIT_CODES.ok), (error) => {
-      log.error("stop-failed", { error });
-      Deno.exit(EXIT_CODES.bug);
-    });
-  };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
-  console.log(JSON.stringify({ ready: true, listen: running.listen }));
+  stopOnSignals(() => running.stop(), log);
+  console.log(JSON.stringify({ ready: true, listen: running.listen, admin: running.admin }));
 }
 
 function readArguments(args: string[]): { verb: "serve" | "init"; file: string } {
@@ -52,14 +44,4 @@ defineErrors({
   ORCHESTRATOR_USAGE: { fault: "usage", retry: false, next: "Give serve or init, and --config FILE." },
 });
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    const message = error instanceof Error ? error.message : String(error);
-    console.error(`${code}: ${message}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the orchestrator", main);

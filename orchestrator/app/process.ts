@@ -2,17 +2,24 @@
 
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { splitAddress } from "shared/base/configuration.ts";
-import { CodedError } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
+import { readText } from "shared/base/text_file.ts";
 import { hostStaticBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
+import { hsmLogSigner } from "shared/log/store/note_signers.ts";
+import { formatVerifierKey } from "shared/log/vkey.ts";
 import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
 import { openServiceEventLog } from "shared/log/writer/service_event_log.ts";
-import { readTrust } from "shared/protocol/x509/trust.ts";
+import { readiness } from "shared/service/readiness.ts";
+import { readTlsFiles, watchTlsFiles } from "shared/service/tls_files.ts";
+import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
+import { openMtlsListener } from "shared/transport/mtls_listener.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
-import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
+import type { Database } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
@@ -23,14 +30,19 @@ import { recoverLog } from "../service/recover_log.ts";
 import { SESSION_MIGRATIONS } from "../transport/session_store/migrations.ts";
 import { PostgresSessionStore } from "../transport/session_store/postgres_store.ts";
 import { openStateSeal } from "../transport/session_store/state_seal.ts";
-import { type OrchestratorConfig, readText } from "./config.ts";
+import type { OrchestratorConfig } from "./config.ts";
+import "./config.ts";
 import { orchestratorApp } from "./http.ts";
-import { openListener } from "./listener.ts";
+import { orchestratorMetrics } from "./metrics.ts";
+
+/** Longest time in which a request has to arrive, in milliseconds: a batch of a slow wallet's answers is larger than others'. */
+const REQUEST_MS = 30_000;
 
 /** A running instance. */
 export interface RunningOrchestrator {
   /** `host:port`. */
   readonly listen: string;
+  readonly admin: string;
   /** Ends what is in work, closes everything. */
   stop(): Promise<void>;
 }
@@ -46,27 +58,11 @@ export async function startOrchestrator(
     closing.length = 0;
   };
   try {
-    const trust = {
-      gateways: await readTrust([await authority(config.tls.gateways)]),
-      clients: await readTrust([await authority(config.tls.clients)]),
-    };
+    const files = await readTlsFiles(config.tls, "clients");
+    let { trust } = files;
     const hsm = await openHsm(config.hsm, log);
     closing.push(() => hsm.close());
-    const { url, tls, passwordFile, connections } = config.database;
-    const database = openDatabase({
-      url,
-      applicationName: config.name,
-      max: connections,
-      ...(passwordFile === undefined ? {} : { passwordFile }),
-      ...(tls === undefined ? {} : {
-        tls: {
-          caFile: tls.authority,
-          certFile: tls.certificate,
-          keyFile: tls.key,
-          ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
-        },
-      }),
-    });
+    const database = openConfiguredDatabase(config.name, config.database);
     closing.push(() => database.close());
     if (config.database.migrate) await migrate(database, SESSION_MIGRATIONS);
     const seal = await openStateSeal(hsm, config.labels.state, SYSTEM_RANDOM);
@@ -75,6 +71,7 @@ export async function startOrchestrator(
     closing.push(() => events.stop());
     await events.record("orchestrator.opened", { actor: events.self });
     closing.push(() => events.tell("orchestrator.stopped", { actor: events.self }));
+    const metrics = orchestratorMetrics();
     const providers = await Promise.all(config.providers.map(async ({ name, servers, tls }) => {
       const client = new ProviderClient(name, {
         servers,
@@ -84,6 +81,7 @@ export async function startOrchestrator(
           key: await readText(tls.key),
         },
         onFailover: (event) => {
+          metrics.failover(name);
           log.warning("provider.failover", event);
           events.tell("orchestrator.failover", { actor: events.self });
         },
@@ -103,30 +101,51 @@ export async function startOrchestrator(
       events,
     });
     let draining = false;
+    const ready = readiness(
+      [
+        { name: "database", probe: () => database.ping() },
+        { name: "hsm", probe: () => hsm.publicKey(config.labels.static) },
+        { name: "event-log", probe: () => events.writable ? Promise.resolve() : Promise.reject() },
+      ],
+      () => draining,
+      SYSTEM_CLOCK,
+      log,
+    );
     const app = orchestratorApp({
       orchestrator,
-      trust,
+      trust: () => trust,
+      metrics,
       clock: SYSTEM_CLOCK,
       log,
       events,
-      ready: async () => [
-        ...await database.ping().then(() => [], () => ["database"]),
-        ...(events.writable ? [] : ["event-log"]),
-      ],
-      draining: () => draining,
+      ready,
     });
-    const listener = await openListener(splitAddress(config.listen), {
-      certificate: await readText(config.tls.certificate),
-      key: await readText(config.tls.key),
-      authority: await readText(config.tls.gateways.authority),
-    }, app.fetch);
+    const admin = openAdmin(splitAddress(config.admin), { registry: metrics.registry, ready });
+    closing.push(() => admin.close());
+    const listener = await openMtlsListener(splitAddress(config.listen), files.keys, app.fetch, {
+      requestMs: REQUEST_MS,
+    });
+    const watch = watchTlsFiles(config.tls, "clients", files, {
+      log,
+      changed(next) {
+        ({ trust } = next);
+        listener.renew(next.keys);
+      },
+      failed: (error) =>
+        events.tell("orchestrator.care-failed", {
+          actor: events.self,
+          outcome: "failed",
+          reason: codeOf(error),
+        }),
+    });
     const sweeping = sweepEvery(orchestrator, config.limits.sweepMs, log);
     closing.push(async () => {
       draining = true;
+      watch.stop();
       await sweeping.stop();
       await listener.drain(config.limits.drainMs);
     });
-    return { listen: listener.address, stop: closeAll };
+    return { listen: listener.address, admin: admin.address, stop: closeAll };
   } catch (error) {
     await closeAll();
     throw error;
@@ -135,24 +154,28 @@ export async function startOrchestrator(
 
 /**
  * Makes the keys that are missing in the token. Repeat it freely.
- * @returns the static public key (65, hex), and the bytes that the root has to sign (hex).
+ * @returns the static public key (65, hex), the bytes that the root has to sign (hex), and the key that verifies the log's checkpoints.
  */
 export async function initOrchestrator(
   config: OrchestratorConfig,
   log: Logger,
-): Promise<{ publicKey: string; toSign: string }> {
+): Promise<{ publicKey: string; toSign: string; eventLogKey?: string }> {
   const hsm = await openHsm(config.hsm, log);
   try {
     const labels = (await hsm.keys()).map(({ label }) => label);
     const { static: identity, state } = config.labels;
     if (!labels.includes(identity)) await hsm.generateSigningKey(identity);
     if (!labels.includes(state)) await hsm.generateMasterKey(state);
-    const log = config.eventLog?.keyLabel;
-    if (log !== undefined && !labels.includes(log)) await hsm.generateSigningKey(log, "ed25519");
+    const { eventLog } = config;
+    if (eventLog !== undefined && !labels.includes(eventLog.keyLabel)) {
+      await hsm.generateSigningKey(eventLog.keyLabel, "ed25519");
+    }
+    const signer = eventLog && await hsmLogSigner(hsm, eventLog.keyLabel, eventLog.origin);
     const publicKey = await hsm.publicKey(identity);
     return {
       publicKey: toHex(publicKey),
       toSign: toHex(hostStaticBytes(ROLE.ORCHESTRATOR_STATIC, publicKey)),
+      ...(signer ? { eventLogKey: formatVerifierKey(signer.verifierKey) } : {}),
     };
   } finally {
     await hsm.close();
@@ -190,16 +213,6 @@ async function sceneOf(config: OrchestratorConfig, hsm: Hsm): Promise<Scene> {
     },
     providers: config.providers.map(({ name, publicKey }, i) => ({ index: i + 1, name, publicKey })),
     providerRoot: fromHex(config.providerRoot),
-  };
-}
-
-async function authority({ authority, revocationList, whenStale }: OrchestratorConfig["tls"]["gateways"]) {
-  return {
-    certificates: { name: authority, pem: await readText(authority) },
-    ...(revocationList === undefined
-      ? {}
-      : { revocationList: { name: revocationList, pem: await readText(revocationList) } }),
-    whenStale,
   };
 }
 

@@ -2,7 +2,8 @@
 
 import type { z } from "zod";
 import { parseConfig, pathFrom } from "shared/base/configuration.ts";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
+import { defineErrors } from "shared/base/errors.ts";
+import { readText } from "shared/base/text_file.ts";
 
 defineErrors({
   PROVIDER_CONFIG: {
@@ -18,19 +19,10 @@ defineErrors({
   },
 });
 
-/** Reads and checks a file. @throws {CodedError} `PROVIDER_CONFIG` with all faults, `PROVIDER_FILE`. */
+/** Reads and checks a file. @throws {CodedError} `PROVIDER_CONFIG` with all faults, `SERVICE_FILE`. */
 export async function readConfigFile<T>(
   file: string,
   schema: (path: z.ZodType<string>) => z.ZodType<T>,
 ): Promise<T> {
   return parseConfig(file, await readText(file), schema(pathFrom(file)), { code: "PROVIDER_CONFIG" });
-}
-
-/** Text of a file. @throws {CodedError} `PROVIDER_FILE`. */
-export async function readText(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new CodedError("PROVIDER_FILE", `Cannot read ${path}: it is missing or closed to us`, {}, error);
-  }
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { resolve } from "node:path";
 import { Address, isLoopback } from "shared/base/configuration.ts";
 import { DatabaseEventLogConfig, resolveEventLog } from "shared/log/writer/config.ts";
+import { databaseSection } from "shared/transport/postgres/config.ts";
 import { readConfigFile } from "./config_file.ts";
 
 const schema = (Path: z.ZodType<string>) => {
@@ -33,19 +34,7 @@ const schema = (Path: z.ZodType<string>) => {
       /** Who issues the orchestrators' certificates, as a gateway passes them on. */
       orchestrators: Authority,
     }),
-    database: z.strictObject({
-      url: z.string().regex(/^postgres(ql)?:\/\//, "not a postgres:// URL"),
-      tls: z.strictObject({
-        authority: Path,
-        certificate: Path,
-        key: Path,
-        serverName: z.string().optional(),
-      })
-        .optional(),
-      passwordFile: Path.optional(),
-      connections: z.int().min(1).max(100).default(8),
-      migrate: z.boolean().default(true),
-    }),
+    database: databaseSection(Path),
     /** The provider's tamper-evident log, which its nodes share. Without it, changes are anchored and nothing is entered. */
     eventLog: DatabaseEventLogConfig.optional(),
     /** Folder with the pipes to the vault. */
@@ -84,7 +73,7 @@ function isSecure(url: string): boolean {
 /** A checked configuration; paths are absolute. */
 export type NodeConfig = z.infer<ReturnType<typeof schema>>;
 
-/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `PROVIDER_FILE`. */
+/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `SERVICE_FILE`. */
 export async function readNodeConfig(file: string): Promise<NodeConfig> {
   const config = await readConfigFile(file, schema);
   if (config.eventLog === undefined) return config;

@@ -23,10 +23,10 @@ import {
   ReleaseRequest,
 } from "shared/protocol/wire/recover.ts";
 import type { Clock } from "shared/transport/clock.ts";
+import { observed, type RequestMetrics } from "shared/service/request_metrics.ts";
 import type { StepOutcome } from "../service/provider_service.ts";
 import type { VaultStep } from "../vault/protocol.ts";
 import { CLIENT_CERT_HEADER, gatewayFault, type NodeTrust, orchestratorFault } from "./node_identity.ts";
-import type { NodeMetrics } from "./node_metrics.ts";
 
 /** Longest body that is read, in bytes: a deposit with an identity verification. */
 export const BODY_MAX = 64 * 1024;
@@ -44,7 +44,7 @@ defineErrors({
 export interface NodeFront {
   readonly step: (step: VaultStep, session: string, body: unknown) => Promise<StepOutcome>;
   readonly trust: () => NodeTrust;
-  readonly metrics: NodeMetrics;
+  readonly metrics: RequestMetrics;
   readonly log: Logger;
   readonly events: EventLog;
   readonly clock: Clock;
@@ -80,7 +80,7 @@ export function nodeApp(front: NodeFront): Hono<Env> {
     return problemResponse(code);
   });
   app.notFound(() => problemResponse("PROVIDER_ROUTE"));
-  app.use(observed(front), gatewayOnly(front));
+  app.use(observed(front.metrics, front.clock, "PROVIDER_ROUTE"), gatewayOnly(front));
   app.get("/healthz", (c) => c.json({ alive: true }));
   app.use(`${path}/v1/*`, bounded(front), orchestratorOnly(front));
   // Not for DELETE: it has no body, and the adapter cannot be asked for one.
@@ -152,17 +152,6 @@ function codeOfFailure(error: unknown): string {
 /** The route's pattern, without the session. */
 function routeOf(c: Context): string {
   return routePath(c, -1);
-}
-
-function observed({ clock, metrics }: NodeFront): MiddlewareHandler<Env> {
-  return async (c, next) => {
-    const begun = clock.monotonic();
-    await next();
-    const refused = c.res.headers.get("content-type") === PROBLEM_MEDIA_TYPE;
-    const { code } = refused ? await c.res.clone().json() as { code: string } : { code: "ok" };
-    const route = code === "PROVIDER_ROUTE" ? "unknown" : routeOf(c);
-    metrics.observe(route, code, (clock.monotonic() - begun) / 1000);
-  };
 }
 
 function gatewayOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandler<Env> {

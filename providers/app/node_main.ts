@@ -5,15 +5,22 @@
 
 import { parseArgs } from "node:util";
 import { splitAddress } from "shared/base/configuration.ts";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, codeOf } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
+import { runMain, stopOnSignals } from "shared/base/run_main.ts";
+import { readText } from "shared/base/text_file.ts";
 import type { EventName } from "shared/log/events.ts";
 import { NO_EVENT_LOG, type ServiceEventLog } from "shared/log/writer/event_log.ts";
 import { openDatabaseEventLog } from "shared/log/writer/service_event_log.ts";
-import { readTrust } from "shared/protocol/x509/trust.ts";
+import { readiness } from "shared/service/readiness.ts";
+import { readTlsFiles, watchTlsFiles } from "shared/service/tls_files.ts";
+import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import { type Database, openDatabase } from "shared/transport/postgres/database.ts";
+import { openMtlsListener } from "shared/transport/mtls_listener.ts";
+import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
+import type { Database } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
+import { requestMetrics } from "shared/service/request_metrics.ts";
 import { ProviderService } from "../service/provider_service.ts";
 import { hourClock, recoverLog } from "../service/recover_log.ts";
 import { KeySetSource } from "../transport/key_set_source.ts";
@@ -21,11 +28,8 @@ import { PROVIDER_MIGRATIONS } from "../transport/migrations.ts";
 import { ANCHORS_ONLY, requireAnchors } from "../transport/recover_log.ts";
 import { ProviderStore } from "../transport/store.ts";
 import { VaultClient } from "../vault/vault_client.ts";
-import { readText } from "./config_file.ts";
 import { type NodeConfig, readNodeConfig } from "./node_config.ts";
 import { nodeApp } from "./node_http.ts";
-import { openAdmin, openListener } from "./node_listener.ts";
-import { nodeMetrics } from "./node_metrics.ts";
 import "../provider_errors.ts";
 
 const MINUTE_MS = 60_000;
@@ -43,25 +47,9 @@ export interface RunningNode {
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const clock = SYSTEM_CLOCK;
   const { tls, limits } = config;
-  const authority = async (entry: NodeConfig["tls"]["gateways"]) => ({
-    certificates: { name: entry.authority, pem: await readText(entry.authority) },
-    ...(entry.revocationList === undefined
-      ? {}
-      : { revocationList: { name: entry.revocationList, pem: await readText(entry.revocationList) } }),
-    whenStale: entry.whenStale,
-  });
-  const readTrusts = async () => ({
-    gateways: await readTrust([await authority(tls.gateways)]),
-    orchestrators: await readTrust([await authority(tls.orchestrators)]),
-  });
-  let trust = await readTrusts();
-  const readKeys = async () => ({
-    certificate: await readText(tls.certificate),
-    key: await readText(tls.key),
-    authority: await readText(tls.gateways.authority),
-  });
-  let keys = await readKeys();
-  const database = open(config);
+  const files = await readTlsFiles(tls, "orchestrators");
+  let { trust } = files;
+  const database = openConfiguredDatabase(config.name, config.database);
   if (config.database.migrate) await migrate(database, PROVIDER_MIGRATIONS);
   const { events, log: entered, close: closeLog } = await openLog(config, database, log).catch(
     async (error) => {
@@ -84,18 +72,18 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     status: () => textOf(config.statusFile),
     keySet,
   });
-  const metrics = nodeMetrics();
+  const metrics = requestMetrics("provider");
   let draining = false;
-  const ready = async () => {
-    if (draining) return ["draining"];
-    const entering = events.writable ? Promise.resolve() : Promise.reject();
-    const probes = [["database", store.ping()], ["vault", vault.describe()], [
-      "event-log",
-      entering,
-    ]] as const;
-    const failing = await Promise.all(probes.map(([name, probe]) => probe.then(() => undefined, () => name)));
-    return failing.filter((name) => name !== undefined);
-  };
+  const ready = readiness(
+    [
+      { name: "database", probe: () => store.ping() },
+      { name: "vault", probe: () => vault.describe() },
+      { name: "event-log", probe: () => events.writable ? Promise.resolve() : Promise.reject() },
+    ],
+    () => draining,
+    clock,
+    log,
+  );
   const app = nodeApp({
     step: (step, session, body) => service.step(step, session, body),
     trust: () => trust,
@@ -107,11 +95,13 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     path: config.path,
     draining: () => draining,
   });
-  const admin = openAdmin(splitAddress(config.admin), metrics, ready);
-  const listener = await openListener(splitAddress(config.listen), keys, app.fetch).catch(async (error) => {
-    await admin.close(0);
-    throw error;
-  });
+  const admin = openAdmin(splitAddress(config.admin), { registry: metrics.registry, ready });
+  const listener = await openMtlsListener(splitAddress(config.listen), files.keys, app.fetch).catch(
+    async (error) => {
+      await admin.close();
+      throw error;
+    },
+  );
   const care = (everyMs: number, work: () => Promise<unknown>, warn: (fault: { code: string }) => void) =>
     setInterval(() =>
       work().catch((error) => {
@@ -120,19 +110,15 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
         tell("provider.care-failed", code);
       }), everyMs);
   const { rewriteMinutes } = limits;
-  const reloadTls = async () => {
-    const [trusts, next] = [await readTrusts(), await readKeys()];
-    trust = trusts;
-    if (JSON.stringify(next) === JSON.stringify(keys)) return;
-    listener.renew(next);
-    keys = next;
-  };
+  const watch = watchTlsFiles(tls, "orchestrators", files, {
+    log,
+    changed(next) {
+      ({ trust } = next);
+      listener.renew(next.keys);
+    },
+    failed: (error) => tell("provider.care-failed", codeOf(error)),
+  });
   const timers = [
-    care(
-      MINUTE_MS,
-      reloadTls,
-      (fault) => log.warning("tls.reload-failed", fault),
-    ),
     care(
       60 * MINUTE_MS,
       () => store.forget(Math.floor(clock.now() / DAY_MS)),
@@ -149,8 +135,9 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
   const stop = async () => {
     draining = true;
     for (const timer of timers) clearInterval(timer);
-    await listener.close(limits.drainMs);
-    await admin.close(0);
+    watch.stop();
+    await listener.drain(limits.drainMs);
+    await admin.close();
     vault.close();
     source?.[Symbol.dispose]();
     events.tell("provider.stopped", { actor: events.self });
@@ -167,11 +154,7 @@ async function openLog(config: NodeConfig, database: Database, logger: Logger) {
   if (eventLog === undefined) {
     return { events: withoutLog(logger), log: ANCHORS_ONLY, close: () => Promise.resolve() };
   }
-  const own = open({
-    ...config,
-    name: `${name}-log`,
-    database: { ...config.database, connections: LOG_CONNECTIONS },
-  });
+  const own = openConfiguredDatabase(`${name}-log`, { ...config.database, connections: LOG_CONNECTIONS });
   try {
     await requireAnchors(database);
     const surroundings = { process: name, clock: hourClock(SYSTEM_CLOCK), logger };
@@ -210,48 +193,14 @@ async function textOf(path: string): Promise<string | null> {
   }
 }
 
-function open({ name, database }: NodeConfig) {
-  const { url, tls, passwordFile, connections } = database;
-  return openDatabase({
-    url,
-    applicationName: name,
-    max: connections,
-    ...(passwordFile === undefined ? {} : { passwordFile }),
-    ...(tls === undefined ? {} : {
-      tls: {
-        caFile: tls.authority,
-        certFile: tls.certificate,
-        keyFile: tls.key,
-        ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
-      },
-    }),
-  });
-}
-
 async function main(args: string[]): Promise<void> {
   const { values } = parseArgs({ args, options: { config: { type: "string" } } });
   if (values.config === undefined) throw new CodedError("PROVIDER_USAGE", "Cannot start: give --config FILE");
   const config = await readNodeConfig(values.config);
   const log = createLogger("provider", { bound: { instance: config.name } });
   const running = await startNode(config, log);
-  const stop = () => {
-    running.stop().then(() => Deno.exit(EXIT_CODES.ok), (error) => {
-      log.error("stop-failed", { code: codeOf(error) });
-      Deno.exit(EXIT_CODES.bug);
-    });
-  };
-  Deno.addSignalListener("SIGTERM", stop);
-  Deno.addSignalListener("SIGINT", stop);
+  stopOnSignals(() => running.stop(), log);
   console.log(JSON.stringify({ ready: true, listen: running.listen, admin: running.admin }));
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the node failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the node", main);

@@ -61,7 +61,7 @@ const schema = (Path: z.ZodType<string>) =>
 /** A checked configuration; paths are absolute. */
 export type VaultConfig = z.infer<ReturnType<typeof schema>>;
 
-/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `PROVIDER_FILE`. */
+/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `SERVICE_FILE`. */
 export function readVaultConfig(file: string): Promise<VaultConfig> {
   return readConfigFile(file, schema);
 }

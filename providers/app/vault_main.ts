@@ -6,6 +6,7 @@
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
+import { readText } from "shared/base/text_file.ts";
 import { decodeProviderCertificate, providerBytes } from "shared/protocol/recover/certificates.ts";
 import { ROLE } from "shared/protocol/recover/constants.ts";
 import { runVaultProcess } from "shared/service/vault_process.ts";
@@ -14,7 +15,6 @@ import type { Hsm } from "shared/transport/hsm.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { serveVault } from "../vault/vault_server.ts";
 import { makeVault } from "../vault/vault.ts";
-import { readText } from "./config_file.ts";
 import { readVaultConfig, type VaultConfig } from "./vault_config.ts";
 import { ensureVerificationKey, openVerificationKey } from "./verification_key.ts";
 import "../provider_errors.ts";

@@ -6,7 +6,8 @@ import { fromHex, fromUtf8, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { hexRange } from "shared/protocol/wire/attestation.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
-import { readText } from "./config_file.ts";
+import { readText } from "shared/base/text_file.ts";
+import "./config_file.ts";
 
 const KeyFile = z.strictObject({ label: z.string(), sealed: hexRange(28, 1024) });
 const BOUND = toUtf8("verification key");
@@ -30,7 +31,7 @@ export async function ensureVerificationKey(path: string, hsm: Hsm, label: strin
   return publicKey;
 }
 
-/** The private key. @throws {CodedError} `PROVIDER_FILE`. */
+/** The private key. @throws {CodedError} `SERVICE_FILE`, `PROVIDER_FILE`. */
 export async function openVerificationKey(path: string, hsm: Hsm): Promise<JWK> {
   const text = await readText(path);
   let plain: Uint8Array | undefined;

@@ -40,7 +40,7 @@ const schema = (Path: z.ZodType<string>) =>
 /** A checked configuration; paths are absolute. */
 export type VerifierConfig = z.infer<ReturnType<typeof schema>>;
 
-/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `PROVIDER_FILE`. */
+/** Reads it. @throws {CodedError} `PROVIDER_CONFIG`, `SERVICE_FILE`. */
 export function readVerifierConfig(file: string): Promise<VerifierConfig> {
   return readConfigFile(file, schema);
 }

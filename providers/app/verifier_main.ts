@@ -5,12 +5,13 @@
 
 import { parseArgs } from "node:util";
 import { splitAddress } from "shared/base/configuration.ts";
-import { CodedError, codeOf, defineErrors, errorRow, EXIT_CODES } from "shared/base/errors.ts";
+import { CodedError, defineErrors, EXIT_CODES } from "shared/base/errors.ts";
 import { createLogger, type Logger } from "shared/base/log.ts";
+import { runMain } from "shared/base/run_main.ts";
+import { readText } from "shared/base/text_file.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import { verifierApp } from "../verifier/http.ts";
 import { ensureVerifierKeys, VerifierKeys } from "../verifier/key_store.ts";
-import { readText } from "./config_file.ts";
 import { readVerifierConfig, type VerifierConfig } from "./verifier_config.ts";
 
 const MINUTE_SECONDS = 60;
@@ -72,13 +73,4 @@ async function main(args: string[]): Promise<void> {
   console.log(JSON.stringify({ issuer: config.issuer, pinnedKey: await ensureVerifierKeys(config.keys) }));
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the verifier failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the verifier", main);

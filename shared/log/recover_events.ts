@@ -102,6 +102,12 @@ export const RECOVER_EVENTS = {
     "A provider's address did not answer; another one of the same provider is asked.",
     { severity: "warning" },
   ),
+  "orchestrator.care-failed": row(
+    "orchestrator",
+    ["tls.reload-failed"],
+    "Something that an orchestrator does by itself from time to time failed; it is tried again.",
+    { severity: "warning", outcomes: ["failed"], reasons: ["error-code"] },
+  ),
 } as const;
 
 /** Lines of providers and orchestrator that are no entries of their own, and why. */
@@ -117,5 +123,7 @@ export const RECOVER_LINES_WITHOUT_EVENT: Readonly<Record<string, string>> = {
   "step.failed": "the vault writes no log; its node enters the request that failed",
   "form.refused": "the reference verifier keeps no log",
   "result.made": "the reference verifier keeps no log",
+  "tls.reloaded":
+    "only a certificate of ours and lists that their authority signed come this way; a failure has an event",
   "not-for-production": "told at the start by the processes that have no such event",
 };

@@ -4,7 +4,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "../base/errors.ts";
+import { CodedError, EXIT_CODES } from "../base/errors.ts";
+import { runMain } from "../base/run_main.ts";
 import type { Logger } from "../base/log.ts";
 import type { Hsm } from "../transport/hsm.ts";
 import { openPkcs11Hsm } from "../transport/pkcs11/pkcs11_hsm.ts";
@@ -77,12 +78,5 @@ export async function runVaultProcess<C extends { readonly hsm: VaultToken }>(
   vault: VaultProcess<C>,
   args: readonly string[],
 ): Promise<void> {
-  try {
-    await run(vault, args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof CodedError ? error.message : "the vault failed"}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
+  await runMain("the vault", () => run(vault, args));
 }

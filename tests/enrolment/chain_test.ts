@@ -5,7 +5,7 @@ import { parse, stringify } from "yaml";
 import { enrolSpec } from "cli/commands/gateway_enrol.ts";
 import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { EnrolConfig } from "gateway/app/enrol_config.ts";
 import { startTestEnrolment } from "tests/environment/enrolment.ts";
 import { startTestGateway, startUpstream } from "tests/environment/gateway.ts";

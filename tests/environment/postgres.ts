@@ -9,7 +9,7 @@
  * of the socket; net for a free port; sys of uid.
  */
 
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";

@@ -6,7 +6,7 @@
  */
 
 import { connect } from "node:net";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
 import { missingComponent } from "./component.ts";
 

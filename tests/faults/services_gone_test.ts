@@ -10,7 +10,7 @@ import { writePrivate } from "cli/paths.ts";
 import { runCollected } from "cli/process/foreground.ts";
 import { createBatch } from "cli/spine/batch.ts";
 import { blankCards } from "cli/spine/card_maker.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { startSpine } from "cli/spine/spine.ts";
 import type { CardReport } from "factory/service/station/events.ts";
 import { encodeBatchFile } from "factory/domain/profile_batch.ts";

@@ -9,7 +9,7 @@ import { orchestratorSpec } from "cli/commands/orchestrator.ts";
 import { runCompanion } from "cli/demo/companion.ts";
 import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { stringify } from "yaml";
 import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
@@ -101,6 +101,7 @@ Deno.test("rk wallet recover: backup, restore on another device and deletion, th
   const file = `${folder}/orchestrator.yaml`;
   const configuration = {
     listen: `127.0.0.1:${freePort()}`,
+    admin: `127.0.0.1:${freePort()}`,
     tls: {
       certificate: "server.crt",
       key: "server.key",

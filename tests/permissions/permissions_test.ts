@@ -6,7 +6,7 @@ import { demoProfile } from "cli/demo/profile.ts";
 import { DENO, REPOSITORY } from "cli/home.ts";
 import { type ChildSpec, commandLine, environment } from "cli/process/child.ts";
 import { createBatch } from "cli/spine/batch.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { encodeBatchFile } from "factory/domain/profile_batch.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
 import { permissionFlags, permissionSet } from "cli/process/permissions.ts";

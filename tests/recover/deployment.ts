@@ -5,7 +5,7 @@ import { CompactSign, exportJWK, generateKeyPair, type JWK } from "jose";
 import { stringify } from "yaml";
 import { vaultSpec } from "cli/commands/provider.ts";
 import { runCollected } from "cli/process/foreground.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { concat, fromHex, toHex, toUtf8 } from "shared/base/bytes.ts";
 import { ecdsaSign } from "shared/crypto/secp256k1.ts";
 import { joinPrefixed } from "shared/protocol/recovery_key/length_prefixed.ts";

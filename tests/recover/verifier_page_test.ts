@@ -7,7 +7,7 @@ import { startProvider } from "cli/commands/provider.ts";
 import { verifierSpec } from "cli/commands/verifier.ts";
 import { startChild } from "cli/process/child.ts";
 import { runCollected } from "cli/process/foreground.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { toHex } from "shared/base/bytes.ts";
 import { createLogger } from "shared/base/log.ts";
 import type { DepositAnswer, OpenSessionAnswer } from "shared/protocol/wire/recover.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parse, stringify } from "yaml";
 import { blankCard } from "cli/spine/card_maker.ts";
 import { createBatch } from "cli/spine/batch.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { startSpine } from "cli/spine/spine.ts";
 import { main as walletMain } from "device/app/wallet_main.ts";
 import { attachToVpcd } from "device/card/vpcd.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DENO, REPOSITORY } from "cli/home.ts";
 import { permissionFlags, permissionSet } from "cli/process/permissions.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { testIssuer } from "device/wallet/testing/attested_cards.ts";
 
 const READER = "desk";

@@ -2,6 +2,7 @@
 
 import type { JWK } from "jose";
 import { stringify } from "yaml";
+import type { DatabaseEventLogConfig, ServiceEventLogConfig } from "shared/log/writer/config.ts";
 import type { SpineAddresses } from "../layout.ts";
 import { providerPath } from "./gateway.ts";
 import {
@@ -60,7 +61,6 @@ export function vaultConfiguration(options: {
   readonly issuer: string;
 }): object {
   const { index, instance, hsm, verifier, lockAuthority, issuer } = options;
-  const { issuer: name, url, pinnedKey } = verifier;
   return {
     name: providerName(index),
     index,
@@ -69,7 +69,7 @@ export function vaultConfiguration(options: {
     certificateFile: "certificate.hex",
     verificationKeyFile: "verification-key.json",
     deviceIssuers: [issuer],
-    verifier: { issuer: name, url, pinnedKey },
+    verifier: { issuer: verifier.issuer, url: `${verifier.url}/start`, pinnedKey: verifier.pinnedKey },
     lockAuthority,
   };
 }
@@ -80,10 +80,12 @@ export function nodeConfiguration(
   instance: Instance,
   { providers }: RecoverAddresses,
   database: DatabaseSection,
+  eventLog: DatabaseEventLogConfig,
 ): object {
+  const { nodes, verifier } = providers[index];
   return {
     name: `provider-${index}-${instance}`,
-    ...providers[index].nodes[instance],
+    ...nodes[instance],
     path: providerPath(index),
     tls: {
       certificate: `server-${instance}.crt`,
@@ -92,9 +94,10 @@ export function nodeConfiguration(
       orchestrators: authority("client"),
     },
     database,
+    eventLog,
     pipes: `pipes-${instance}`,
     statusFile: "status.jwt",
-    keySetFile: "keys.jwt",
+    keySet: { url: `http://${verifier}/jwks.jwt` },
   };
 }
 
@@ -109,13 +112,14 @@ export function orchestratorConfiguration(instance: Instance, options: {
   /** Public key (65, hex) of each provider. */
   readonly providerKeys: Readonly<Record<ProviderIndex, string>>;
   readonly times: SessionTimes;
+  readonly eventLog: ServiceEventLogConfig;
   /** The root's signature (hex); absent before `init` told what to sign. */
   readonly signature?: string;
 }): object {
-  const { addresses, gateways, database, hsm, issuer, providerKeys, times, signature } = options;
+  const { addresses, gateways, database, hsm, issuer, providerKeys, times, eventLog, signature } = options;
   return {
     name: `orchestrator-${instance}`,
-    listen: addresses.orchestrators[instance],
+    ...addresses.orchestrators[instance],
     tls: {
       certificate: `server-${instance}.crt`,
       key: `server-${instance}.key`,
@@ -135,6 +139,7 @@ export function orchestratorConfiguration(instance: Instance, options: {
       ),
       tls: { authority: "../../pki/server.crt", certificate: "client.crt", key: "client.key" },
     })),
+    eventLog,
     limits: times,
   };
 }

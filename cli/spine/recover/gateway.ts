@@ -2,7 +2,8 @@
 
 import { orchestratorDocument } from "orchestrator/app/http.ts";
 import { nodeDocument } from "providers/app/node_document.ts";
-import { INSTANCES, PROVIDERS, type RecoverAddresses } from "./layout.ts";
+import type { Endpoint } from "../layout.ts";
+import { type Both, INSTANCES, PROVIDERS, type RecoverAddresses } from "./layout.ts";
 
 const WALLETS = ["urn:recovery-key:wallet:*"];
 const ORCHESTRATORS = ["urn:recovery-key:orchestrator:*"];
@@ -48,14 +49,11 @@ export function recoverSections({ orchestrators, providers }: RecoverAddresses):
     rateLimits: { recover: { quota: 6000, windowSeconds: 60, burst: 600 } },
     upstreams: {
       orchestrator: {
-        instances: INSTANCES.map((each) => ({ url: `https://${orchestrators[each]}` })),
+        instances: instancesOf(orchestrators),
         tls: tls("orchestrator"),
       },
       ...Object.fromEntries(PROVIDERS.map((index) => [`provider-${index}`, {
-        instances: INSTANCES.map((each) => providers[index].nodes[each]).map(({ listen, admin }) => ({
-          url: `https://${listen}`,
-          health: `http://${admin}`,
-        })),
+        instances: instancesOf(providers[index].nodes),
         tls: tls(`provider-${index}`),
       }])),
     },
@@ -74,6 +72,13 @@ export function recoverSections({ orchestrators, providers }: RecoverAddresses):
       ),
     ],
   };
+}
+
+function instancesOf(both: Both<Endpoint>): object[] {
+  return INSTANCES.map((each) => both[each]).map(({ listen, admin }) => ({
+    url: `https://${listen}`,
+    health: `http://${admin}`,
+  }));
 }
 
 /** Routes of a service with sessions; every request of theirs may be repeated. */

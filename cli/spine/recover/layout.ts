@@ -1,6 +1,7 @@
 /** Where Recover's parts of a local spine are: names, folders and addresses. */
 
-import { type Endpoint, freePort } from "../layout.ts";
+import type { Endpoint } from "../layout.ts";
+import { freePort } from "../ports.ts";
 
 /** Instances of a service: two of each, so that one may fail. */
 export const INSTANCES = ["a", "b"] as const;
@@ -20,12 +21,13 @@ export interface ProviderAddresses {
   readonly nodes: Both<Endpoint>;
   /** Its own embedded database, `host:port`. */
   readonly database: string;
+  /** The page of the identity verifier that it trusts, `host:port`. */
+  readonly verifier: string;
 }
 
 /** Addresses of Recover's services. */
 export interface RecoverAddresses {
-  /** `host:port` of each orchestrator. */
-  readonly orchestrators: Both<string>;
+  readonly orchestrators: Both<Endpoint>;
   /** The orchestrators' embedded database. */
   readonly database: string;
   readonly providers: Readonly<Record<ProviderIndex, ProviderAddresses>>;
@@ -35,9 +37,13 @@ export interface RecoverAddresses {
 export function freeRecoverAddresses(): RecoverAddresses {
   const address = () => `127.0.0.1:${freePort()}`;
   const endpoint = () => ({ listen: address(), admin: address() });
-  const provider = () => ({ nodes: { a: endpoint(), b: endpoint() }, database: address() });
+  const provider = () => ({
+    nodes: { a: endpoint(), b: endpoint() },
+    database: address(),
+    verifier: address(),
+  });
   return {
-    orchestrators: { a: address(), b: address() },
+    orchestrators: { a: endpoint(), b: endpoint() },
     database: address(),
     providers: { 1: provider(), 2: provider(), 3: provider() },
   };
@@ -46,6 +52,11 @@ export function freeRecoverAddresses(): RecoverAddresses {
 /** Folder of a provider, below the spine's: nothing of another provider is in it. */
 export function providerFolder(folder: string, index: ProviderIndex): string {
   return `${folder}/recover/provider-${index}`;
+}
+
+/** Folder of a provider's identity verifier: another company's, so not within the provider's. */
+export function verifierFolder(folder: string, index: ProviderIndex): string {
+  return `${folder}/recover/verifier-${index}`;
 }
 
 /** Name of a provider, as devices show it. */
@@ -61,6 +72,7 @@ export const RECOVER_FOLDERS: readonly string[] = [
   ...PROVIDERS.flatMap((index) =>
     ["hsm", "database", "pipes-a", "pipes-b"].map((name) => `recover/provider-${index}/${name}`)
   ),
+  ...PROVIDERS.map((index) => `recover/verifier-${index}/keys`),
 ];
 
 /** What reaches the services: a wallet's configuration and the maker of virtual devices, below the spine's folder. */

@@ -4,8 +4,8 @@
  */
 
 import type { JWK } from "jose";
-import { CodedError, defineErrors } from "shared/base/errors.ts";
-import { parseOrchestratorConfig, readText } from "orchestrator/app/config.ts";
+import { parseOrchestratorConfig } from "orchestrator/app/config.ts";
+import { readText } from "shared/base/text_file.ts";
 import { readNodeConfig } from "providers/app/node_config.ts";
 import { readVaultConfig } from "providers/app/vault_config.ts";
 import { orchestratorSpec } from "../../commands/orchestrator.ts";
@@ -13,7 +13,9 @@ import { nodeSpec, vaultSpec } from "../../commands/provider.ts";
 import { ensurePipes } from "../../process/pipes.ts";
 import { writePrivate } from "../../paths.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
-import { runCollected } from "../../process/foreground.ts";
+import { printedBy } from "../../process/foreground.ts";
+import { settled } from "../../process/settled.ts";
+import { writeTrust } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
 import {
   type DatabaseProxy,
@@ -31,6 +33,7 @@ import {
   writeCompanion,
   writeYaml,
 } from "./configurations.ts";
+import { provisionOrchestratorLog, provisionProviderLog } from "./event_logs.ts";
 import {
   type Instance,
   INSTANCES,
@@ -40,7 +43,7 @@ import {
   type RecoverAddresses,
 } from "./layout.ts";
 import { type LocalRoot, openRoot, openService } from "./root.ts";
-import { type LocalVerifier, makeLocalVerifier } from "./verifiers.ts";
+import { initVerifier, type LocalVerifier, serveVerifierSpec } from "./verifiers.ts";
 
 /** What the services are started with. */
 export interface RecoverOptions {
@@ -68,8 +71,6 @@ export interface RunningProvider {
   /** Public key (65, hex). */
   readonly publicKey: string;
   readonly verifier: LocalVerifier;
-  /** Key of the vaults to which verifications are sealed. */
-  readonly vaultKey: JWK;
 }
 
 /** The services. */
@@ -101,9 +102,10 @@ export async function startRecover(options: RecoverOptions): Promise<RecoverServ
       settled(PROVIDERS.map((index) => initProvider(options, root, index, started))),
     ]);
     await settled([
-      ...providers.flatMap(({ index, token }) =>
-        INSTANCES.map((each) => serveProvider(options, index, each, token))
-      ),
+      ...providers.flatMap((provider) => [
+        serveVerifier(options, provider),
+        ...INSTANCES.map((each) => serveProvider(options, provider.index, each, provider.token)),
+      ]),
       serveOrchestrators(options, root, database, providers),
     ]);
     return { providers, database, stop };
@@ -113,14 +115,6 @@ export async function startRecover(options: RecoverOptions): Promise<RecoverServ
   } finally {
     root.close();
   }
-}
-
-/** All of them, also when one fails: what has started can be stopped then. */
-async function settled<T>(work: readonly Promise<T>[]): Promise<T[]> {
-  const results = await Promise.allSettled(work);
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-  return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }
 
 async function start({ specs, children }: RecoverOptions, name: string, spec: ChildSpec): Promise<void> {
@@ -148,6 +142,8 @@ async function openDatabase(
 /** A provider with its keys made and certified. */
 interface MadeProvider extends RunningProvider {
   readonly token: OwnToken;
+  /** Key of the vaults, to which verifications are sealed. */
+  readonly vaultKey: JWK;
 }
 
 async function initProvider(
@@ -161,35 +157,37 @@ async function initProvider(
   const name = `provider-${index}`;
   const opening = openDatabase(options, started, name, own, addresses.providers[index].database);
   opening.catch(() => {}); // it is waited for below
-  const token = await ownToken(own, name, real);
-  const verifier = await makeLocalVerifier(index);
-  await writePrivate(`${own}/keys.jwt`, verifier.keySet());
-  const lockAuthority = await openService(own);
+  const [token, verifier, lockAuthority, eventLog] = await Promise.all([
+    ownToken(own, name, real),
+    initVerifier(folder, index, addresses.providers[index].verifier),
+    openService(own),
+    provisionProviderLog(folder, index),
+  ]);
   for (const instance of INSTANCES) {
     const vault = { index, instance, hsm: token.section, verifier, lockAuthority, issuer: root.publicKey };
     await writeYaml(`${own}/vault-${instance}.yaml`, vaultConfiguration(vault));
   }
   const vaultFile = `${own}/vault-a.yaml`;
   const init = vaultSpec(vaultFile, await readVaultConfig(vaultFile), "init");
-  const { toSign, publicKey, verificationKey } = await printed<
+  const { toSign, publicKey, verificationKey } = await printedBy<
     { toSign: string; publicKey: string; verificationKey: JWK }
-  >({ ...init, env: token.env }, name);
+  >({ ...init, env: token.env });
   await writePrivate(`${own}/certificate.hex`, root.certify(toSign));
   const database = await opening;
   for (const instance of INSTANCES) {
     await writeYaml(
       `${own}/node-${instance}.yaml`,
-      nodeConfiguration(index, instance, addresses, database.section),
+      nodeConfiguration(index, instance, addresses, database.section, eventLog),
     );
   }
   return { index, database, publicKey, verifier, vaultKey: verificationKey, token };
 }
 
-/** Runs `init` and reads the line that it prints. @throws {CodedError} `SPINE_INIT`. */
-async function printed<T>(spec: Omit<ChildSpec, "logFile">, name: string): Promise<T> {
-  const { code, output, errors } = await runCollected(spec);
-  if (code !== 0) throw new CodedError("SPINE_INIT", `Cannot make keys of ${name}: ${errors.trimEnd()}`);
-  return JSON.parse(output) as T;
+async function serveVerifier(options: RecoverOptions, { index, vaultKey }: MadeProvider): Promise<void> {
+  const { folder, addresses } = options;
+  const name = `verifier-${index}`;
+  const spec = await serveVerifierSpec(folder, index, addresses.providers[index].verifier, vaultKey);
+  await start(options, name, options.spec(name, spec));
 }
 
 async function serveProvider(
@@ -227,6 +225,7 @@ async function serveOrchestrators(
     issuer: root.publicKey,
     providerKeys: { 1: one!, 2: two!, 3: three! },
     times,
+    eventLog: await provisionOrchestratorLog(folder),
   };
   const file = (instance: Instance) => `${own}/${instance}.yaml`;
   const spec = async (verb: "init" | "serve", instance: Instance) => {
@@ -234,7 +233,10 @@ async function serveOrchestrators(
     return { ...orchestratorSpec(verb, file(instance), config), env };
   };
   await writeYaml(file("a"), orchestratorConfiguration("a", facts));
-  const { toSign } = await printed<{ toSign: string }>(await spec("init", "a"), "orchestrator");
+  const { toSign, eventLogKey } = await printedBy<{ toSign: string; eventLogKey: string }>(
+    await spec("init", "a"),
+  );
+  await writeTrust(folder, "orchestrator", eventLogKey);
   const signature = root.sign(toSign);
   await settled(INSTANCES.map(async (instance) => {
     await writeYaml(file(instance), orchestratorConfiguration(instance, { ...facts, signature }));
@@ -242,7 +244,3 @@ async function serveOrchestrators(
     await start(options, name, options.spec(name, await spec("serve", instance)));
   }));
 }
-
-defineErrors({
-  SPINE_INIT: { fault: "service", retry: true, next: "The lines above say what is missing." },
-});

@@ -1,6 +1,7 @@
 /** Where the update service of a local spine is: addresses and folders. */
 
-import { type Endpoint, freePort } from "../layout.ts";
+import type { Endpoint } from "../layout.ts";
+import { freePort } from "../ports.ts";
 
 /** Addresses of the update service and of the repository of releases. */
 export interface UpdateAddresses {

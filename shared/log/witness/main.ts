@@ -4,8 +4,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { CodedError, codeOf, errorRow, EXIT_CODES } from "../../base/errors.ts";
+import { CodedError, EXIT_CODES } from "../../base/errors.ts";
 import { createLogger } from "../../base/log.ts";
+import { runMain } from "../../base/run_main.ts";
 import { parseWitnessConfig } from "./config.ts";
 import { checkWitness, initWitness, startWitness } from "./process.ts";
 
@@ -46,13 +47,4 @@ async function readConfig(file: string): Promise<string> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    const code = codeOf(error);
-    const { fault, next } = errorRow(code);
-    console.error(`${code}: ${error instanceof Error ? error.message : String(error)}\n${next}`);
-    Deno.exit(EXIT_CODES[fault]);
-  }
-}
+if (import.meta.main) await runMain("the witness", main);

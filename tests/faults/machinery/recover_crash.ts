@@ -5,7 +5,7 @@ import type { CompanionFlow } from "shared/protocol/wire/recover_session.ts";
 import type { TestDevice } from "tests/recover/device.ts";
 import type { CommitEvent, CommitSide } from "./commit_proxy.ts";
 import type { FlowEnd, FlowRequest, RecoverFlows } from "./recover_flows.ts";
-import { type CrashVictim, type RecoverSpine, serviceOf } from "./recover_spine.ts";
+import { type CrashVictim, isInstance, type RecoverSpine, serviceOf } from "./recover_spine.ts";
 import type { Chance } from "./seed.ts";
 
 /** Flows, in the order in which a seed lives through them. */
@@ -76,7 +76,9 @@ export class Crasher {
     for (const flow of FLOWS) {
       const counts = new Map<string, number>();
       this.#recover.onCommit(({ side, who, writes }) => {
-        if (side === "before" && writes) counts.set(serviceOf(who), (counts.get(serviceOf(who)) ?? 0) + 1);
+        if (side === "before" && writes && isInstance(who)) {
+          counts.set(serviceOf(who), (counts.get(serviceOf(who)) ?? 0) + 1);
+        }
         return true;
       });
       const device = flow === "restore" ? this.#flows.wallet() : owner;

@@ -2,6 +2,7 @@
 
 import { parse } from "yaml";
 import { COMPANION_FILE, MAKER_FILE } from "cli/spine/recover/layout.ts";
+import { askVerifier } from "cli/spine/recover/verifiers.ts";
 import { fromHex } from "shared/base/bytes.ts";
 import { CodedError } from "shared/base/errors.ts";
 import { publicKeyOf } from "shared/crypto/secp256k1.ts";
@@ -108,11 +109,9 @@ export class RecoverFlows {
 
   #verify({ provider, nonce, securityCode }: VerifyStep, device: TestDevice): Promise<string> {
     const { providers } = this.#recover.services;
-    const { verifier, vaultKey } = providers.find(({ index }) => provider.endsWith(` ${index}`))!;
-    return verifier.verify({
-      vaultKey,
+    const { verifier } = providers.find(({ index }) => provider.endsWith(` ${index}`))!;
+    return askVerifier(verifier, {
       nonce,
-      providerName: provider,
       identity: IDENTITY,
       ...(securityCode ? { securityCode: device.code() } : {}),
     });

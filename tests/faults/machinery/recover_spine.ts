@@ -31,6 +31,11 @@ export function serviceOf(instance: string): string {
   return instance.replace(/-[ab]$/, "");
 }
 
+/** Whether it is an instance, and not what its log commits by itself on connections of its own. */
+export function isInstance(who: string): boolean {
+  return /-[ab]$/.test(who);
+}
+
 /** The services under fire. */
 export interface RecoverSpine extends AsyncDisposable {
   readonly spine: Spine;

@@ -5,7 +5,7 @@
 
 import { runSpec } from "cli/commands/station.ts";
 import { type Child, startChild } from "cli/process/child.ts";
-import { freePort } from "cli/spine/layout.ts";
+import { freePort } from "cli/spine/ports.ts";
 import { blankCard } from "cli/spine/card_maker.ts";
 import { attachToVpcd } from "device/card/vpcd.ts";
 import { VirtualCard } from "device/card/virtual_card.ts";

@@ -1,14 +1,8 @@
-/** Whether this instance can do its work: database and token both answer, and it is not stopping. */
+/** Whether an instance can do its work: everything that it needs answers, and it is not stopping. */
 
-import type { Logger } from "shared/base/log.ts";
-import type { Clock } from "shared/transport/clock.ts";
-
-/** What readiness says. */
-export interface Readiness {
-  readonly ok: boolean;
-  /** Names of what does not answer. */
-  readonly failing: readonly string[];
-}
+import type { Logger } from "../base/log.ts";
+import type { Readiness } from "../transport/admin_listener.ts";
+import type { Clock } from "../transport/clock.ts";
 
 /** A part that has to answer. */
 export interface ReadinessProbe {

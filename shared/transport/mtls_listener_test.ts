@@ -1,12 +1,12 @@
-/** A node's listener takes another certificate while it serves. */
+/** A service's listener takes another certificate while it serves. */
 
 import assert from "node:assert/strict";
 import { connect } from "node:tls";
 import { makeAuthority } from "shared/protocol/x509/authority.ts";
 import { issue } from "shared/protocol/x509/certificate.ts";
-import { openListener } from "./node_listener.ts";
+import { openMtlsListener } from "./mtls_listener.ts";
 
-Deno.test("openListener() shows the certificate that it was renewed to, to new handshakes", async () => {
+Deno.test("openMtlsListener() shows the certificate that it was renewed to, to new handshakes", async () => {
   const now = Date.now();
   const authority = await makeAuthority("test internal", { now });
   const server = (commonName: string) =>
@@ -18,7 +18,7 @@ Deno.test("openListener() shows the certificate that it was renewed to, to new h
     key: privateKeyPem,
     authority: authority.certificatePem,
   });
-  const listener = await openListener(
+  const listener = await openMtlsListener(
     { hostname: "127.0.0.1", port: 0 },
     keysOf(first),
     () => new Response("ok"),
@@ -43,6 +43,6 @@ Deno.test("openListener() shows the certificate that it was renewed to, to new h
     listener.renew(keysOf(second));
     assert.equal(await shown(), "second");
   } finally {
-    await listener.close(0);
+    await listener.drain(0);
   }
 });
