@@ -4,7 +4,7 @@ import { parseTrust, trustPolicy } from "shared/log/trust.ts";
 import { LogReader } from "shared/log/reader.ts";
 import { verifyLog } from "shared/log/verify.ts";
 import { directorySource } from "shared/transport/log_source/directory.ts";
-import { EVENT_LOGS, eventLogPaths } from "../spine/event_logs.ts";
+import { EVENT_LOGS, eventLogPaths, UPDATE_LOG } from "../spine/event_logs.ts";
 import { openOwn, type OwnDatabase } from "../spine/recover/backends.ts";
 import { RECOVER_LOGS } from "../spine/recover/event_logs.ts";
 import { waitFor } from "../spine/recover/readiness.ts";
@@ -30,20 +30,22 @@ export async function verifyLogs(folder: string, services: RecoverServices): Pro
     ["orchestrator", services.database],
     ...services.providers.map(({ index, database }) => [`provider-${index}`, database] as const),
   ]);
-  return await Promise.all([...EVENT_LOGS, ...RECOVER_LOGS].map(async (name): Promise<DemoLog> => {
-    const { log, trust } = eventLogPaths(folder, name);
-    const policy = trustPolicy(parseTrust(await Deno.readTextFile(trust)));
-    const database = databases.get(name);
-    if (database !== undefined) {
-      const entered = await entriesOf(database);
-      await waitFor(async () => {
-        const { checkpoint } = await LogReader.open(directorySource(log), policy);
-        return checkpoint.size >= entered;
-      }, PUBLISHED_MS);
-    }
-    const { ok, entries } = await verifyLog(directorySource(log), policy, { now: Date.now() });
-    return { name, entries, verified: ok };
-  }));
+  return await Promise.all(
+    ([...EVENT_LOGS, ...RECOVER_LOGS, UPDATE_LOG] as const).map(async (name): Promise<DemoLog> => {
+      const { log, trust } = eventLogPaths(folder, name);
+      const policy = trustPolicy(parseTrust(await Deno.readTextFile(trust)));
+      const database = databases.get(name);
+      if (database !== undefined) {
+        const entered = await entriesOf(database);
+        await waitFor(async () => {
+          const { checkpoint } = await LogReader.open(directorySource(log), policy);
+          return checkpoint.size >= entered;
+        }, PUBLISHED_MS);
+      }
+      const { ok, entries } = await verifyLog(directorySource(log), policy, { now: Date.now() });
+      return { name, entries, verified: ok };
+    }),
+  );
 }
 
 /** Entries that a database holds, published or not. */

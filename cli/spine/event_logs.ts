@@ -21,12 +21,15 @@ export const EVENT_LOGS = ["gateway-a", "gateway-b", "attestation", "station"] a
 /** One of {@link EVENT_LOGS}. */
 export type EventLogName = (typeof EVENT_LOGS)[number];
 
-/** A log of a spine: those of {@link EVENT_LOGS} are always there, the others where Recover runs. */
-export type SpineLogName = EventLogName | RecoverLogName;
+/** Name of the update service's log. */
+export const UPDATE_LOG = "update";
+
+/** A log of a spine: those of {@link EVENT_LOGS} are always there, the others where Recover and updates run. */
+export type SpineLogName = EventLogName | RecoverLogName | typeof UPDATE_LOG;
 
 /** Where the logs of a spine are. */
 export function eventLogPaths(folder: string, name: SpineLogName): { log: string; trust: string } {
-  const isShared = EVENT_LOGS.some((each) => each === name && each !== "station");
+  const isShared = name === UPDATE_LOG || EVENT_LOGS.some((each) => each === name && each !== "station");
   const recover = RECOVER_LOGS.some((each) => each === name) ? "recover/" : "";
   return {
     log: isShared ? `${folder}/event-logs/${name}/log` : `${folder}/${recover}${name}/event-log/log`,

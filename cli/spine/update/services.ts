@@ -9,7 +9,7 @@ import { updateServiceSpec, updateVaultSpec } from "../../commands/update_servic
 import { ensurePipes } from "../../process/pipes.ts";
 import { type Child, type ChildSpec, startChild } from "../../process/child.ts";
 import type { Token } from "../backends.ts";
-import { provisionFileLog } from "../event_logs.ts";
+import { eventLogPaths, originOf, provisionFileLog, UPDATE_LOG } from "../event_logs.ts";
 import type { SpineAddresses } from "../layout.ts";
 import { type UpdateAddresses, WALLET_UPDATE_FILE } from "./layout.ts";
 import { provisionReleases } from "./releases.ts";
@@ -66,9 +66,9 @@ export async function startUpdate(options: UpdateOptions): Promise<void> {
       tls: { authority: `${folder}/pki/server.crt`, certificate: "client.crt", key: "client.key" },
     },
     eventLog: await provisionFileLog({
-      origin: "local.invalid/update",
-      own: `${folder}/event-logs/update`,
-      trust: `${folder}/event-logs/update.trust.json`,
+      origin: originOf(UPDATE_LOG),
+      own: eventLogPaths(folder, UPDATE_LOG).log.replace(/\/log$/, ""),
+      trust: eventLogPaths(folder, UPDATE_LOG).trust,
       keys: `${own}/service`,
     }),
   });
