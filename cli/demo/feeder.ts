@@ -34,6 +34,9 @@ export interface FeederOptions {
   readonly logFile: string;
 }
 
+/** Longest time in which a card is laid down or taken off, in milliseconds: a reader that died never takes one. */
+const MOVE_MS = 60_000;
+
 interface FeederEvent {
   readonly event: string;
   readonly slot?: number;
@@ -84,7 +87,16 @@ export async function startFeeder(options: FeederOptions): Promise<Feeder> {
       waiting.push({ slot, event, resolve, reject })
     );
     await child.write(JSON.stringify(command));
-    return await answer;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new CodedError("FEEDER", `Cannot move card: no "${event}" from slot ${slot} in time`);
+      timer = setTimeout(() => reject(error), MOVE_MS);
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   };
   const emptySince = new Map<number, number>();
   return {

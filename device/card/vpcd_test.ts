@@ -39,6 +39,42 @@ Deno.test("attachToVpcd() pulls the card as each fault kind says, and brings it 
   }
 });
 
+/** Bytes of a connection until it ends; a reset ends it too. */
+async function untilEnd(connection: Deno.Conn): Promise<number[]> {
+  const bytes: number[] = [];
+  const chunk = new Uint8Array(64);
+  for (;;) {
+    const read = await connection.read(chunk).catch(() => null);
+    if (read === null) return bytes;
+    bytes.push(...chunk.subarray(0, read));
+  }
+}
+
+Deno.test("attachToVpcd() ends a begun length before the card is gone: a part of one kills pcscd", async () => {
+  for (const kind of ["before", "after-execution", "taken off"] as const) {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const stop = new AbortController();
+    const attachment = attachToVpcd(await VirtualCard.open(), {
+      host: "127.0.0.1",
+      port: listener.addr.port,
+      signal: stop.signal,
+      faultPlan: kind === "taken off" ? [] : [{ kind, index: 0 }],
+      awayMs: 60_000,
+    });
+    using reader = await listener.accept();
+    // As vpcd does: the length alone, which the card answers with the first byte of its own.
+    await reader.write(Uint8Array.of(0, INITIALIZE_UPDATE.length));
+    const first = new Uint8Array(1);
+    assert.equal(await reader.read(first), 1);
+    assert.equal(first[0], 0);
+    if (kind === "taken off") stop.abort();
+    else await reader.write(INITIALIZE_UPDATE);
+    assert.deepEqual(await untilEnd(reader), [0], `${kind}: an answer of no bytes`);
+    stop.abort();
+    await attachment.done;
+  }
+});
+
 Deno.test("attachToVpcd() loses volatile state at a reset, and waits for a reader that is not there yet", async () => {
   const reader = listenAsVpcd();
   const { port } = reader;
