@@ -117,8 +117,6 @@ export const RECOVER_LINES_WITHOUT_EVENT: Readonly<Record<string, string>> = {
   "recover.provider-passed-over": "the session's own events go on without that provider",
   "recover.sweep-failed": "the session's own event comes when the sweep gets through",
   "sweep.failed": "nothing was changed; the next sweep follows",
-  "node.connected": "a pipe of this provider's own; the vault writes no log, its node enters every step",
-  "node.left": "a pipe of this provider's own; the vault writes no log, its node enters every step",
   "node.frame": "a pipe of this provider's own; the request has no answer, and its node says so",
   "step.failed": "the vault writes no log; its node enters the request that failed",
   "form.refused": "the reference verifier keeps no log",
