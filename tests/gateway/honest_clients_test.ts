@@ -44,6 +44,7 @@ const test = await startTestGateway({
 const { folder, port, pki } = test;
 await Deno.writeTextFile(`${folder}/station.crt`, pki.station.certificatePem);
 await Deno.writeTextFile(`${folder}/station.key`, pki.station.privateKeyPem);
+// One gateway serves the whole file: its sockets and timers outlive each test.
 const later = { sanitizeOps: false, sanitizeResources: false };
 const origin = `https://127.0.0.1:${port}`;
 const LARGE = JSON.stringify({ text: "ä".repeat(100_000) });

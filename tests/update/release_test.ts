@@ -1,6 +1,7 @@
 import { deepEqual, equal, rejects, throws } from "node:assert/strict";
 import { codeOf } from "shared/base/errors.ts";
 import { createLogger } from "shared/base/log.ts";
+import { BUNDLE_ROOTS_MAX } from "shared/protocol/release/bounds.ts";
 import { type ReleaseBundle, verifyRelease } from "shared/protocol/release/metadata.ts";
 import { offer } from "shared/protocol/release/target.ts";
 import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
@@ -53,6 +54,17 @@ async function bundleOf(scene: ReleaseScene, name?: string): Promise<ReleaseBund
   using client = clientOf(scene, server.url, name);
   return await client.bundle(PATH);
 }
+
+Deno.test("a bundle holds every root since the wallet's first, however many those are", async () => {
+  await using scene = await ReleaseScene.make();
+  scene.add("1.1");
+  await scene.publish(2, 4, 5);
+  const bundle = await bundleOf(scene);
+  const trusted = scene.published("metadata/1.root.json");
+  const withRoots = (count: number) => ({ ...bundle, roots: Array<Uint8Array>(count).fill(trusted) });
+  equal(verifyRelease(withRoots(257), trusted, Date.now()).release.version, "1.1");
+  throws(() => verifyRelease(withRoots(BUNDLE_ROOTS_MAX + 1), trusted, Date.now()), code("RELEASE_METADATA"));
+});
 
 Deno.test("a release goes from the holders to a wallet: listed, fetched, verified again from the bundle, in the log", async () => {
   await using scene = await ReleaseScene.make();

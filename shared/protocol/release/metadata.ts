@@ -8,6 +8,7 @@ import type { Metadata, MetaFile, Root, Targets } from "@tufjs/models";
 import { toHex } from "../../base/bytes.ts";
 import { CodedError } from "../../base/errors.ts";
 import { LogTrust } from "../../log/trust.ts";
+import { BUNDLE_ROOTS_MAX } from "./bounds.ts";
 import { readMetadata, type SignedOf } from "./document.ts";
 import { type Halt, haltOf, type HaltStatement, parseHalts } from "./halt.ts";
 import { delegationOf, requireThreshold } from "./signatures.ts";
@@ -18,8 +19,6 @@ import "./errors.ts";
 export const RELEASE_THRESHOLD_MIN = 3;
 /** Fewest keys for those. */
 export const RELEASE_KEYS_MIN = 5;
-/** Most roots in a chain. Section 5.3.3. */
-const ROOTS_MAX = 256;
 
 /** Documents on the way to one target. */
 export interface ReleaseBundle {
@@ -139,7 +138,7 @@ function transparencyOf({ unrecognizedFields }: Targets): LogTrust {
 
 /** The newest root of a chain: each is signed by the one before it and by itself. Section 5.3. */
 export function latestRoot(roots: readonly Uint8Array[], trustedRoot: Uint8Array): Metadata<Root> {
-  if (roots.length > ROOTS_MAX) {
+  if (roots.length > BUNDLE_ROOTS_MAX) {
     throw new CodedError("RELEASE_METADATA", `Cannot use root metadata: a chain of ${roots.length}`);
   }
   const first = readMetadata("root", trustedRoot);

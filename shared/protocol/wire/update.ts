@@ -12,6 +12,7 @@
  */
 
 import { z } from "zod";
+import { BUNDLE_ROOTS_MAX } from "../release/bounds.ts";
 import { hexBytes, hexRange } from "./attestation.ts";
 
 /** Longest request body, in bytes: a package of 1.6 MB and its metadata, in base64. */
@@ -45,7 +46,7 @@ export const CardEvidence = z.strictObject({
 
 /** Metadata of a release, as The Update Framework gives it: see shared/protocol/release/metadata.ts. */
 export const WireRelease = z.strictObject({
-  roots: z.array(base64(512_000)).max(256),
+  roots: z.array(base64(512_000)).max(BUNDLE_ROOTS_MAX),
   timestamp: base64(32_768),
   snapshot: base64(2_000_000),
   targets: base64(5_000_000),
