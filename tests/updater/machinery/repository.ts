@@ -54,8 +54,8 @@ export interface TestRepository extends ReleasePort {
   bundle(version: string): ReleaseBundle;
 }
 
-/** Makes an empty one. */
-export function testRepository(): TestRepository {
+/** Makes an empty one. @param weak role that two signatures are enough for, which no wallet and no vault may take. */
+export function testRepository(weak?: "root" | "targets" | "recovery-key"): TestRepository {
   const keys = Array.from({ length: 5 }, signer);
   const online = signer();
   const haltKey = generateEd25519PrivateKey(SYSTEM_RANDOM);
@@ -77,7 +77,9 @@ export function testRepository(): TestRepository {
     version: 1,
     consistent_snapshot: true,
     keys: Object.fromEntries([...keys, online].map(({ id, json }) => [id, json])),
-    roles: Object.fromEntries(Object.entries(ROLES).map(([name, threshold]) => [name, role(threshold)])),
+    roles: Object.fromEntries(
+      Object.entries(ROLES).map(([name, threshold]) => [name, role(name === weak ? 2 : threshold)]),
+    ),
   }, keys.slice(0, 3));
   let documents: Omit<ReleaseBundle, "path">;
   const sign = () => {
@@ -91,7 +93,12 @@ export function testRepository(): TestRepository {
       transparency,
       delegations: {
         keys: Object.fromEntries(keys.map(({ id, json }) => [id, json])),
-        roles: [{ name: "recovery-key", ...role(3), terminating: true, paths: ["recovery-key/*/*"] }],
+        roles: [{
+          name: "recovery-key",
+          ...role(weak === "recovery-key" ? 2 : 3),
+          terminating: true,
+          paths: ["recovery-key/*/*"],
+        }],
       },
     }, keys.slice(2, 5));
     const meta = (bytes: Uint8Array) => ({
