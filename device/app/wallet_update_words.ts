@@ -3,7 +3,8 @@
 import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
 import { REASON_WORDS } from "../update/product.ts";
 import type { Progress, ProgressStage } from "../update/progress.ts";
-import type { UpdateCheck, UpdateResult } from "../update/updater.ts";
+import type { UpdateCheck } from "../update/check.ts";
+import type { UpdateResult } from "../update/updater.ts";
 import { cardWords } from "./wallet_words.ts";
 
 const STAGE_WORDS: Readonly<Record<ProgressStage, string>> = {

@@ -18,6 +18,11 @@ export interface Traffic {
   bytes: number;
 }
 
+/** Nothing sent yet. */
+export function newTraffic(): Traffic {
+  return { apdus: 0, bytes: 0 };
+}
+
 /** A card during one presentation. */
 export class CardAccess {
   readonly #channel: CardChannel;

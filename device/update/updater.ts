@@ -7,7 +7,7 @@ import { fromHex, toHex } from "shared/base/bytes.ts";
 import { CodedError, codeOf } from "shared/base/errors.ts";
 import type { Secret } from "shared/base/secret.ts";
 import { LIFE_CYCLE } from "shared/protocol/recovery_key/constants.ts";
-import { compareVersions, type Offer, offer, withCounter } from "shared/protocol/release/target.ts";
+import { compareVersions } from "shared/protocol/release/target.ts";
 import { upgradeCommands } from "shared/protocol/gp/upgrade_commands.ts";
 import type { UpdateEnd, UpdatePhase } from "shared/protocol/wire/update.ts";
 import type { CardChannel } from "shared/transport/card_channel.ts";
@@ -20,11 +20,12 @@ import { eventOf } from "../wallet/run_flow.ts";
 import type { WalletTrust } from "../wallet/trust.ts";
 import { askPin } from "../wallet/unlock.ts";
 import { tries } from "../wallet/wallet.ts";
-import { CardAccess, type Traffic } from "./card_access.ts";
+import { CardAccess, newTraffic, type Traffic } from "./card_access.ts";
+import { offerOf } from "./check.ts";
 import type { JournalEntry, UpdateJournal } from "./journal.ts";
 import { proveKept, seedSignersOf } from "./kept.ts";
 import { rememberedOf, UPDATE_PLAN } from "./plan.ts";
-import type { FoundRelease, PackageReader, ReleasePort, UpdateServicePort } from "./ports.ts";
+import type { PackageReader, ReleasePort, UpdateServicePort } from "./ports.ts";
 import { REASON_WORDS, RECOVERY_KEY, releaseFacts } from "./product.ts";
 import { type Progress, progressOf, type ProgressStage } from "./progress.ts";
 import { relay } from "./relay.ts";
@@ -59,18 +60,6 @@ export interface UpdateOptions {
   readonly presentations?: number;
 }
 
-/** What a look at a card and its releases gives. */
-export interface UpdateCheck {
-  /** Null: it has no applet that can be selected. */
-  readonly card: CardFacts | null;
-  /** Version on the card; null when it does not say. */
-  readonly installed: string | null;
-  /** Null: it has no applet, and this wallet knows of no update: another wallet's, or no Recovery Key at all. */
-  readonly inUpdate: boolean | null;
-  readonly release: { readonly version: string; readonly notes: string } | null;
-  readonly offer: Offer | { readonly offered: false; readonly reason: "no-release" | "no-applet" };
-}
-
 /** How an update ended well. */
 export interface UpdateResult {
   readonly from: string | null;
@@ -82,46 +71,6 @@ export interface UpdateResult {
   readonly apdus: number;
   readonly bytes: number;
   readonly milliseconds: number;
-}
-
-/** Looks what is on the card and what is offered to it. Nothing on the card changes and no PIN is asked. */
-export async function checkUpdate(options: UpdateOptions): Promise<UpdateCheck> {
-  const access = new CardAccess(
-    await options.connect(),
-    options.trust,
-    options.random,
-    newTraffic(),
-    () => {},
-  );
-  try {
-    const cplc = await access.cplc();
-    const session = await access.open();
-    const entry = options.journal.find(cplc);
-    const release = session === undefined
-      ? await options.releases.newest(RECOVERY_KEY)
-      : await options.releases.choose(releaseFacts(session.status));
-    const told = release &&
-      { version: release.verified.release.version, notes: release.verified.release.notes };
-    const card = await session?.facts() ?? null;
-    return {
-      card,
-      installed: card?.version ?? entry?.from ?? null,
-      inUpdate: session !== undefined ? false : entry !== undefined ? true : null,
-      release: told ?? null,
-      offer: release === undefined
-        ? { offered: false, reason: "no-release" }
-        : session === undefined
-        ? entry === undefined ? { offered: false, reason: "no-applet" } : { offered: true }
-        : offerOf(session, release),
-    };
-  } finally {
-    await access.close();
-  }
-}
-
-function offerOf(session: CardSession, { verified }: FoundRelease): Offer {
-  const card = withCounter(releaseFacts(session.status), verified.releases);
-  return offer(card, verified.release, verified.halted !== undefined);
 }
 
 /** One update of one card. */
@@ -473,8 +422,6 @@ const STAGE_OF: Readonly<Record<UpdatePhase, ProgressStage>> = {
   restoring: "restoring",
   done: "restoring",
 };
-
-const newTraffic = (): Traffic => ({ apdus: 0, bytes: 0 });
 
 /** Packages have no patch: `1.0.0` is release 1.0. */
 const shortVersion = (version: string) => version.replace(/^(\d+\.\d+)\.0$/, "$1");

@@ -2,6 +2,7 @@
 
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import { hsmSection } from "shared/transport/hsm_section.ts";
 import { databaseSection } from "shared/transport/postgres/config.ts";
 import { Address, type Contradiction, isLoopback, parseConfig } from "shared/base/configuration.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
@@ -47,19 +48,6 @@ const Sender = z.discriminatedUnion("role", [
   }),
 ]);
 
-const HsmConfig = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
-  z.strictObject({
-    kind: z.literal("pkcs11"),
-    library: Path,
-    tokenLabel: z.string().min(1),
-    pinFile: Path,
-    sessions: z.int().min(1).max(64).optional(),
-    queueLimit: z.int().min(1).optional(),
-    deadlineMs: z.int().min(10).optional(),
-  }),
-]);
-
 /** The file's shape. */
 export const AttestationConfigFile = z.strictObject({
   /** Name of this instance, for logs. */
@@ -76,7 +64,7 @@ export const AttestationConfigFile = z.strictObject({
     senders: Authority,
   }),
   database: databaseSection(Path),
-  hsm: HsmConfig,
+  hsm: hsmSection(Path),
   labels: z.strictObject({
     issuer: z.string().min(1).default("issuer"),
     transportMaster: z.string().min(1).default("transport-master"),

@@ -13,14 +13,12 @@ import { readiness } from "shared/service/readiness.ts";
 import { readTlsFiles, watchTlsFiles } from "shared/service/tls_files.ts";
 import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
-import type { Hsm } from "shared/transport/hsm.ts";
+import { openConfiguredHsm } from "shared/transport/hsm_section.ts";
 import { openMtlsListener } from "shared/transport/mtls_listener.ts";
-import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
 import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
 import type { Database } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import { attestationService } from "../service/attestation/attestation_service.ts";
 import { certificateSigner } from "../service/attestation/certificate_signer.ts";
 import { recordSigner } from "../service/attestation/record_signer.ts";
@@ -60,7 +58,7 @@ export interface RunningAttestation {
 export async function startAttestation(config: AttestationConfig, log: Logger): Promise<RunningAttestation> {
   const clock = SYSTEM_CLOCK;
   const files = await readTlsFiles(config.tls, "senders");
-  const hsm = await openHsm(config.hsm, log);
+  const hsm = await openConfiguredHsm(config.hsm, log);
   let database: Database | undefined;
   let events: ServiceEventLog = NO_EVENT_LOG;
   try {
@@ -202,16 +200,6 @@ function sectionsThatDiffer(one: AttestationConfig, other: AttestationConfig): s
   const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof AttestationConfig>;
   names.delete("senders");
   return [...names].filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]));
-}
-
-function openHsm(config: AttestationConfig["hsm"], log: Logger): Promise<Hsm> {
-  const { kind, ...options } = config;
-  return kind === "software"
-    ? openSoftwareHsm({
-      ...options as Omit<Extract<typeof config, { kind: "software" }>, "kind">,
-      logger: log,
-    })
-    : openPkcs11Hsm({ ...options as Omit<Extract<typeof config, { kind: "pkcs11" }>, "kind">, logger: log });
 }
 
 async function openIssuanceDatabase(config: AttestationConfig, log: Logger): Promise<Database> {

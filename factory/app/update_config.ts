@@ -10,6 +10,7 @@ import {
   UPGRADE_KEY_VERSION,
 } from "shared/protocol/gp/manage_elf_upgrade.ts";
 import { hexBytes, hexRange, StationName } from "shared/protocol/wire/attestation.ts";
+import { hsmSection } from "shared/transport/hsm_section.ts";
 import { databaseSection } from "shared/transport/postgres/config.ts";
 import { UPGRADE_MASTER_LABEL } from "../domain/factory_keys.ts";
 import { VAULT_LIMITS } from "../service/update/vault.ts";
@@ -61,16 +62,7 @@ function serviceSchema(Path: z.ZodType<string>) {
 
 function vaultSchema(Path: z.ZodType<string>) {
   return z.strictObject({
-    hsm: z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
-      z.strictObject({
-        kind: z.literal("pkcs11"),
-        library: Path,
-        tokenLabel: z.string().min(1),
-        pinFile: Path,
-        sessions: z.int().min(1).max(64).optional(),
-      }),
-    ]),
+    hsm: hsmSection(Path),
     labels: z.strictObject({
       upgradeMaster: z.string().min(1).default(UPGRADE_MASTER_LABEL),
       /** Storage key under which authorizations are sealed. */

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { Address, besideConfig, isLoopback, parseConfig, pathFrom } from "shared/base/configuration.ts";
 import { defineErrors } from "shared/base/errors.ts";
 import { resolveEventLog, ServiceEventLogConfig } from "shared/log/writer/config.ts";
+import { hsmSection } from "shared/transport/hsm_section.ts";
 import { databaseSection } from "shared/transport/postgres/config.ts";
 import { hexBytes, hexRange } from "shared/protocol/wire/attestation.ts";
 
@@ -24,15 +25,7 @@ function fileSchema(file: string) {
     admin: Address.refine(isLoopback, "not loopback"),
     tls: z.strictObject({ ...Keys, gateways: Authority, clients: Authority }),
     database: databaseSection(Path),
-    hsm: z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
-      z.strictObject({
-        kind: z.literal("pkcs11"),
-        library: Path,
-        tokenLabel: z.string().min(1),
-        pinFile: Path,
-      }),
-    ]),
+    hsm: hsmSection(Path),
     labels: z.strictObject({
       /** secp256k1: the static key that `certificate` is of. */
       static: z.string().min(1).default("orchestrator"),

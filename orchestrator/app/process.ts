@@ -16,13 +16,12 @@ import { readTlsFiles, watchTlsFiles } from "shared/service/tls_files.ts";
 import { openAdmin } from "shared/transport/admin_listener.ts";
 import { SYSTEM_CLOCK } from "shared/transport/clock.ts";
 import type { Hsm } from "shared/transport/hsm.ts";
+import { openConfiguredHsm } from "shared/transport/hsm_section.ts";
 import { openMtlsListener } from "shared/transport/mtls_listener.ts";
-import { openPkcs11Hsm } from "shared/transport/pkcs11/pkcs11_hsm.ts";
 import { openConfiguredDatabase } from "shared/transport/postgres/config.ts";
 import type { Database } from "shared/transport/postgres/database.ts";
 import { migrate } from "shared/transport/postgres/migrate.ts";
 import { SYSTEM_RANDOM } from "shared/transport/random.ts";
-import { openSoftwareHsm } from "shared/transport/software_hsm/software_hsm.ts";
 import type { Scene } from "../domain/steps.ts";
 import { Orchestrator } from "../service/orchestrator.ts";
 import { ProviderClient } from "../service/provider_client.ts";
@@ -60,7 +59,7 @@ export async function startOrchestrator(
   try {
     const files = await readTlsFiles(config.tls, "clients");
     let { trust } = files;
-    const hsm = await openHsm(config.hsm, log);
+    const hsm = await openConfiguredHsm(config.hsm, log);
     closing.push(() => hsm.close());
     const database = openConfiguredDatabase(config.name, config.database);
     closing.push(() => database.close());
@@ -160,7 +159,7 @@ export async function initOrchestrator(
   config: OrchestratorConfig,
   log: Logger,
 ): Promise<{ publicKey: string; toSign: string; eventLogKey?: string }> {
-  const hsm = await openHsm(config.hsm, log);
+  const hsm = await openConfiguredHsm(config.hsm, log);
   try {
     const labels = (await hsm.keys()).map(({ label }) => label);
     const { static: identity, state } = config.labels;
@@ -229,13 +228,4 @@ function openLog(
   const message = "Nothing is entered in a tamper-evident log: give `eventLog`.";
   log.warning("not-for-production", { what: "no-event-log", message });
   return Promise.resolve(NO_EVENT_LOG);
-}
-
-function openHsm(config: OrchestratorConfig["hsm"], log: Logger): Promise<Hsm> {
-  if (config.kind === "software") {
-    const { file, passphraseFile } = config;
-    return openSoftwareHsm({ file, passphraseFile, logger: log });
-  }
-  const { library, tokenLabel, pinFile } = config;
-  return openPkcs11Hsm({ library, tokenLabel, pinFile, logger: log });
 }

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { hexBytes } from "shared/protocol/wire/attestation.ts";
+import { hsmSection } from "shared/transport/hsm_section.ts";
 import { readConfigFile } from "./config_file.ts";
 
 /** A public P-256 key as a JWK. */
@@ -21,16 +22,7 @@ const schema = (Path: z.ZodType<string>) =>
     index: z.int().min(1).max(3),
     /** Folder with the pipes to the node. */
     pipes: Path,
-    hsm: z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("software"), file: Path, passphraseFile: Path }),
-      z.strictObject({
-        kind: z.literal("pkcs11"),
-        library: Path,
-        tokenLabel: z.string().min(1),
-        pinFile: Path,
-        sessions: z.int().min(1).max(64).optional(),
-      }),
-    ]),
+    hsm: hsmSection(Path),
     labels: z.strictObject({
       identity: z.string().default("recover-identity"),
       diversification: z.string().default("recover-diversification"),

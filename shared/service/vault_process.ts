@@ -8,22 +8,10 @@ import { CodedError, EXIT_CODES } from "../base/errors.ts";
 import { runMain } from "../base/run_main.ts";
 import type { Logger } from "../base/log.ts";
 import type { Hsm } from "../transport/hsm.ts";
-import { openPkcs11Hsm } from "../transport/pkcs11/pkcs11_hsm.ts";
-import { openSoftwareHsm } from "../transport/software_hsm/software_hsm.ts";
-
-/** The token of a vault, as its configuration names it. */
-export type VaultToken =
-  | { readonly kind: "software"; readonly file: string; readonly passphraseFile: string }
-  | {
-    readonly kind: "pkcs11";
-    readonly library: string;
-    readonly tokenLabel: string;
-    readonly pinFile: string;
-    readonly sessions?: number | undefined;
-  };
+import { type HsmConfig, openConfiguredHsm } from "../transport/hsm_section.ts";
 
 /** What one kind of vault does. */
-export interface VaultProcess<C extends { readonly hsm: VaultToken }> {
+export interface VaultProcess<C extends { readonly hsm: HsmConfig }> {
   /** Code of a wrong command line: a row of the caller's table. */
   readonly usage: string;
   /** Reads the configuration. */
@@ -36,13 +24,7 @@ export interface VaultProcess<C extends { readonly hsm: VaultToken }> {
   serve(config: C, hsm: Hsm, log: Logger): Promise<never>;
 }
 
-async function openHsm(token: VaultToken, logger: Logger): Promise<Hsm> {
-  if (token.kind === "software") return await openSoftwareHsm({ ...token, logger });
-  const { sessions, ...rest } = token;
-  return await openPkcs11Hsm({ ...rest, ...(sessions === undefined ? {} : { sessions }), logger });
-}
-
-async function run<C extends { readonly hsm: VaultToken }>(
+async function run<C extends { readonly hsm: HsmConfig }>(
   vault: VaultProcess<C>,
   args: readonly string[],
 ): Promise<void> {
@@ -57,7 +39,7 @@ async function run<C extends { readonly hsm: VaultToken }>(
   }
   const config = await vault.read(values.config);
   const log = vault.logger(config);
-  const hsm = await openHsm(config.hsm, log);
+  const hsm = await openConfiguredHsm(config.hsm, log);
   if (verb === "serve") {
     for (const name of ["SIGTERM", "SIGINT"] as const) {
       Deno.addSignalListener(name, () => {
@@ -74,7 +56,7 @@ async function run<C extends { readonly hsm: VaultToken }>(
 }
 
 /** Runs a vault's process to its end; what went wrong is told by its code, with the exit code of its fault. */
-export async function runVaultProcess<C extends { readonly hsm: VaultToken }>(
+export async function runVaultProcess<C extends { readonly hsm: HsmConfig }>(
   vault: VaultProcess<C>,
   args: readonly string[],
 ): Promise<void> {
