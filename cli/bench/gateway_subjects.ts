@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { GatewayConfig } from "gateway/app/config.ts";
 import { readConfig } from "gateway/app/config_file.ts";
 import { CodedError, defineErrors } from "shared/base/errors.ts";
-import { gatewaySubstitution } from "../gateway/spec.ts";
+import { gatewaySpec } from "../gateway/spec.ts";
 import { startChild } from "../process/child.ts";
 import { deniedNetworks, ownConfig } from "./gateway_files.ts";
 
@@ -58,11 +58,7 @@ async function startOurs(options: SubjectOptions): Promise<Subject> {
     }),
   );
   const child = await startChild({
-    name: "gateway",
-    module: "gateway/app/main.ts",
-    permissions: "gateway",
-    substitution: gatewaySubstitution(file, await readConfig(file, GatewayConfig)),
-    args: ["--config", file],
+    ...gatewaySpec(file, await readConfig(file, GatewayConfig)),
     logFile: `${options.folder}/ours.log`,
   });
   await pin(child.pid, options.processor);

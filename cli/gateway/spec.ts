@@ -19,6 +19,12 @@ export interface ProofPorts {
   readonly foreignPort: number;
 }
 
+/**
+ * A quiet minute must not make the engine give back the memory of busy ones: it would then collect a hundred times a second when
+ * load returns, at a fifth of the throughput.
+ */
+const ENGINE = "--no-memory-reducer";
+
 /** The process of a configuration; `args` come after `--config`. */
 export function gatewaySpec(
   file: string,
@@ -32,6 +38,7 @@ export function gatewaySpec(
     permissions: "gateway",
     substitution: gatewaySubstitution(file, config, proof),
     args: ["--config", file, ...args],
+    engine: ENGINE,
   };
 }
 

@@ -25,6 +25,7 @@ import {
 import type { Http1Request } from "./http1/request.ts";
 import { presentedChain } from "./peer_certificate.ts";
 import { NamedPeers, type Preface, readPreface } from "./preface.ts";
+import { Roster } from "./roster.ts";
 
 /** What a peer showed in its handshake. */
 export interface PeerFacts {
@@ -126,10 +127,9 @@ export async function openListener<P, H>(
   bounds: ListenerBounds,
   callbacks: ListenerCallbacks<P, H>,
 ): Promise<Listener<P>> {
-  /** With the client's address. */
-  const sockets = new Map<Socket, string>();
+  const sockets = new Roster<{ readonly socket: Socket; readonly remote: string }>();
   const named = new NamedPeers();
-  const admitted = new Map<TLSSocket, P>();
+  const admitted = new Roster<{ readonly socket: TLSSocket; readonly peer: P }>();
   const connections = new Http1Connections(SWEEP_MS);
   const server: Server = createServer({
     ...tlsOptions(secrets),
@@ -147,9 +147,9 @@ export async function openListener<P, H>(
   server.removeAllListeners("connection");
   const enter = (socket: Socket, remote: string) => {
     if (!callbacks.admitAddress(remote)) return void socket.destroy();
-    sockets.set(socket, remote);
+    const seat = sockets.add({ socket, remote });
     socket.once("close", () => {
-      sockets.delete(socket);
+      sockets.leave(seat);
       callbacks.connectionEnded(remote);
     });
     for (const begin of beginTls) begin.call(server, socket);
@@ -159,10 +159,11 @@ export async function openListener<P, H>(
     const preface = callbacks.preface?.(remote);
     if (preface === "refuse") return void socket.destroy();
     if (preface === undefined) return void enter(socket, remote);
-    sockets.set(socket, remote);
-    socket.once("close", () => sockets.delete(socket));
+    const seat = sockets.add({ socket, remote });
+    socket.once("close", () => sockets.leave(seat));
     readPreface(socket, preface, bounds.handshakeTimeoutMs).then((read) => {
       if (read === undefined) return void callbacks.handshakeFailed("PROXY_HEADER", remote);
+      sockets.leave(seat);
       enter(socket, named.add(socket, read.address ?? remote));
     });
   });
@@ -183,8 +184,8 @@ export async function openListener<P, H>(
     callbacks.admitPeer(facts).catch(() => undefined).then((peer) => {
       if (peer === undefined || !facts.authorized) return void socket.destroy();
       if (socket.destroyed) return;
-      admitted.set(socket, peer);
-      socket.once("close", () => admitted.delete(socket));
+      const seat = admitted.add({ socket, peer });
+      socket.once("close", () => admitted.leave(seat));
       serve(socket, peer, facts.address);
     });
   });
@@ -208,6 +209,9 @@ export async function openListener<P, H>(
 
   const closed = () => new Promise<void>((resolve) => server.once("close", () => resolve()));
   const stopAccepting = () => void server.close();
+  const destroyAll = () => {
+    for (const { socket } of sockets.members()) socket.destroy();
+  };
   const listen = (at: { host: string; port: number } | { fd: number }, where: string) =>
     new Promise<void>((resolve, reject) => {
       const failed = (error: NodeJS.ErrnoException) =>
@@ -233,7 +237,7 @@ export async function openListener<P, H>(
     moveTo: async (fd) => {
       const left = ended;
       stopAccepting();
-      for (const socket of [...sockets.keys()]) socket.destroy();
+      destroyAll();
       await left;
       ended = closed();
       await listen({ fd }, `the handed socket ${fd}`);
@@ -243,14 +247,14 @@ export async function openListener<P, H>(
     renew: (next) => server.setSecureContext(tlsOptions(next)),
     recheck: async (keep) => {
       // One after the other: ten thousand verifications at once would keep requests waiting.
-      for (const [socket, peer] of [...admitted]) {
+      for (const { socket, peer } of admitted.members()) {
         if (!socket.destroyed && !await keep(peer)) socket.destroy();
       }
     },
     closeIdle: () => connections.closeIdle(),
     recheckAddresses: (keep) => {
-      for (const [socket, remote] of [...sockets]) if (!keep(remote)) socket.destroy();
+      for (const { socket, remote } of sockets.members()) if (!keep(remote)) socket.destroy();
     },
-    destroyAll: () => [...sockets.keys()].forEach((socket) => socket.destroy()),
+    destroyAll,
   };
 }

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import type { TLSSocket } from "node:tls";
 import { Http1Answer } from "./answer.ts";
+import { Roster } from "../roster.ts";
 import { Http1Request } from "./request.ts";
 
 /** Why bytes were refused. */
@@ -251,17 +252,17 @@ export class Http1Connection<H> {
 
 /** The open connections of a listener, and the clock of their phases. */
 export class Http1Connections {
-  readonly #open = new Set<Pick<Http1Connection<unknown>, "sweep" | "idle" | "socket">>();
+  readonly #open = new Roster<Pick<Http1Connection<unknown>, "sweep" | "idle" | "socket">>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(readonly sweepMs: number) {}
 
   /** Looks after a connection while it is open. */
   add<H>(connection: Http1Connection<H>): void {
-    this.#open.add(connection);
+    const seat = this.#open.add(connection);
     this.#timer ??= setInterval(() => this.#look(), this.sweepMs);
     connection.socket.once("close", () => {
-      this.#open.delete(connection);
+      this.#open.leave(seat);
       if (this.#open.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
@@ -270,11 +271,11 @@ export class Http1Connections {
 
   /** Closes connections on which no request is being answered or has begun to arrive. */
   closeIdle(): void {
-    for (const connection of this.#open) if (connection.idle) connection.socket.destroy();
+    for (const connection of this.#open.members()) if (connection.idle) connection.socket.destroy();
   }
 
   #look(): void {
     const now = performance.now();
-    for (const connection of this.#open) connection.sweep(now);
+    for (const connection of this.#open.members()) connection.sweep(now);
   }
 }
