@@ -30,6 +30,7 @@ import { provisionSenderKeys } from "./sender_keys.ts";
 import type { DatabaseProxy } from "./recover/backends.ts";
 import type { SessionTimes } from "./recover/configurations.ts";
 import { freeRecoverAddresses, RECOVER_FOLDERS, type RecoverAddresses } from "./recover/layout.ts";
+import { GATEWAY_ENGINE } from "../gateway/spec.ts";
 import { recoverDocuments, recoverSections } from "./recover/gateway.ts";
 import { recoverLeaves } from "./recover/pki.ts";
 import { type RecoverServices, startRecover } from "./recover/services.ts";
@@ -351,6 +352,7 @@ function serviceSpecs(
       name: `gateway-${instance}`,
       module: "gateway/app/main.ts",
       permissions: "gateway",
+      engine: GATEWAY_ENGINE,
       substitution: {
         ...instanceSubstitution(folder, "gateway", instance, gateway),
         ...peers,

@@ -1,77 +1,10 @@
 /** What is sent on: rebuilt from the strict reading, never copied. Pure: identifiers are passed in. */
 
+import { fieldName } from "./field_names.ts";
 import type { StrictRequest } from "./request_rules.ts";
 
 /** Header fields: name, value, name, value; names in lower case. Lists cost a third of what objects with such names do. */
 export type HeaderFields = readonly string[];
-
-/** `hop`: of one connection (RFC 9110, 7.6.1). `framing`: says where a message ends. `gateway`: only the gateway may set it. */
-type FieldKind = "hop" | "framing" | "gateway";
-
-const KINDS: ReadonlyMap<string, FieldKind> = new Map([
-  ...of("framing", "content-length"),
-  ...of(
-    "hop",
-    "connection",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-  ),
-  // From outside these are lies or foreign trace contexts.
-  ...of(
-    "gateway",
-    "baggage",
-    "cf-connecting-ip",
-    "client-cert",
-    "client-cert-chain",
-    "early-data",
-    "fastly-client-ip",
-    "forwarded",
-    "proxy", // as an environment variable, HTTP_PROXY (CVE-2016-5385)
-    "traceparent",
-    "tracestate",
-    "true-client-ip",
-    "via",
-    "x-arr-clientcert",
-    "x-client-cert",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-envoy-external-address",
-    // Another method or path than the one that was decided on.
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-    "x-request-id",
-    "x-request-timeout-ms",
-  ),
-]);
-
-function of(kind: FieldKind, ...names: string[]): [string, FieldKind][] {
-  return names.map((name) => [name, kind]);
-}
-
-/** Families of names: addresses and certificates as other proxies tell them. */
-const GATEWAY_FAMILIES = /^(?:x-forwarded-|(?:x-)?ssl-|x-tls-)/;
-const ODD = /[^a-z0-9-]/;
-const ODD_ALL = /[^a-z0-9-]/g;
-
-/** What a name is, or what a careless program takes it for: `x_client_cert`. */
-function kindOf(name: string): FieldKind | undefined {
-  const plain = ODD.test(name) ? name.replaceAll(ODD_ALL, "-") : name;
-  return KINDS.get(plain) ?? (GATEWAY_FAMILIES.test(plain) ? "gateway" : undefined);
-}
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
@@ -138,7 +71,7 @@ export function upstreamHeaders({ headers, method }: StrictRequest, facts: Forwa
   for (const [name, value] of headers) if (name === "connection") connection += `,${value}`;
   const named = namedBy(connection);
   for (const [name, value] of headers) {
-    if (kindOf(name) === undefined && !named.has(name)) fields.push(name, value);
+    if (fieldName(name).kind === undefined && !named.has(name)) fields.push(name, value);
   }
   return fields;
 }
@@ -152,20 +85,16 @@ export function downstreamHeaders(
   own: Readonly<Record<string, string>>,
 ): HeaderFields {
   let connection = "";
-  const names: string[] = [];
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i]!.toLowerCase();
-    names.push(name);
-    if (name === "connection") connection += `,${rawHeaders[i + 1]}`;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (fieldName(rawHeaders[i]!).name === "connection") connection += `,${rawHeaders[i + 1]}`;
   }
   const named = namedBy(connection);
   const fields: string[] = [];
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i]!;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const { name, kind } = fieldName(rawHeaders[i]!);
     if (name === "server" || name === "x-powered-by") continue;
-    const kind = kindOf(name);
     if (kind !== undefined && kind !== "framing" || named.has(name) || Object.hasOwn(own, name)) continue;
-    fields.push(name, rawHeaders[2 * i + 1]!);
+    fields.push(name, rawHeaders[i + 1]!);
   }
   for (const name in own) fields.push(name, own[name]!);
   return fields;

@@ -60,8 +60,10 @@ export const countsBackups = (rule: { readonly by: readonly KeyPart[] }): boolea
 
 /** The key of a request under a rule: its parts in the rule's order, each with its length, so that no two read alike. */
 export function keyOf(by: readonly KeyPart[], facts: KeyFacts): string {
-  return by.map((part) => {
+  let key = "";
+  for (const part of by) {
     const value = part === "address" ? addressGroup(facts.address) : facts[part] ?? "";
-    return `${part}:${value.length}:${value}`;
-  }).join(" ");
+    key += `${key === "" ? "" : " "}${part}:${value.length}:${value}`;
+  }
+  return key;
 }

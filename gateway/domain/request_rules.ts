@@ -3,6 +3,7 @@
  * programs could read in two ways is refused here and the connection closed (RFC 9112, 11.2).
  */
 
+import { fieldName } from "./field_names.ts";
 import { type Refusal, refuse } from "./refusals.ts";
 
 /** A request as it was read. `rawHeaders` alternates names and values, in order, with duplicates. */
@@ -37,7 +38,6 @@ export interface StrictRequest {
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 const BODILESS = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // deno-lint-ignore no-control-regex -- control characters are what is looked for (RFC 9110, 5.5)
 const VALUE_CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 // The underscore stands in no public name, but in names of container networks.
@@ -54,42 +54,6 @@ const ABSOLUTE = /^https:\/\/([^/]+)(\/.*)$/i;
 const NOT_ASCII = /[^\x20-\x7e\t]/;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 
-/** Fields that mean something to us or upstream: twice is two meanings. */
-const SINGLE = new Set([
-  "authorization",
-  "content-digest",
-  "content-encoding",
-  "content-type",
-  "expect",
-  "idempotency-key",
-  "signature",
-  "signature-input",
-]);
-
-/** Names that a lenient reader takes for one of these are refused: `Transfer_Encoding`, `Client_Cert`. */
-const PROTECTED = new Set([
-  ...SINGLE,
-  "client-cert",
-  "client-cert-chain",
-  "connection",
-  "content-length",
-  "forwarded",
-  "host",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-proto",
-  "x-real-ip",
-  "x-request-id",
-]);
-
-const ODD = /[^a-z0-9-]/;
-const ODD_ALL = /[^a-z0-9-]/g;
 /** What Connection may name although it is protected (RFC 9110, 7.6.1). */
 const CONNECTION_OPTIONS = new Set(["close", "keep-alive", "te", "trailer", "upgrade", "proxy-connection"]);
 
@@ -178,13 +142,13 @@ function readHeaders(raw: readonly string[]): StrictRequest["headers"] | Refusal
   let seen: Set<string> | undefined;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const value = raw[i + 1]!;
-    if (!TOKEN.test(raw[i]!)) return refuse("header-name");
-    const name = raw[i]!.toLowerCase();
-    if (ODD.test(name) && PROTECTED.has(name.replaceAll(ODD_ALL, "-"))) return refuse("header-lookalike");
+    const { name, isToken, isLookalike, isProtected, isSingle } = fieldName(raw[i]!);
+    if (!isToken) return refuse("header-name");
+    if (isLookalike) return refuse("header-lookalike");
     if (VALUE_CONTROL.test(value)) return refuse("header-value");
     // Text of people may be in any script; what something is decided on is ASCII.
-    if (PROTECTED.has(name) && NOT_ASCII.test(value)) return refuse("header-value");
-    if (SINGLE.has(name)) {
+    if (isProtected && NOT_ASCII.test(value)) return refuse("header-value");
+    if (isSingle) {
       if (seen?.has(name)) return refuse("header-duplicate");
       (seen ??= new Set()).add(name);
     }
@@ -246,7 +210,7 @@ function readFraming(
   for (const value of connection) {
     for (const option of value.toLowerCase().split(",")) {
       const name = option.trim();
-      if (PROTECTED.has(name) && !CONNECTION_OPTIONS.has(name)) return refuse("connection-option");
+      if (fieldName(name).isProtected && !CONNECTION_OPTIONS.has(name)) return refuse("connection-option");
     }
   }
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {

@@ -36,21 +36,22 @@ export function indexPaths(patterns: readonly string[]): PathIndex {
     (open ? at.rests : at.ends).push(position);
   }
   return (path) => {
-    const segments = path.slice(1).split("/");
     const found: number[] = [];
-    collect(root, segments, 0, found);
+    collect(root, path, 1, found);
     return found.length > 1 ? found.sort((a, b) => a - b) : found;
   };
 }
 
-function collect(at: Node, segments: readonly string[], depth: number, found: number[]): void {
-  if (depth === segments.length) {
-    found.push(...at.ends);
+/** @param from Where the next segment begins; behind the end of the path when there is none. */
+function collect(at: Node, path: string, from: number, found: number[]): void {
+  if (from > path.length) {
+    for (const position of at.ends) found.push(position);
     return;
   }
-  found.push(...at.rests);
-  const segment = segments[depth]!;
-  const literal = at.literals.get(segment);
-  if (literal !== undefined) collect(literal, segments, depth + 1, found);
-  if (at.parameter !== undefined && segment !== "") collect(at.parameter, segments, depth + 1, found);
+  for (const position of at.rests) found.push(position);
+  const slash = path.indexOf("/", from);
+  const end = slash < 0 ? path.length : slash;
+  const literal = at.literals.get(path.slice(from, end));
+  if (literal !== undefined) collect(literal, path, end + 1, found);
+  if (at.parameter !== undefined && end > from) collect(at.parameter, path, end + 1, found);
 }

@@ -11,8 +11,7 @@ import { ChunkedReader } from "./chunked.ts";
 /** Longest head of an answer with all interim heads before it, bytes. */
 export const MAX_HEAD_BYTES = 32_768;
 const EMPTY = Buffer.alloc(0);
-/** As bytes: a text would be made into bytes at each look. */
-const HEAD_END = Buffer.from("\r\n\r\n");
+const HEAD_END = "\r\n\r\n";
 /** Most interim (1xx) heads before an answer. */
 const MAX_INTERIM = 8;
 
@@ -50,7 +49,6 @@ export class UpstreamConnection {
     readonly sent: (bytes: number) => void = () => {},
   ) {
     socket.setNoDelay(true);
-    socket.on("data", (bytes: Buffer) => this.#read(bytes));
     socket.on("end", () => this.#closed("CLOSED"));
     socket.on("error", (error: NodeJS.ErrnoException) => this.#closed(error.code ?? "ERROR"));
     socket.on("close", () => this.#closed("CLOSED"));
@@ -111,7 +109,8 @@ export class UpstreamConnection {
     else sink?.lost(code);
   }
 
-  #read(bytes: Buffer): void {
+  /** Bytes came. They are the caller's again when this returns: what is passed on is a copy. */
+  take(bytes: Buffer): void {
     if (this.#sink === undefined) {
       // Nobody asked: whatever this is, it must not be taken for the answer to the next request.
       if (!this.#over) this.#closed("ANSWER_UNASKED");
@@ -120,15 +119,14 @@ export class UpstreamConnection {
     if (this.#answer !== undefined) return this.#body(bytes);
     this.#head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
     while (true) {
-      const end = this.#head.indexOf(HEAD_END);
-      if (end < 0 ? this.#head.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
-        return this.#closed("ANSWER_HEAD_LARGE");
+      const text = this.#head.toString("latin1", 0, MAX_HEAD_BYTES + HEAD_END.length);
+      const end = text.indexOf(HEAD_END);
+      if (end < 0 && this.#head.length > MAX_HEAD_BYTES) return this.#closed("ANSWER_HEAD_LARGE");
+      if (end < 0) {
+        this.#head = Buffer.from(this.#head);
+        return;
       }
-      if (end < 0) return;
-      const head: AnswerHead | HeadFault = readAnswerHead(
-        this.#head.toString("latin1", 0, end),
-        this.#method,
-      );
+      const head: AnswerHead | HeadFault = readAnswerHead(text.slice(0, end), this.#method);
       if (typeof head === "string") return this.#closed(head);
       const rest = this.#head.subarray(end + 4);
       if (head.status < 200) {
@@ -152,17 +150,17 @@ export class UpstreamConnection {
   #body(bytes: Uint8Array): void {
     if (this.#chunks !== undefined) {
       for (const piece of this.#chunks.read(bytes)) {
-        if (piece.kind === "data") this.#sink?.data(piece.bytes);
+        if (piece.kind === "data") this.#sink?.data(Buffer.from(piece.bytes));
         else if (piece.kind === "end") return this.#end(piece.rest);
         else return this.#closed("ANSWER_CHUNKS");
         if (this.#sink === undefined) return;
       }
       return;
     }
-    if (this.#answer!.framing.kind === "until-close") return this.#sink!.data(bytes);
+    if (this.#answer!.framing.kind === "until-close") return this.#sink!.data(Buffer.from(bytes));
     const own = bytes.subarray(0, this.#left);
     this.#left -= own.length;
-    this.#sink!.data(own);
+    this.#sink!.data(Buffer.from(own));
     if (this.#left === 0) this.#end(bytes.length - own.length);
   }
 
