@@ -273,7 +273,7 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
       return resolve({ kind: "failed", sent: false, code: "ABORTED" });
     }
     const streaming = body !== undefined && !(body instanceof Uint8Array);
-    connection.begin(method, headBytes(request), !streaming, {
+    connection.begin(method, firstBytes(request), !streaming, {
       head: (answer) => {
         head = answer;
         const { framing, status, rawHeaders } = answer;
@@ -305,10 +305,11 @@ function exchange(connection: UpstreamConnection, request: UpstreamRequest): Pro
 }
 
 /** The head, and a body that is whole: one write for both is one packet, one TLS record. */
-function headBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array {
+function firstBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array | string {
   let head = `${method} ${target} HTTP/1.1\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  return headAndBody(`${head}\r\n`, body instanceof Uint8Array ? body : undefined);
+  head += "\r\n";
+  return body instanceof Uint8Array ? headAndBody(head, body) : head;
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {

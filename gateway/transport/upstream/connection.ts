@@ -54,8 +54,11 @@ export class UpstreamConnection {
     socket.on("close", () => this.#closed("CLOSED"));
   }
 
-  /** Begins a request: its head and as much of its body as is there. */
-  begin(method: string, bytes: Uint8Array, whole: boolean, sink: AnswerSink): void {
+  /**
+   * Begins a request.
+   * @param first Its head, and its body where that is whole; a head alone as a text of Latin-1, which the runtime writes as it stands.
+   */
+  begin(method: string, first: Uint8Array | string, whole: boolean, sink: AnswerSink): void {
     this.#sink = sink;
     this.#method = method;
     this.#head = EMPTY;
@@ -64,8 +67,9 @@ export class UpstreamConnection {
     this.#chunks = undefined;
     this.#over = false;
     this.#written = whole;
-    this.sent(bytes.length);
-    this.socket.write(bytes);
+    this.sent(first.length);
+    if (typeof first === "string") this.socket.write(first, "latin1");
+    else this.socket.write(first);
   }
 
   /** Writes on; false when the other side does not keep up: wait for `drained`. */
