@@ -54,7 +54,7 @@ export async function forward(
   const began = pool.clock.monotonic();
   const signal = new Cancellation();
   let isLate = false;
-  const deadline = pool.deadlines.set(route.deadlineMs, () => {
+  const deadline = pool.deadlines.set(began + route.deadlineMs, () => {
     isLate = true;
     signal.abort();
   });

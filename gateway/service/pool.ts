@@ -67,7 +67,7 @@ export class Pool {
   #closed = false;
   readonly #stop = new Cancellation();
   /** Deadlines of the requests that are on their way. */
-  readonly deadlines = new Deadlines();
+  readonly deadlines: Deadlines;
   #round: Promise<void> = Promise.resolve();
 
   constructor(
@@ -77,6 +77,7 @@ export class Pool {
     readonly clock: Clock,
     readonly telemetry: Telemetry,
   ) {
+    this.deadlines = new Deadlines(() => clock.monotonic());
     this.#healths = instances.map(() => initialHealth(clock.monotonic()));
     this.#breakers = instances.map(() => initialBreaker(clock.monotonic()));
     this.#retries = initialBudget(rules.retries);

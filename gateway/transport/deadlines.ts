@@ -21,10 +21,13 @@ export class Deadlines {
   readonly #set = new Roster<Due>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Calls `late` after `ms` unless it is cleared before. */
-  set(ms: number, late: () => void): Deadline {
+  /** @param monotonic The clock, milliseconds. */
+  constructor(readonly monotonic: () => number) {}
+
+  /** Calls `late` at a time of the clock, unless it is cleared before. */
+  set(at: number, late: () => void): Deadline {
     this.#timer ??= setInterval(() => this.#look(), TICK_MS);
-    return this.#set.add({ at: performance.now() + ms, late });
+    return this.#set.add({ at, late });
   }
 
   /** Takes a deadline back; nothing when it is over. */
@@ -46,7 +49,7 @@ export class Deadlines {
   #look(): void {
     // Nothing is waited for: the next one starts the timer again. Stopping it at once would cost each lone request a timer.
     if (this.#set.size === 0) return this.#stop();
-    const now = performance.now();
+    const now = this.monotonic();
     for (const deadline of this.#set.seats()) {
       if (deadline.member !== undefined && deadline.member.at <= now) this.#set.leave(deadline)!.late();
     }

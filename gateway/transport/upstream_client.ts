@@ -33,7 +33,7 @@ export interface UpstreamOptions {
   readonly maxWaiting: number;
   /** Longest wait for a connection, free or new. */
   readonly connectTimeoutMs: number;
-  /** Idle connections are closed after this; keep it below the upstream's own keep-alive timeout. */
+  /** Idle connections are closed before this; keep it below the upstream's own keep-alive timeout. */
   readonly idleTimeoutMs: number;
   /** Told of the bytes of requests as they are written, before encryption. */
   readonly sent?: (bytes: number) => void;
@@ -81,6 +81,8 @@ export const BUSY_CODE = "UPSTREAM_BUSY";
 /** Answers with a declared length up to this come whole, so that an instance that dies in the middle is no loss; bytes. */
 export const WHOLE_ANSWER_BYTES = 65_536;
 
+/** Looks at an idle connection until it is closed, within its timeout: after three to four quarters of it. */
+const IDLE_LOOKS = 4;
 /** What is read of an answer at once: as much as a TLS record holds, bytes. */
 const READ_BYTES = 16_384;
 
@@ -98,7 +100,7 @@ class PooledClient implements UpstreamClient {
   readonly url: URL;
   readonly host: string;
   /** Connections that nobody uses; the one that was used last stands last, and is used next. */
-  readonly #idle: { readonly connection: UpstreamConnection; readonly since: number }[] = [];
+  readonly #idle: { readonly connection: UpstreamConnection; looks: number }[] = [];
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #waiting = new Set<Waiter>();
   #open = 0;
@@ -224,21 +226,18 @@ class PooledClient implements UpstreamClient {
   #give(connection: UpstreamConnection): void {
     const [first] = this.#waiting;
     if (first !== undefined) return first.give(connection);
-    this.#idle.push({ connection, since: performance.now() });
-    if (this.#idleTimer === undefined) this.#watchIdle(this.options.idleTimeoutMs);
+    this.#idle.push({ connection, looks: 0 });
+    this.#idleTimer ??= this.#watchIdle();
   }
 
   /** One timer for all of them: a timeout of each socket would be set again with each read and each write. */
-  #watchIdle(ms: number): void {
-    this.#idleTimer = setTimeout(() => {
-      this.#idleTimer = undefined;
-      const now = performance.now();
-      const late = this.#idle.filter(({ since }) => now - since >= this.options.idleTimeoutMs);
-      for (const { connection } of late) connection.cut("IDLE");
-      const first = this.#idle[0];
-      if (first !== undefined) this.#watchIdle(this.options.idleTimeoutMs - (now - first.since));
-    }, Math.ceil(ms));
-    Deno.unrefTimer(Number(this.#idleTimer));
+  #watchIdle(): ReturnType<typeof setTimeout> {
+    const timer = setTimeout(() => {
+      for (const idle of [...this.#idle]) if (++idle.looks === IDLE_LOOKS) idle.connection.cut("IDLE");
+      this.#idleTimer = this.#idle.length > 0 ? this.#watchIdle() : undefined;
+    }, this.options.idleTimeoutMs / IDLE_LOOKS);
+    Deno.unrefTimer(Number(timer));
+    return timer;
   }
 }
 

@@ -46,8 +46,6 @@ export class Http1Answer extends EventEmitter {
   writableFinished = false;
   destroyed = false;
   closed = false;
-  /** When the head was made, monotonic milliseconds; 0 before. */
-  begunAt = 0;
   /** Bytes of the head, without its last line end; 0 before. */
   headBytes = 0;
   #head = "";
@@ -108,7 +106,6 @@ export class Http1Answer extends EventEmitter {
     this.#head = text + (close ? "connection: close\r\n" : keepAliveFields);
     this.headBytes = this.#head.length;
     this.headersSent = true;
-    this.begunAt = performance.now();
     return this;
   }
 

@@ -85,9 +85,14 @@ export class Http1Connection<H> {
   /** Nothing more is read; when that came about, monotonic milliseconds. */
   #brokenAt: number | undefined;
   #waiting: "head" | "body" | "next" | "answer" = "head";
-  #since = performance.now();
-  /** When the first byte of the current message came. */
+  /**
+   * When it began to wait for that, and when the first byte of the current message came; undefined: for whoever looks next to say, which
+   * is at once for what may be short. Most requests are over before anybody looks, and never ask for the time.
+   */
+  #since: number | undefined = performance.now();
   #began = this.#since;
+  /** The same for an answer that has a head and has not ended. */
+  #answeringSince: number | undefined;
   readonly #keepAliveFields: string;
 
   constructor(
@@ -115,12 +120,15 @@ export class Http1Connection<H> {
       return;
     }
     const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs, answerTimeoutMs } = this.times;
-    const begunAt = this.#outgoing?.begunAt ?? 0;
-    if (begunAt > 0 && now - begunAt > answerTimeoutMs) return void this.socket.destroy();
-    const late = this.#waiting === "head" && now - this.#since > headersTimeoutMs ||
-      this.#waiting === "body" && now - this.#began > requestTimeoutMs;
+    if (this.#outgoing?.headersSent) {
+      this.#answeringSince ??= now;
+      if (now - this.#answeringSince > answerTimeoutMs) return void this.socket.destroy();
+    }
+    const since = this.#since ??= now;
+    const late = this.#waiting === "head" && now - since > headersTimeoutMs ||
+      this.#waiting === "body" && now - (this.#began ?? since) > requestTimeoutMs;
     if (late) return this.#refuse("timeout");
-    if (this.#waiting === "next" && now - this.#since > keepAliveTimeoutMs + KEEP_ALIVE_GRACE_MS) {
+    if (this.#waiting === "next" && now - since > keepAliveTimeoutMs + KEEP_ALIVE_GRACE_MS) {
       this.socket.destroy();
     }
   }
@@ -151,11 +159,10 @@ export class Http1Connection<H> {
 
   /** @returns where to read on. */
   #readHead(bytes: Buffer, from: number): number {
-    if (this.#waiting === "next") {
-      this.#waiting = "head";
-      this.#since = this.#began = performance.now();
-    }
+    const isFirst = this.#waiting === "next";
+    this.#waiting = "head";
     const end = this.reader.readHead(bytes, from);
+    if (isFirst && (end === 0 || this.reader.inBody)) this.#since = this.#began = performance.now();
     if (end < 0) this.#refuse(this.reader.fault!);
     if (end <= 0) return bytes.length;
     const message = this.reader.message!;
@@ -207,7 +214,7 @@ export class Http1Connection<H> {
     this.#incoming = undefined;
     this.#outgoing = undefined;
     this.#waiting = "next";
-    this.#since = performance.now();
+    this.#since = this.#answeringSince = undefined;
     if (this.#aheadBytes === 0) return;
     const bytes = this.#ahead.length === 1 ? this.#ahead[0]! : Buffer.concat(this.#ahead);
     this.#ahead = [];

@@ -154,18 +154,18 @@ export class UpstreamConnection {
   #body(bytes: Uint8Array): void {
     if (this.#chunks !== undefined) {
       for (const piece of this.#chunks.read(bytes)) {
-        if (piece.kind === "data") this.#sink?.data(Buffer.from(piece.bytes));
+        if (piece.kind === "data") this.#sink?.data(copyOf(piece.bytes));
         else if (piece.kind === "end") return this.#end(piece.rest);
         else return this.#closed("ANSWER_CHUNKS");
         if (this.#sink === undefined) return;
       }
       return;
     }
-    if (this.#answer!.framing.kind === "until-close") return this.#sink!.data(Buffer.from(bytes));
-    const own = bytes.subarray(0, this.#left);
-    this.#left -= own.length;
-    this.#sink!.data(Buffer.from(own));
-    if (this.#left === 0) this.#end(bytes.length - own.length);
+    if (this.#answer!.framing.kind === "until-close") return this.#sink!.data(copyOf(bytes));
+    const own = Math.min(this.#left, bytes.length);
+    this.#left -= own;
+    this.#sink!.data(copyOf(bytes, own));
+    if (this.#left === 0) this.#end(bytes.length - own);
   }
 
   #end(surplus: number): void {
@@ -184,4 +184,11 @@ export class UpstreamConnection {
     }
     sink.end();
   }
+}
+
+/** The beginning of bytes, in memory of its own. */
+function copyOf(bytes: Uint8Array, length = bytes.length): Uint8Array {
+  const copy = Buffer.allocUnsafe(length);
+  copy.set(length === bytes.length ? bytes : bytes.subarray(0, length));
+  return copy;
 }
