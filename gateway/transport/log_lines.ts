@@ -3,6 +3,8 @@
  * most 25 ms; warnings, errors and the end of the process do not wait, and take what is before them along.
  */
 
+import type { LogLevel } from "shared/base/log.ts";
+
 const WAIT_MS = 25;
 /** Written at once when this much has gathered; characters. */
 const MAX_GATHERED = 65_536;
@@ -10,7 +12,7 @@ const MAX_GATHERED = 65_536;
 /** Makes the `write` of a logger. `sink` gets whole lines. */
 export function gatheredLines(
   sink: (text: string) => void = writeAll,
-): { readonly write: (line: string) => void; readonly flush: () => void } {
+): { readonly write: (line: string, level: LogLevel) => void; readonly flush: () => void } {
   let gathered = "";
   let timer: ReturnType<typeof setTimeout> | undefined;
   const flush = () => {
@@ -21,11 +23,11 @@ export function gatheredLines(
     gathered = "";
     sink(text);
   };
-  const write = (line: string) => {
+  const write = (line: string, level: LogLevel) => {
     gathered += `${line}\n`;
     // Only ordinary lines may be lost when the process is killed.
-    const urgent = !line.includes('"level":"info"') && !line.includes('"level":"debug"');
-    if (urgent || gathered.length > MAX_GATHERED) return flush();
+    const isUrgent = level === "warning" || level === "error";
+    if (isUrgent || gathered.length > MAX_GATHERED) return flush();
     if (timer !== undefined) return;
     timer = setTimeout(flush, WAIT_MS);
     Deno.unrefTimer(Number(timer));

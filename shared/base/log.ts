@@ -56,6 +56,18 @@ function isPlain(line: LogFields): boolean {
 }
 
 const harmlessNames = new Map<string, boolean>();
+/** Events as JSON: they are words of the program, and few. */
+const eventTexts = new Map<string, string>();
+
+function eventText(event: string): string {
+  let text = eventTexts.get(event);
+  if (text === undefined) {
+    text = JSON.stringify(event);
+    if (eventTexts.size < 1_000) eventTexts.set(event, text);
+  }
+  return text;
+}
+
 let timeMs = 0;
 let time = "";
 
@@ -72,7 +84,7 @@ function timeNow(): string {
 /** Makes a logger of one process. Lines below `level` are dropped. */
 export function createLogger(
   process: string,
-  options: { level?: LogLevel; write?: (line: string) => void; bound?: LogFields } = {},
+  options: { level?: LogLevel; write?: (line: string, level: LogLevel) => void; bound?: LogFields } = {},
 ): Logger {
   const threshold = ORDER[options.level ?? "info"];
   const write = options.write ?? ((line: string) => console.error(line));
@@ -82,13 +94,11 @@ export function createLogger(
     // Most lines are plain: looking at them is a third of the cost of a replacer, copying them together another third.
     if (options.bound === undefined && isPlain(fields)) {
       const rest = JSON.stringify(fields);
-      const own = `{"time":"${timeNow()}","level":"${level}","process":${name},"event":${
-        JSON.stringify(event)
-      }`;
-      return write(rest === "{}" ? `${own}}` : `${own},${rest.slice(1)}`);
+      const own = `{"time":"${timeNow()}","level":"${level}","process":${name},"event":${eventText(event)}`;
+      return write(rest === "{}" ? `${own}}` : `${own},${rest.slice(1)}`, level);
     }
     const line = { time: timeNow(), level, process, event, ...options.bound, ...fields };
-    write(JSON.stringify(line, printable));
+    write(JSON.stringify(line, printable), level);
   };
   return {
     debug: (event, fields) => emit("debug", event, fields),
