@@ -61,6 +61,7 @@ export async function benchAttack(options: AttackOptions): Promise<GatewayAttack
     const slowLoad = runLoad(folder, {
       ...at,
       mode: "slow",
+      givesWay: true,
       connections: slowClients,
       seconds: seconds + AROUND,
       onCounting: () => Promise.resolve(opened.resolve()),
@@ -72,6 +73,7 @@ export async function benchAttack(options: AttackOptions): Promise<GatewayAttack
     const floodLoad = runLoad(folder, {
       ...at,
       mode: "flood",
+      givesWay: true,
       connections: FLOODERS,
       seconds: seconds + AROUND,
     });

@@ -112,6 +112,7 @@ export function ownConfig(options: OwnConfigOptions): string {
     },
     // Those who fail their handshakes, as the example has it.
     handshakes: { failedPerAddress: { quota: 60, windowSeconds: 60, burst: 20 } },
+    bans: { threshold: 100, halfLifeSeconds: 60, banSeconds: 60, maxBanSeconds: 3_600 },
     rateLimits: { clients: { quota: 1_000_000, windowSeconds: 1, burst: 1_000_000 } },
     upstreams: {
       service: { instances: [{ url: `http://${options.upstream}` }], idleTimeoutMs: 60_000 },

@@ -60,6 +60,10 @@ static enum { REQUESTS, HANDSHAKES, IDLE, SLOW, FLOOD } mode;
 static uint32_t histogram[BUCKETS];
 static uint64_t counted, errors, refused, resting;
 static int counting;
+/* Nothing is begun any more; connections that are left. */
+static int ending, left;
+/* Handshakes that have begun are ended, within this many seconds: honest clients do not give them up. */
+#define ENDING_SECONDS 3
 
 static double now(void) {
   struct timespec t;
@@ -107,6 +111,11 @@ static void end(struct connection *c, int clean) {
 static void again(struct connection *c, int failed) {
   if (failed && counting) errors++;
   end(c, !failed);
+  if (ending) {
+    c->state = AWAY;
+    left--;
+    return;
+  }
   if (mode == SLOW) {
     c->state = AWAY;
     c->since = now() + AWAY_SECONDS;
@@ -280,6 +289,15 @@ int main(int argc, char **argv) {
   double took = now() - from;
   getrusage(RUSAGE_SELF, &usage);
   cpu = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6 - cpu;
+  if (mode == HANDSHAKES) {
+    counting = 0;
+    ending = 1;
+    left = connections;
+    for (double until = now() + ENDING_SECONDS; left > 0 && now() < until;) {
+      int ready = epoll_wait(poller, events, 256, 100);
+      for (int i = 0; i < ready; i++) step(events[i].data.ptr);
+    }
+  }
   printf("{\"count\":%lu,\"errors\":%lu,\"refused\":%lu,\"seconds\":%.3f,\"p50Ms\":%.3f,\"p99Ms\":%.3f,\"cpuSeconds\":%.3f,\"open\":%lu}\n",
          (unsigned long)counted, (unsigned long)errors, (unsigned long)refused, took, percentile(0.5), percentile(0.99), cpu,
          (unsigned long)resting);

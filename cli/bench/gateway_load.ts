@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Processor on which it has to stay. */
   readonly processor: number | undefined;
+  /** It gives way to everything else on its processor: an attacker's own work must not delay honest clients. */
+  readonly givesWay?: boolean;
   /** Called when counting begins; for `idle` and `slow` when every connection was opened. */
   readonly onCounting?: () => Promise<void>;
   /** Called when counting has ended. */
@@ -54,6 +56,7 @@ export async function buildLoad(folder: string): Promise<void> {
 /** Runs it. @throws {CodedError} `BENCH_GATEWAY`. */
 export async function runLoad(folder: string, options: LoadOptions): Promise<LoadResult> {
   const command = [
+    ...(options.givesWay ? ["chrt", "--idle", "0"] : []),
     ...(options.processor === undefined ? [] : ["taskset", "-c", String(options.processor)]),
     `${folder}/load`,
     String(options.port),

@@ -10,7 +10,7 @@
  * revoked certificates and sessions resumed from elsewhere do not. The canaries prove all that at each start.
  */
 
-import type { Socket } from "node:net";
+import { BlockList, type Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { CodedError } from "shared/base/errors.ts";
 import "./errors.ts";
@@ -120,6 +120,42 @@ const tlsOptions = (secrets: ListenerSecrets) => ({
   maxVersion: "TLSv1.3" as const,
 });
 
+/**
+ * Refuses connections by address before the runtime makes a socket of them, which costs more than the refusal: under a flood that is
+ * most of the work. The runtime asks with each connection (`blockList` of `node:net`), and at once hands over what is not refused.
+ */
+class Door extends BlockList {
+  readonly #callbacks: Pick<ListenerCallbacks<unknown, unknown>, "preface" | "admitAddress">;
+  #entering: Entering | undefined;
+
+  constructor(callbacks: Pick<ListenerCallbacks<unknown, unknown>, "preface" | "admitAddress">) {
+    super();
+    this.#callbacks = callbacks;
+  }
+
+  /** Whether a connection is refused. Behind a proxy that names its clients the decision comes when it has named one. */
+  override check(address: unknown): boolean {
+    const remote = String(address);
+    const preface = this.#callbacks.preface?.(remote);
+    const isRefused = preface === undefined ? !this.#callbacks.admitAddress(remote) : preface === "refuse";
+    this.#entering = isRefused || preface === "refuse" ? undefined : { remote, preface };
+    return isRefused;
+  }
+
+  /** Who comes in now; undefined when nobody was asked about, because the other end is gone already. */
+  take(): Entering | undefined {
+    const entering = this.#entering;
+    this.#entering = undefined;
+    return entering;
+  }
+}
+
+/** A connection that was not refused; with a preface it is not admitted yet. */
+interface Entering {
+  readonly remote: string;
+  readonly preface: Preface | undefined;
+}
+
 /** Opens the listener. @throws {CodedError} `GATEWAY_LISTEN` when the address cannot be had. */
 export async function openListener<P, H>(
   address: { readonly host: string; readonly port: number },
@@ -131,8 +167,10 @@ export async function openListener<P, H>(
   const named = new NamedPeers();
   const admitted = new Roster<{ readonly socket: TLSSocket; readonly peer: P }>();
   const connections = new Http1Connections(SWEEP_MS);
+  const door = new Door(callbacks);
   const server: Server = createServer({
     ...tlsOptions(secrets),
+    blockList: door,
     requestCert: true,
     rejectUnauthorized: false, // see the top of this file
     // curl --http1.0 offers nothing but the second, and would fail its handshake.
@@ -142,11 +180,10 @@ export async function openListener<P, H>(
     allowHalfOpen: true,
   });
 
-  // In front of the runtime's own listener, which begins TLS: a refused address does not get that far.
+  // In front of the runtime's own listener, which begins TLS.
   const beginTls = server.listeners("connection");
   server.removeAllListeners("connection");
   const enter = (socket: Socket, remote: string) => {
-    if (!callbacks.admitAddress(remote)) return void socket.destroy();
     const seat = sockets.add({ socket, remote });
     socket.once("close", () => {
       sockets.leave(seat);
@@ -155,16 +192,18 @@ export async function openListener<P, H>(
     for (const begin of beginTls) begin.call(server, socket);
   };
   server.on("connection", (socket: Socket) => {
-    const remote = socket.remoteAddress ?? "";
-    const preface = callbacks.preface?.(remote);
-    if (preface === "refuse") return void socket.destroy();
+    const entering = door.take();
+    if (entering === undefined) return void socket.destroy();
+    const { remote, preface } = entering;
     if (preface === undefined) return void enter(socket, remote);
     const seat = sockets.add({ socket, remote });
     socket.once("close", () => sockets.leave(seat));
     readPreface(socket, preface, bounds.handshakeTimeoutMs).then((read) => {
       if (read === undefined) return void callbacks.handshakeFailed("PROXY_HEADER", remote);
       sockets.leave(seat);
-      enter(socket, named.add(socket, read.address ?? remote));
+      const address = read.address ?? remote;
+      if (!callbacks.admitAddress(address)) return void socket.destroy();
+      enter(socket, named.add(socket, address));
     });
   });
 
