@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { Cancel } from "./cancellation.ts";
+import { Deadlines } from "./deadlines.ts";
 import { headAndBody } from "./http1/latin1.ts";
 import type { RequestBody } from "./request_body.ts";
 import { UpstreamBody } from "./upstream/answer_body.ts";
@@ -87,8 +88,8 @@ const IDLE_LOOKS = 4;
 const READ_BYTES = 16_384;
 
 interface Waiter {
-  readonly give: (connection: UpstreamConnection) => void;
-  readonly fail: (code: string) => void;
+  /** Gives it a connection, or says why there is none. Once. */
+  readonly settle: (outcome: UpstreamConnection | string) => void;
 }
 
 /** Makes the client of an instance. */
@@ -102,7 +103,9 @@ class PooledClient implements UpstreamClient {
   /** Connections that nobody uses; the one that was used last stands last, and is used next. */
   readonly #idle: { readonly connection: UpstreamConnection; looks: number }[] = [];
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
-  readonly #waiting = new Set<Waiter>();
+  /** Whoever waits longest stands first. */
+  readonly #waiting: Waiter[] = [];
+  readonly #deadlines = new Deadlines(() => performance.now());
   #open = 0;
   #connecting = 0;
   #closed = false;
@@ -116,8 +119,8 @@ class PooledClient implements UpstreamClient {
     this.#closed = true;
     clearTimeout(this.#idleTimer);
     for (const { connection } of this.#idle.splice(0)) connection.cut("CLOSED");
-    for (const waiter of this.#waiting) waiter.fail("CLOSED");
-    this.#waiting.clear();
+    for (const waiter of [...this.#waiting]) waiter.settle("CLOSED");
+    this.#deadlines.close();
   }
 
   send(request: UpstreamRequest): Promise<UpstreamAnswer> {
@@ -135,23 +138,27 @@ class PooledClient implements UpstreamClient {
   #acquire(signal: Cancel): Promise<UpstreamConnection | string> {
     if (this.#closed) return Promise.resolve("CLOSED");
     // Those for whom a connection is on its way do not wait for one of the others.
-    const queued = this.#waiting.size - this.#connecting;
+    const queued = this.#waiting.length - this.#connecting;
     if (this.#open >= this.options.maxSockets && queued >= this.options.maxWaiting) {
       return Promise.resolve(BUSY_CODE);
     }
     return new Promise((resolve) => {
-      const settle = (outcome: UpstreamConnection | string) => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", abort);
-        this.#waiting.delete(waiter);
-        resolve(outcome);
+      const waiter: Waiter = {
+        settle: (outcome) => {
+          const place = this.#waiting.indexOf(waiter);
+          if (place < 0) return;
+          this.#waiting.splice(place, 1);
+          this.#deadlines.clear(deadline);
+          signal.removeEventListener("abort", abort);
+          resolve(outcome);
+        },
       };
-      const waiter: Waiter = { give: settle, fail: settle };
-      const abort = () => settle("ABORTED");
-      const timer = setTimeout(() => settle("CONNECT_TIMEOUT"), this.options.connectTimeoutMs);
+      const abort = () => waiter.settle("ABORTED");
+      if (signal.aborted) return resolve("ABORTED");
+      const until = performance.now() + this.options.connectTimeoutMs;
+      const deadline = this.#deadlines.set(until, () => waiter.settle("CONNECT_TIMEOUT"));
+      this.#waiting.push(waiter);
       signal.addEventListener("abort", abort);
-      if (signal.aborted) return abort();
-      this.#waiting.add(waiter);
       if (this.#open < this.options.maxSockets) this.#connect();
     });
   }
@@ -174,9 +181,8 @@ class PooledClient implements UpstreamClient {
       this.#open--;
       this.#connecting--;
       // The wait of one is over; the others get a connection of their own, or fail in the same way.
-      const [first] = this.#waiting;
-      first?.fail(code);
-      if (this.#waiting.size > 0 && this.#open === 0 && !this.#closed) this.#connect();
+      this.#waiting[0]?.settle(code);
+      if (this.#waiting.length > 0 && this.#open === 0 && !this.#closed) this.#connect();
     };
     const timer = setTimeout(
       () => socket.destroy(Object.assign(new Error(), { code: "CONNECT_TIMEOUT" })),
@@ -215,7 +221,7 @@ class PooledClient implements UpstreamClient {
         const at = this.#idle.findIndex((idle) => idle.connection === made);
         if (at >= 0) this.#idle.splice(at, 1);
         if (usable) made.cut("CLOSED");
-        else if (this.#waiting.size > 0 && this.#open < this.options.maxSockets && !this.#closed) {
+        else if (this.#waiting.length > 0 && this.#open < this.options.maxSockets && !this.#closed) {
           this.#connect();
         }
       }, this.options.sent);
@@ -224,8 +230,8 @@ class PooledClient implements UpstreamClient {
   }
 
   #give(connection: UpstreamConnection): void {
-    const [first] = this.#waiting;
-    if (first !== undefined) return first.give(connection);
+    const first = this.#waiting[0];
+    if (first !== undefined) return first.settle(connection);
     this.#idle.push({ connection, looks: 0 });
     this.#idleTimer ??= this.#watchIdle();
   }
