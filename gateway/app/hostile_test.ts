@@ -1,7 +1,7 @@
 /** What a hostile or broken client sends through TLS with a good certificate: smuggling, oversize, slowness. */
 
 import assert from "node:assert/strict";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, Socket } from "node:net";
 import {
   ask,
   exchangeRaw,
@@ -187,6 +187,18 @@ Deno.test("gateway survives a client that breaks off anywhere", later, async () 
   assert.equal((await ask(test.port)).status, 200);
 });
 
+Deno.test("gateway is not miscounted by clients that reset before they are accepted", later, async () => {
+  const resets = Array.from({ length: 300 }, () =>
+    new Promise<void>((resolve) => {
+      const socket = new Socket();
+      socket.on("error", () => {}).once("close", () => resolve());
+      socket.connect({ port: test.port, host: "127.0.0.1" }, () => void socket.resetAndDestroy());
+    }));
+  await Promise.all(resets);
+  const answered = await exchangeRaw(test.port, `GET /things/1 HTTP/1.1\r\n${H}Connection: close\r\n\r\n`);
+  assert.match(answered.received, /^HTTP\/1\.1 200/);
+});
+
 Deno.test("gateway closes slow clients in every phase", later, async () => {
   const slow = await startTestGateway({
     upstreams: [{ url: upstream.url }],
@@ -224,7 +236,10 @@ Deno.test("gateway after all that has nothing in flight and no connection open",
   const settled =
     /gateway_requests_in_flight 0\n[\s\S]*gateway_connections 0\n|gateway_connections 0\n[\s\S]*gateway_requests_in_flight 0\n/;
   let metrics = "";
-  for (let i = 0; i < 200 && !settled.test(metrics); i++) metrics = (await test.admin("/metrics")).text;
+  for (let i = 0; i < 200 && !settled.test(metrics); i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    metrics = (await test.admin("/metrics")).text;
+  }
   assert.match(metrics, settled);
   await test.close();
   await upstream.close();
