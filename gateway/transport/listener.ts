@@ -121,8 +121,8 @@ const tlsOptions = (secrets: ListenerSecrets) => ({
 });
 
 /**
- * Refuses connections by address before the runtime makes a socket of them, which costs more than the refusal: under a flood that is
- * most of the work. The runtime asks with each connection (`blockList` of `node:net`), and at once hands over what is not refused.
+ * Refuses connections by address before the runtime makes a socket of them, with streams and listeners, for a flood's connections
+ * too. The runtime asks with each connection (`blockList` of `node:net`), and at once hands over what is not refused.
  */
 class Door extends BlockList {
   readonly #callbacks: Pick<ListenerCallbacks<unknown, unknown>, "preface" | "admitAddress">;
@@ -137,9 +137,9 @@ class Door extends BlockList {
   override check(address: unknown): boolean {
     const remote = String(address);
     const preface = this.#callbacks.preface?.(remote);
-    const isRefused = preface === undefined ? !this.#callbacks.admitAddress(remote) : preface === "refuse";
-    this.#entering = isRefused || preface === "refuse" ? undefined : { remote, preface };
-    return isRefused;
+    const comesIn = preface === undefined ? this.#callbacks.admitAddress(remote) : preface !== "refuse";
+    this.#entering = comesIn && preface !== "refuse" ? { remote, preface } : undefined;
+    return this.#entering === undefined;
   }
 
   /** Who comes in now; undefined when nobody was asked about, because the other end is gone already. */

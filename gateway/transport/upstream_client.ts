@@ -190,7 +190,7 @@ class PooledClient implements UpstreamClient {
     );
     let connection: UpstreamConnection | undefined;
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    // Read into one buffer, past the runtime's streams: a fifth of what an answer costs.
+    // Into one buffer, past the runtime's streams: without it each read makes a buffer, and a turn through a queue.
     const onread = {
       buffer,
       callback: (length: number) => {
