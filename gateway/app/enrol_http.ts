@@ -186,8 +186,8 @@ export async function serveEst(
   outgoing.write(bytes);
   incoming.resume();
   const timer = setTimeout(() => outgoing.end(), LINGER_MS);
-  incoming.once("end", () => outgoing.end());
-  outgoing.once("close", () => clearTimeout(timer));
+  incoming.on("end", () => outgoing.end());
+  outgoing.on("close", () => clearTimeout(timer));
 }
 
 const LINGER_MS = 500;

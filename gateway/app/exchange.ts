@@ -6,8 +6,10 @@ import type { Client } from "../domain/access.ts";
 import { downstreamHeaders } from "../domain/forward_headers.ts";
 import { problemOf, type Refusal, type RefusalReason, REFUSALS } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
+import type { RateKeys } from "../service/rate_keys.ts";
 import type { RequestReport } from "../service/telemetry.ts";
 import { Cancellation } from "../transport/cancellation.ts";
+import { type Listeners, listenersWith, tell } from "../transport/listeners.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
 import { ABORTED_CODE, ANSWER_TOO_LARGE, UpstreamBody } from "../transport/upstream/answer_body.ts";
@@ -18,6 +20,14 @@ const LINGER_BYTES = 1_048_576;
 /** And no longer than this. */
 const LINGER_MS = 1_000;
 
+/** A verified client of a connection. */
+export interface Peer {
+  /** As DER, leaf first. */
+  readonly chain: readonly Uint8Array[];
+  readonly address: string;
+  readonly keys: RateKeys;
+}
+
 /** Facts of the line that is written when the exchange is over. */
 export type Report = { -readonly [K in keyof RequestReport]: RequestReport[K] };
 
@@ -26,7 +36,7 @@ export class Exchange {
   /** Set when the verdict on the client is there. */
   client: Client = NOBODY;
   readonly gone = new Cancellation();
-  readonly #leaving: (() => void)[] = [];
+  #leaving: Listeners;
   #body: UpstreamBody | Uint8Array | undefined;
 
   constructor(
@@ -34,8 +44,7 @@ export class Exchange {
     readonly outgoing: Http1Answer,
     readonly wantsContinue: boolean,
     readonly request: StrictRequest,
-    /** DER. */
-    readonly clientCertificate: Uint8Array,
+    readonly peer: Peer,
     readonly report: Report,
     /** Whether this connection is to be closed after the answer, because the gateway drains. */
     readonly closing: () => boolean,
@@ -49,7 +58,7 @@ export class Exchange {
       this.report.reason ??= "client-gone";
       this.gone.abort();
     }
-    for (const leave of this.#leaving) leave();
+    tell(this.#leaving);
   }
 
   /** True when nobody is there to read an answer. */
@@ -60,7 +69,7 @@ export class Exchange {
   /** Calls `leave` when the exchange is over, at once when it is. */
   atEnd(leave: () => void): void {
     if (this.outgoing.closed || this.outgoing.destroyed) leave();
-    else this.#leaving.push(leave);
+    else this.#leaving = listenersWith(this.#leaving, leave);
   }
 
   /** Of the answer so far, head included, before encryption. */
@@ -117,7 +126,7 @@ export class Exchange {
       done();
       // The runtime leaves a connection open whose client hung up within a body that nobody wanted.
       const last = setTimeout(() => this.incoming.socket?.destroy(), LINGER_MS);
-      this.outgoing.once("close", () => clearTimeout(last));
+      this.outgoing.on("close", () => clearTimeout(last));
     };
     const onData = (part: Uint8Array) => {
       left -= part.length;
@@ -125,8 +134,8 @@ export class Exchange {
     };
     const timer = setTimeout(end, LINGER_MS);
     this.incoming.on("data", onData);
-    this.incoming.once("end", end);
-    this.incoming.once("close", end);
+    this.incoming.on("end", end);
+    this.incoming.on("close", end);
     this.incoming.resume();
   }
 

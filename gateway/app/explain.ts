@@ -22,6 +22,7 @@ import { ConnectionReader } from "../service/connection_reader.ts";
 import { firewallBody } from "../service/firewall.ts";
 import { Limiter } from "../service/limiter.ts";
 import { LimitStore } from "../service/limit_store.ts";
+import { RateKeys } from "../service/rate_keys.ts";
 import { bodyOf } from "./explain_request.ts";
 import type { GatewayConfig } from "./config.ts";
 
@@ -120,9 +121,13 @@ export async function explainRequest(
     address: normalAddress(asker.address ?? ""),
     policy,
     limits: unusedLimits(),
+    keys: new RateKeys(),
     headers: {},
-    found: (route) => found = route,
-    observe: (refusal) => observed = refusal,
+    watcher: {
+      observe: (refusal) => void (observed = refusal),
+      fired: () => {},
+      atEnd: (leave) => leave(),
+    },
   };
   for (const [stage, run] of PIPELINE) {
     if (!BEFORE_ROUTE.has(stage) && found === undefined) break;
@@ -140,6 +145,7 @@ export async function explainRequest(
     }
     observed = undefined;
     const refusal = await run(admission);
+    found = admission.route;
     const rules = stage === "limit" ? found?.rates : stage === "concurrency" ? found?.concurrency : undefined;
     if (rules !== undefined && rules.length > 0 && refusal === undefined) {
       for (const rule of rules) unknown(stage, untold(stage, rule));
@@ -156,7 +162,7 @@ export async function explainRequest(
     const tooLarge = body.length > found.maxBodyBytes && request.declaredLength === undefined;
     const refusal = tooLarge
       ? refuse("body-too-large")
-      : firewallBody(found.firewall, request, body, admission.observe);
+      : firewallBody(found.firewall, request, body, admission.watcher);
     const judged = found.firewall?.judgesBody === true;
     if (judged && refusal === undefined && steps.some(({ rule }) => rule?.startsWith("api-"))) {
       unknown("body", "the description has no such operation whose schema it could be compared with");

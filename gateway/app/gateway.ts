@@ -19,12 +19,14 @@ import { ConnectionReader } from "../service/connection_reader.ts";
 import { proveFreshness } from "../service/freshness_proof.ts";
 import { Peers, type Verifier } from "../service/peers.ts";
 import type { Pool } from "../service/pool.ts";
+import { RateKeys } from "../service/rate_keys.ts";
 import { RevocationLists } from "../service/revocation_lists.ts";
 import { Telemetry } from "../service/telemetry.ts";
 import { type Listener, openListener, type PeerFacts } from "../transport/listener.ts";
 import { authorityOf, ownAddress } from "./addresses.ts";
 import { openAdmin } from "./admin_app.ts";
 import { drainListener, patientTimes } from "./drain.ts";
+import type { Peer } from "./exchange.ts";
 import { HandedEventLog } from "./handed_event_log.ts";
 import type { HandedSockets } from "./handed_sockets.ts";
 import { GatewayConfig } from "./config.ts";
@@ -32,7 +34,7 @@ import { besideConfig, readConfig } from "./config_file.ts";
 import { answerMalformed } from "./malformed.ts";
 import { checkCanaries, compilePolicy, type Material, readMaterial } from "./material.ts";
 import { requireReloadable } from "./reloadable.ts";
-import { type Peer, type Phase, Requests } from "./requests.ts";
+import { type Phase, Requests } from "./requests.ts";
 import { LiveTrust } from "./live_trust.ts";
 import { makePools } from "./pools.ts";
 import { Protection } from "./protection.ts";
@@ -294,7 +296,8 @@ class RunningGateway implements Gateway {
       });
       this.#protection.handshakeFailed(facts.address);
     }
-    return outcome === "accepted" ? { chain: facts.chain, address: normalAddress(facts.address) } : undefined;
+    if (outcome !== "accepted") return undefined;
+    return { chain: facts.chain, address: normalAddress(facts.address), keys: new RateKeys() };
   }
 
   /** The verdict on a chain; a check that fails by itself refuses. */

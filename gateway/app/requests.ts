@@ -8,18 +8,11 @@ import { CANARY_STATUS } from "../service/canaries.ts";
 import type { Peers } from "../service/peers.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
 import type { Http1Request } from "../transport/http1/request.ts";
-import { Exchange, NOBODY } from "./exchange.ts";
+import { Exchange, NOBODY, type Peer, type Report } from "./exchange.ts";
 import { publicApp, type PublicContext } from "./public_app.ts";
 
 /** `proving`: canaries only. `serving`. `draining`: every answer closes its connection. */
 export type Phase = "proving" | "serving" | "draining";
-
-/** A verified client of a connection. */
-export interface Peer {
-  /** As DER, leaf first. */
-  readonly chain: readonly Uint8Array[];
-  readonly address: string;
-}
 
 /** What requests are decided with. */
 export interface RequestsContext extends PublicContext {
@@ -37,6 +30,7 @@ export interface RequestsContext extends PublicContext {
 /** The requests of one gateway. */
 export class Requests {
   #inFlight = 0;
+  readonly #closing = () => this.context.phase() === "draining";
 
   readonly #app: (exchange: Exchange) => void;
 
@@ -59,7 +53,8 @@ export class Requests {
   ): void {
     const { clock, telemetry, protection, peers } = this.context;
     const began = clock.monotonic();
-    const report = {
+    // All of its fields from the beginning: an object that gets more of them later is made anew each time.
+    const report: Report = {
       requestId: crypto.randomUUID(),
       address: peer.address,
       route: "none",
@@ -67,10 +62,18 @@ export class Requests {
       path: request.path,
       status: 0,
       ms: 0,
+      identity: undefined,
+      upstreamRequestId: undefined,
+      attempts: undefined,
+      instance: undefined,
+      bytes: undefined,
+      reason: undefined,
+      detail: undefined,
+      wouldRefuse: undefined,
+      rules: undefined,
+      dryRun: undefined,
     };
-    const closing = () => this.context.phase() === "draining";
-    const certificate = peer.chain[0]!;
-    const exchange = new Exchange(incoming, outgoing, wantsContinue, request, certificate, report, closing);
+    const exchange = new Exchange(incoming, outgoing, wantsContinue, request, peer, report, this.#closing);
     telemetry.inFlight(++this.#inFlight);
     exchange.atEnd(() => {
       telemetry.inFlight(--this.#inFlight);

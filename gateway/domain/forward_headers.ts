@@ -6,6 +6,28 @@ import type { StrictRequest } from "./request_rules.ts";
 /** Header fields: name, value, name, value; names in lower case. Lists cost a third of what objects with such names do. */
 export type HeaderFields = readonly string[];
 
+/** Fields that are put together: with room for all of them from the beginning, because a list that grows leaves its old places behind. */
+class FieldList {
+  readonly #fields: string[];
+  #length = 0;
+
+  /** @param most Fields that may be added. */
+  constructor(most: number) {
+    this.#fields = new Array<string>(2 * most);
+  }
+
+  add(name: string, value: string): void {
+    this.#fields[this.#length++] = name;
+    this.#fields[this.#length++] = value;
+  }
+
+  /** The fields; nothing may be added afterwards. */
+  list(): HeaderFields {
+    this.#fields.length = this.#length;
+    return this.#fields;
+  }
+}
+
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Names that the Connection fields declare to be of this hop; `value` of all of them, joined by commas. */
@@ -49,31 +71,24 @@ const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "DELETE
 /** Headers of the request to the upstream. Client-Cert is `:base64(DER):` (RFC 9440). */
 export function upstreamHeaders({ headers, method }: StrictRequest, facts: ForwardFacts): HeaderFields {
   const address = facts.clientAddress.includes(":") ? `"[${facts.clientAddress}]"` : facts.clientAddress;
-  const fields = [
-    "host",
-    facts.upstreamHost,
-    "client-cert",
-    clientCertificateField(facts.clientCertificate),
-    "x-request-id",
-    facts.requestId,
-    "traceparent",
-    facts.traceparent,
-    "forwarded",
-    `for=${address};proto=https`,
-    "x-request-timeout-ms",
-    String(facts.timeLeftMs),
-  ];
+  const fields = new FieldList(7 + headers.length);
+  fields.add("host", facts.upstreamHost);
+  fields.add("client-cert", clientCertificateField(facts.clientCertificate));
+  fields.add("x-request-id", facts.requestId);
+  fields.add("traceparent", facts.traceparent);
+  fields.add("forwarded", `for=${address};proto=https`);
+  fields.add("x-request-timeout-ms", String(facts.timeLeftMs));
   const { body } = facts;
-  if (body !== undefined && body.length === undefined) fields.push("transfer-encoding", "chunked");
-  else if (body !== undefined) fields.push("content-length", String(body.length));
-  else if (!BODILESS.has(method)) fields.push("content-length", "0");
+  if (body !== undefined && body.length === undefined) fields.add("transfer-encoding", "chunked");
+  else if (body !== undefined) fields.add("content-length", String(body.length));
+  else if (!BODILESS.has(method)) fields.add("content-length", "0");
   let connection = "";
   for (const [name, value] of headers) if (name === "connection") connection += `,${value}`;
   const named = namedBy(connection);
   for (const [name, value] of headers) {
-    if (fieldName(name).kind === undefined && !named.has(name)) fields.push(name, value);
+    if (fieldName(name).kind === undefined && !named.has(name)) fields.add(name, value);
   }
-  return fields;
+  return fields.list();
 }
 
 /**
@@ -89,13 +104,14 @@ export function downstreamHeaders(
     if (fieldName(rawHeaders[i]!).name === "connection") connection += `,${rawHeaders[i + 1]}`;
   }
   const named = namedBy(connection);
-  const fields: string[] = [];
+  const said = Object.keys(own);
+  const fields = new FieldList(rawHeaders.length / 2 + said.length);
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const { name, kind } = fieldName(rawHeaders[i]!);
     if (name === "server" || name === "x-powered-by") continue;
     if (kind !== undefined && kind !== "framing" || named.has(name) || Object.hasOwn(own, name)) continue;
-    fields.push(name, rawHeaders[i + 1]!);
+    fields.add(name, rawHeaders[i + 1]!);
   }
-  for (const name in own) fields.push(name, own[name]!);
-  return fields;
+  for (const name of said) fields.add(name, own[name]!);
+  return fields.list();
 }

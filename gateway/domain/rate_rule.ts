@@ -43,6 +43,8 @@ export interface ConcurrencyRule {
 export interface KeyedRule {
   readonly rule: RateRule;
   readonly key: string;
+  /** Of the key's state in a store, when it was put together before. */
+  readonly name?: string;
 }
 
 /** What keys are made of. */

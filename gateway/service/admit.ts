@@ -9,11 +9,12 @@ import { clientAddress, type ClientAddressRule } from "../domain/client_address.
 import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import { decideRoute, type Route } from "../domain/routes.ts";
-import { countsBackups, keyOf } from "../domain/rate_rule.ts";
+import { countsBackups, type KeyFacts, keyOf } from "../domain/rate_rule.ts";
 import { backupIdentifier, backupTag } from "../protocol/backup_identifier.ts";
 import type { Bans } from "./bans.ts";
 import type { Concurrency } from "./concurrency.ts";
 import type { Limiter, LimitVerdict } from "./limiter.ts";
+import type { RateKeys } from "./rate_keys.ts";
 import { firewallHead, type Observer } from "./firewall.ts";
 
 /** Rules that a reload replaces as a whole. */
@@ -34,6 +35,14 @@ export interface Limits {
   readonly backupKey: Uint8Array | undefined;
 }
 
+/** Whom the stages tell of what is no refusal of theirs. */
+export interface AdmissionWatcher extends Observer {
+  /** Rules by name: those that refused, and those that would have, were they no dry run. */
+  fired(rules: readonly string[], dryRun: readonly string[]): void;
+  /** Given what has to be called when the exchange is over. */
+  atEnd(leave: () => void): void;
+}
+
 /** A request on its way through the stages. */
 export interface Admission {
   readonly request: StrictRequest;
@@ -43,20 +52,15 @@ export interface Admission {
   address: string;
   readonly policy: Policy;
   readonly limits: Limits;
+  /** Of its connection. */
+  readonly keys: RateKeys;
   /** Set when a body that the limits have to look into was read. */
   body?: Uint8Array;
-  /** Set by the route stage. */
+  /** Set by the route stage: a later refusal is logged with it. */
   route?: Route;
   /** Headers that the answer carries, whatever it is. */
   readonly headers: Record<string, string>;
-  /** Told of the route as soon as it is known, so that a later refusal is logged with it. */
-  readonly found?: (route: Route) => void;
-  /** Told of what a dry run would have refused. */
-  readonly observe?: Observer;
-  /** Told of rules by name: those that refused, and those that would have, were they no dry run. */
-  readonly fired?: (rules: readonly string[], dryRun: readonly string[]) => void;
-  /** Given what has to be called when the exchange is over. */
-  readonly atEnd?: (leave: () => void) => void;
+  readonly watcher: AdmissionWatcher;
 }
 
 /** One stage: undefined passes the request on. */
@@ -81,7 +85,6 @@ const route: Stage = (admission) => {
   });
   if (decision.kind === "refuse") return decision;
   admission.route = decision.route;
-  admission.found?.(decision.route);
 };
 
 const network: Stage = ({ route, address }) =>
@@ -97,13 +100,12 @@ const concurrency: Stage = (admission) => {
   const verdict = limits.concurrency.enter(
     route.concurrency.map((rule) => ({ rule, key: keyOf(rule.by, facts) })),
   );
-  admission.fired?.(verdict.kind === "refuse" ? [verdict.rule] : [], verdict.dryRun);
+  admission.watcher.fired(verdict.kind === "refuse" ? [verdict.rule] : [], verdict.dryRun);
   if (verdict.kind === "refuse") return refuse("concurrency-limited", { "retry-after": "1" });
-  if (admission.atEnd === undefined) verdict.leave();
-  else admission.atEnd(verdict.leave);
+  admission.watcher.atEnd(verdict.leave);
 };
 
-function keyFacts({ identity, address }: Admission, route: Route, backup?: string) {
+function keyFacts({ identity, address }: Admission, route: Route, backup?: string): KeyFacts {
   return { identity, address, route: route.name, backup };
 }
 
@@ -126,9 +128,11 @@ export function decideLimits(admission: Admission): Refusal | undefined | Promis
     backup = backupTag(limits.backupKey, identifier);
   }
   const facts = keyFacts(admission, route, backup);
-  const decision = limits.limiter.decide(route.rates.map((rule) => ({ rule, key: keyOf(rule.by, facts) })));
+  const decision = limits.limiter.decide(admission.keys.of(route.rates, facts));
   const take = (verdict: LimitVerdict): Refusal | undefined => {
-    if (verdict.fired.length + verdict.dryRun.length > 0) admission.fired?.(verdict.fired, verdict.dryRun);
+    if (verdict.fired.length + verdict.dryRun.length > 0) {
+      admission.watcher.fired(verdict.fired, verdict.dryRun);
+    }
     if (verdict.kind === "refuse") return verdict;
     Object.assign(admission.headers, verdict.headers);
   };
@@ -141,7 +145,7 @@ const limit: Stage = (admission) =>
 const size: Stage = ({ route, request }) =>
   (request.declaredLength ?? 0) > (route?.maxBodyBytes ?? 0) ? refuse("body-too-large") : undefined;
 
-const firewall: Stage = ({ route, request, observe }) => firewallHead(route?.firewall, request, observe);
+const firewall: Stage = ({ route, request, watcher }) => firewallHead(route?.firewall, request, watcher);
 
 /** The stages in order: cheap and telling nothing first, so that a stranger's request costs little. */
 export const PIPELINE: readonly (readonly [name: string, stage: Stage])[] = [

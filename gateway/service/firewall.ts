@@ -6,7 +6,9 @@ import type { Refusal } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 
 /** Told of what a dry run would have refused. */
-export type Observer = (refusal: Refusal) => void;
+export interface Observer {
+  observe(refusal: Refusal): void;
+}
 
 /** What was found for a head, until its body is there. */
 const OPERATIONS = new WeakMap<StrictRequest, Operation>();
@@ -15,11 +17,11 @@ const OPERATIONS = new WeakMap<StrictRequest, Operation>();
 export function firewallHead(
   rule: DescriptionRule | undefined,
   request: StrictRequest,
-  observe?: Observer,
+  observer?: Observer,
 ): Refusal | undefined {
   if (rule === undefined) return undefined;
   const judgement = judgeHead(rule.api, request);
-  if (judgement.kind === "refuse") return enforced(rule, judgement, observe);
+  if (judgement.kind === "refuse") return enforced(rule, judgement, observer);
   OPERATIONS.set(request, judgement.operation);
 }
 
@@ -28,17 +30,17 @@ export function firewallBody(
   rule: DescriptionRule | undefined,
   request: StrictRequest,
   body: Uint8Array | undefined,
-  observe?: Observer,
+  observer?: Observer,
 ): Refusal | undefined {
   if (rule === undefined || !rule.judgesBody || body === undefined) return undefined;
   const operation = OPERATIONS.get(request);
   // In a dry run the head was refused already: there is no operation whose schema could be asked.
   if (operation === undefined) return undefined;
   const refusal = judgeBody(rule, operation, request, body);
-  return refusal === undefined ? undefined : enforced(rule, refusal, observe);
+  return refusal === undefined ? undefined : enforced(rule, refusal, observer);
 }
 
-function enforced(rule: DescriptionRule, refusal: Refusal, observe?: Observer): Refusal | undefined {
+function enforced(rule: DescriptionRule, refusal: Refusal, observer?: Observer): Refusal | undefined {
   if (!rule.dryRun) return refusal;
-  observe?.(refusal);
+  observer?.observe(refusal);
 }

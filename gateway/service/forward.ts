@@ -10,10 +10,11 @@ import { type Refusal, refuse } from "../domain/refusals.ts";
 import type { StrictRequest } from "../domain/request_rules.ts";
 import type { Route } from "../domain/routes.ts";
 import { type Cancel, Cancellation } from "../transport/cancellation.ts";
+import type { Deadline } from "../transport/deadlines.ts";
 import { type RequestBody, StreamedBody } from "../transport/request_body.ts";
 import { BUSY_CODE, type UpstreamAnswer, type UpstreamAnswered } from "../transport/upstream_client.ts";
 import { UpstreamBody } from "../transport/upstream/answer_body.ts";
-import type { Pool } from "./pool.ts";
+import type { Instance, Pool } from "./pool.ts";
 import type { Telemetry } from "./telemetry.ts";
 
 /** Most instances that one request is sent to. */
@@ -50,51 +51,33 @@ export async function forward(
   pool: Pool,
   telemetry: Telemetry,
 ): Promise<ForwardOutcome> {
-  const { request, route, body } = forwarded;
+  const { request, route, body, facts } = forwarded;
   const began = pool.clock.monotonic();
-  const signal = new Cancellation();
-  let isLate = false;
-  const deadline = pool.deadlines.set(began + route.deadlineMs, () => {
-    isLate = true;
-    signal.abort();
-  });
-  const gone = () => signal.abort();
-  forwarded.clientGone.addEventListener("abort", gone);
-  if (forwarded.clientGone.aborted) gone();
-  const over = () => {
-    pool.deadlines.clear(deadline);
-    forwarded.clientGone.removeEventListener("abort", gone);
-  };
+  const patience = new Patience(pool, began + route.deadlineMs, forwarded.clientGone);
   const order = pool.order(affinityKey(route.affinity, request), began);
   const attempts = Math.min(order.length, MAX_ATTEMPTS);
-  const mayRepeat = (turn: number, sent: boolean) => {
-    if (turn + 1 === attempts || body instanceof StreamedBody && body.begun) return false;
-    const hasIdempotencyKey = route.repeatWithKey &&
-      request.headers.some(([name]) => name === "idempotency-key");
-    return maySendAgain({ method: request.method, hasIdempotencyKey, sent }) && (!sent || pool.takeRetry());
-  };
   pool.requested();
   let outcome: ForwardOutcome | undefined;
   for (let turn = 0; turn < attempts; turn++) {
     const instance = order[turn]!;
+    const isLast = turn + 1 === attempts;
     if (turn > 0) telemetry.failover(pool.name);
     pool.begin(instance);
     const spentMs = turn === 0 ? 0 : pool.clock.monotonic() - began;
-    const { clientCertificate, requestId, traceparent, clientAddress } = forwarded.facts;
     const answer = await instance.client.send({
       method: request.method,
       target: request.path + request.query,
       headers: upstreamHeaders(request, {
-        clientCertificate,
-        requestId,
-        traceparent,
-        clientAddress,
+        clientCertificate: facts.clientCertificate,
+        requestId: facts.requestId,
+        traceparent: facts.traceparent,
+        clientAddress: facts.clientAddress,
         upstreamHost: instance.client.host,
         body: body instanceof StreamedBody ? { length: body.length } : body && { length: body.length },
         timeLeftMs: Math.max(1, Math.ceil(route.deadlineMs - spentMs)),
       }),
       body,
-      signal,
+      signal: patience,
     });
     telemetry.attempt(
       pool.name,
@@ -102,22 +85,13 @@ export async function forward(
       answer.kind === "answer" ? String(answer.status) : answer.code,
     );
     if (answer.kind === "answer") {
-      const { status, rawHeaders } = answer;
-      const whole = !(answer.body instanceof UpstreamBody);
-      const answered = { kind: "answer", status, rawHeaders, body: answer.body, attempts: turn + 1 } as const;
-      if (whole && INSTANCE_STATUSES.has(status) && mayRepeat(turn, true)) {
-        pool.end(instance, false, `HTTP ${status}`);
-        outcome = { ...answered, instance: instance.name, finish: nothing };
-        continue;
-      }
-      const finish = (ok: boolean) => {
-        over();
-        pool.end(instance, ok && !FAILED_STATUSES.has(status), `HTTP ${status}`);
-      };
-      if (whole) finish(true);
-      return { ...answered, instance: instance.name, finish: whole ? nothing : finish };
+      const again = INSTANCE_STATUSES.has(answer.status) && !(answer.body instanceof UpstreamBody) &&
+        !isLast && mayRepeat(forwarded, pool, true);
+      outcome = answeredBy(instance, answer, turn + 1, pool, patience, again);
+      if (again) continue;
+      return outcome;
     }
-    const refusal = refusalOf(answer, forwarded, isLate);
+    const refusal = refusalOf(answer, forwarded, patience.isLate);
     // Neither a client that left nor one that sent too much says anything about the instance; nor does our own queue.
     if (refusal.blameless) pool.abandon(instance);
     else pool.end(instance, false, answer.code);
@@ -125,10 +99,63 @@ export async function forward(
     if (outcome?.kind !== "answer") {
       outcome = { ...refusal.refusal, attempts: turn + 1, instance: instance.name };
     }
-    if (refusal.final || !mayRepeat(turn, answer.sent)) break;
+    if (refusal.final || isLast || !mayRepeat(forwarded, pool, answer.sent)) break;
   }
-  over();
+  patience.over();
   return outcome ?? { ...refuse("upstream-none", { "retry-after": "1" }), attempts: 0 };
+}
+
+/** How long an answer is waited for: until its deadline, or the client is gone. */
+class Patience extends Cancellation {
+  /** The deadline came. */
+  isLate = false;
+  readonly #deadline: Deadline;
+  readonly #gone = () => this.abort();
+
+  /** @param at Monotonic milliseconds. */
+  constructor(readonly pool: Pool, at: number, readonly client: Cancel) {
+    super();
+    this.#deadline = pool.deadlines.set(at, () => {
+      this.isLate = true;
+      this.abort();
+    });
+    client.addEventListener("abort", this.#gone);
+    if (client.aborted) this.abort();
+  }
+
+  /** Nothing is waited for any more. */
+  over(): void {
+    this.pool.deadlines.clear(this.#deadline);
+    this.client.removeEventListener("abort", this.#gone);
+  }
+}
+
+/** Whether a request may be sent to another instance: it is whole, nothing can happen twice, and the budget has room for it. */
+function mayRepeat({ request, route, body }: Forwarded, pool: Pool, sent: boolean): boolean {
+  if (body instanceof StreamedBody && body.begun) return false;
+  const hasIdempotencyKey = route.repeatWithKey &&
+    request.headers.some(([name]) => name === "idempotency-key");
+  return maySendAgain({ method: request.method, hasIdempotencyKey, sent }) && (!sent || pool.takeRetry());
+}
+
+/** What an instance answered. It has done its part when the answer is whole; with one that streams that is seen later. */
+function answeredBy(
+  instance: Instance,
+  { status, rawHeaders, body }: UpstreamAnswered,
+  attempts: number,
+  pool: Pool,
+  patience: Patience,
+  again: boolean,
+): ForwardOutcome {
+  const finish = (ok: boolean) => {
+    patience.over();
+    pool.end(instance, ok && !FAILED_STATUSES.has(status), `HTTP ${status}`);
+  };
+  const told = { kind: "answer", status, rawHeaders, body, attempts, instance: instance.name } as const;
+  if (body instanceof UpstreamBody) return { ...told, finish };
+  if (again) pool.end(instance, false, `HTTP ${status}`);
+  else finish(true);
+  return { ...told, finish: nothing };
 }
 
 const nothing = () => {};

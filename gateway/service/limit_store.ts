@@ -18,8 +18,9 @@ const SWEEP_MS = 1_000;
 
 /** Name of a rule's key in a store: a rule that changes begins anew. */
 export function stateName(
-  { rule, key }: { readonly rule: LimitRule; readonly key: string },
+  { rule, key, name }: { readonly rule: LimitRule; readonly key: string; readonly name?: string },
 ): string {
+  if (name !== undefined) return name;
   let prefix = prefixes.get(rule);
   if (prefix === undefined) {
     prefix = `${rule.name} ${rule.quota}/${rule.windowSeconds}/${rule.burst} `;
@@ -63,26 +64,13 @@ export class LimitStore {
   /** As `SharedLimitStore.take`; undefined when there is no room for the keys. */
   take(rules: readonly KeyedRule[]): LimitDecision[] | undefined {
     const now = this.clock.monotonic();
-    const names: string[] = [];
-    const entries: (Entry | undefined)[] = [];
+    const names = rules.map(stateName);
+    const entries = names.map((name) => this.#entries.get(name));
     let fresh = 0;
-    for (const keyed of rules) {
-      const name = stateName(keyed);
-      const entry = this.#entries.get(name);
-      if (entry === undefined) fresh++;
-      names.push(name);
-      entries.push(entry);
-    }
+    for (const entry of entries) if (entry === undefined) fresh++;
     if (!this.#hasRoom(fresh, now)) return undefined;
-    const decisions: LimitDecision[] = [];
-    let counts = true;
-    for (let i = 0; i < rules.length; i++) {
-      const { rule } = rules[i]!;
-      const decision = decideLimit(rule, entries[i]?.arrival, now);
-      counts &&= rule.dryRun || decision.allowed;
-      decisions.push(decision);
-    }
-    if (!counts) {
+    const decisions = rules.map(({ rule }, i) => decideLimit(rule, entries[i]?.arrival, now));
+    if (!rules.every(({ rule }, i) => rule.dryRun || decisions[i]!.allowed)) {
       return decisions.map((decision, i) => ({
         ...decision,
         ...standingNow(rules[i]!.rule, entries[i]?.arrival, now),

@@ -194,7 +194,9 @@ export class Pool {
       this.#update(this.instances[i]!, (breaker) => cooledBreaker(breaker, now, this.rules.breaker));
     }
     this.#turn = (this.#turn + 1) % this.instances.length;
-    const ranked = candidates(this.#healths, this.#turn).filter((index) => admits(this.#breakers[index]!));
+    const trusted = candidates(this.#healths, this.#turn);
+    const isAdmitted = (index: number) => admits(this.#breakers[index]!);
+    const ranked = trusted.every(isAdmitted) ? trusted : trusted.filter(isAdmitted);
     if (session !== undefined) {
       const rank = rendezvous(session, this.instances.map(({ name }) => name));
       const isUp = (index: number) => this.#healths[index]!.state === "up" ? 0 : 1;

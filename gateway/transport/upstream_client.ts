@@ -8,11 +8,10 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type PeerCertificate, type TLSSocket } from "node:tls";
 import type { Cancel } from "./cancellation.ts";
 import { Deadlines } from "./deadlines.ts";
-import { headAndBody } from "./http1/latin1.ts";
 import type { RequestBody } from "./request_body.ts";
-import { UpstreamBody } from "./upstream/answer_body.ts";
-import type { AnswerHead } from "./upstream/answer_head.ts";
+import type { UpstreamBody } from "./upstream/answer_body.ts";
 import { UpstreamConnection } from "./upstream/connection.ts";
+import { exchange } from "./upstream/exchange.ts";
 
 /** Key material for mutual TLS, PEM. */
 export interface UpstreamTls {
@@ -79,8 +78,6 @@ export interface UpstreamClient {
 export const SERVER_IDENTITY_CODE = "UPSTREAM_IDENTITY";
 /** Code of a request that found too many waiting for a connection. */
 export const BUSY_CODE = "UPSTREAM_BUSY";
-/** Answers with a declared length up to this come whole, so that an instance that dies in the middle is no loss; bytes. */
-export const WHOLE_ANSWER_BYTES = 65_536;
 
 /** Looks at an idle connection until it is closed, within its timeout: after three to four quarters of it. */
 const IDLE_LOOKS = 4;
@@ -257,64 +254,6 @@ function tlsOptions(tls: UpstreamTls | undefined) {
       checkServerIdentity: (_host: string, certificate: PeerCertificate) => identityFault(certificate, tls),
     }),
   };
-}
-
-/** One request on one connection. */
-function exchange(connection: UpstreamConnection, request: UpstreamRequest): Promise<UpstreamAnswer> {
-  const { method, body, signal } = request;
-  return new Promise((resolve) => {
-    let head: AnswerHead | undefined;
-    let parts: Uint8Array[] | undefined;
-    let stream: UpstreamBody | undefined;
-    const abort = () => connection.cut("ABORTED");
-    const over = () => {
-      signal.removeEventListener("abort", abort);
-      if (body !== undefined && !(body instanceof Uint8Array)) body.stop();
-    };
-    signal.addEventListener("abort", abort);
-    if (signal.aborted) {
-      signal.removeEventListener("abort", abort);
-      connection.released(true);
-      return resolve({ kind: "failed", sent: false, code: "ABORTED" });
-    }
-    const streaming = body !== undefined && !(body instanceof Uint8Array);
-    connection.begin(method, firstBytes(request), !streaming, {
-      head: (answer) => {
-        head = answer;
-        const { framing, status, rawHeaders } = answer;
-        if (framing.kind === "none" || framing.kind === "length" && framing.length <= WHOLE_ANSWER_BYTES) {
-          parts = [];
-          return;
-        }
-        stream = new UpstreamBody(connection);
-        resolve({ kind: "answer", status, rawHeaders, body: stream });
-      },
-      data: (bytes) => parts !== undefined ? void parts.push(bytes) : stream!.data(bytes),
-      end: () => {
-        over();
-        if (stream !== undefined) return stream.end();
-        const { status, rawHeaders } = head!;
-        const whole = parts!.length === 1 ? parts![0]! : Buffer.concat(parts!);
-        resolve({ kind: "answer", status, rawHeaders, body: whole });
-      },
-      lost: (code) => {
-        over();
-        if (stream !== undefined) return stream.lost(code);
-        // A client whose body broke off or was too long says so: the instance is not to blame.
-        const cause = streaming ? body.fault ?? code : code;
-        resolve({ kind: "failed", sent: true, code: head === undefined ? cause : "ANSWER_INCOMPLETE" });
-      },
-    });
-    if (streaming) body.pump(connection);
-  });
-}
-
-/** The head, and a body that is whole: one write for both is one packet, one TLS record. */
-function firstBytes({ method, target, headers, body }: UpstreamRequest): Uint8Array | string {
-  let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  head += "\r\n";
-  return body instanceof Uint8Array ? headAndBody(head, body) : head;
 }
 
 function identityFault(certificate: PeerCertificate, tls: UpstreamTls): Error | undefined {

@@ -1,9 +1,9 @@
 /** An answer on its way to the client: what the runtime calls ServerResponse, as far as a gateway needs it, in one write where it can. */
 
 import { Buffer } from "node:buffer";
-import { EventEmitter } from "node:events";
 import { STATUS_CODES } from "node:http";
 import type { TLSSocket } from "node:tls";
+import { type Listeners, listenersWith, listenersWithout, tell } from "../listeners.ts";
 import { headAndBody } from "./latin1.ts";
 
 /** Header fields: name, value, name, value; names in lower case. */
@@ -40,7 +40,7 @@ function httpDate(): string {
 }
 
 /** One answer. Events: `drain` when more may be written; `close` once, when it was written or never will be. */
-export class Http1Answer extends EventEmitter {
+export class Http1Answer {
   headersSent = false;
   /** Every byte was handed to the kernel. */
   writableFinished = false;
@@ -57,9 +57,19 @@ export class Http1Answer extends EventEmitter {
   #unwritten = 0;
   /** The end has a write of its own. */
   #last = false;
+  #onClose: Listeners;
+  #onDrain: Listeners;
 
-  constructor(readonly context: AnswerContext) {
-    super();
+  constructor(readonly context: AnswerContext) {}
+
+  on(event: "close" | "drain", listener: () => void): void {
+    if (event === "close") this.#onClose = listenersWith(this.#onClose, listener);
+    else this.#onDrain = listenersWith(this.#onDrain, listener);
+  }
+
+  off(event: "close" | "drain", listener: () => void): void {
+    if (event === "close") this.#onClose = listenersWithout(this.#onClose, listener);
+    else this.#onDrain = listenersWithout(this.#onDrain, listener);
   }
 
   get socket(): TLSSocket {
@@ -153,7 +163,7 @@ export class Http1Answer extends EventEmitter {
     if (this.closed) return;
     this.destroyed = true;
     this.closed = true;
-    this.emit("close");
+    tell(this.#onClose);
   }
 
   #takeHead(): string {
@@ -173,7 +183,7 @@ export class Http1Answer extends EventEmitter {
       this.#draining = true;
       this.socket.once("drain", () => {
         this.#draining = false;
-        if (!this.closed) this.emit("drain");
+        if (!this.closed) tell(this.#onDrain);
       });
     }
     return false;
@@ -183,7 +193,7 @@ export class Http1Answer extends EventEmitter {
     if (this.closed || this.socket.destroyed) return;
     this.writableFinished = true;
     this.closed = true;
-    this.emit("close");
+    tell(this.#onClose);
     this.context.finished(this.#close);
   }
 }

@@ -94,6 +94,9 @@ export class Http1Connection<H> {
   /** The same for an answer that has a head and has not ended. */
   #answeringSince: number | undefined;
   readonly #keepAliveFields: string;
+  /** Of every message: made once. */
+  readonly #whenWanted = () => this.#wanted();
+  readonly #whenAnswered = (close: boolean) => this.#answered(close);
 
   constructor(
     readonly socket: TLSSocket,
@@ -168,14 +171,14 @@ export class Http1Connection<H> {
     const message = this.reader.message!;
     const last = ++this.#requests === this.times.maxRequestsPerConnection || this.reader.isLast;
     const { socket } = this;
-    const incoming = this.#incoming = new Http1Request(socket, message.method, () => this.#wanted());
+    const incoming = this.#incoming = new Http1Request(socket, message.method, this.#whenWanted);
     const outgoing = this.#outgoing = new Http1Answer({
       socket,
       head: message.method === "HEAD",
       old: message.old,
       keepAlive: !last,
       keepAliveFields: this.#keepAliveFields,
-      finished: (close) => this.#answered(close),
+      finished: this.#whenAnswered,
     });
     incoming.complete = !this.reader.inBody;
     this.#waiting = incoming.complete ? "answer" : "body";

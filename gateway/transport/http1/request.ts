@@ -7,17 +7,29 @@ import type { TLSSocket } from "node:tls";
  * One request. Its body comes as `data` to whoever listens and has called `resume`; until then the connection is not read. `end` when
  * it is whole; `close` when the connection ended before it was.
  */
-export class Http1Request extends EventEmitter {
+export class Http1Request {
   /** The whole message has arrived. */
   complete = false;
   #gone = false;
   #flowing = false;
   #ended = false;
-  readonly #waiting: Uint8Array[] = [];
+  #waiting: Uint8Array[] | undefined;
+  /** Made for who listens: to most requests, which have no body, nobody does. */
+  #events: EventEmitter | undefined;
 
   /** @param wanted Called when somebody wants more of the body. */
-  constructor(readonly socket: TLSSocket, readonly method: string, readonly wanted: () => void) {
-    super();
+  constructor(readonly socket: TLSSocket, readonly method: string, readonly wanted: () => void) {}
+
+  on(event: "data", listener: (part: Uint8Array) => void): void;
+  on(event: "end" | "close" | "aborted" | "error", listener: () => void): void;
+  on(event: string, listener: (part: Uint8Array) => void): void {
+    (this.#events ??= new EventEmitter()).on(event, listener);
+  }
+
+  off(event: "data", listener: (part: Uint8Array) => void): void;
+  off(event: "end" | "close" | "aborted" | "error", listener: () => void): void;
+  off(event: string, listener: (part: Uint8Array) => void): void {
+    this.#events?.off(event, listener);
   }
 
   /** Lets the body come; what is there comes after the current turn, so that every listener is in place. */
@@ -35,8 +47,8 @@ export class Http1Request extends EventEmitter {
   /** A part of the body arrived. False: do not read on before `wanted`. */
   push(part: Uint8Array): boolean {
     if (this.#gone) return true;
-    if (this.#flowing && this.#waiting.length === 0) this.emit("data", part);
-    else this.#waiting.push(part);
+    if (this.#flowing && this.#waiting === undefined) this.#events?.emit("data", part);
+    else (this.#waiting ??= []).push(part);
     return this.#flowing;
   }
 
@@ -50,16 +62,20 @@ export class Http1Request extends EventEmitter {
   breakOff(): void {
     if (this.complete || this.#gone) return;
     this.#gone = true;
-    this.#waiting.length = 0;
-    this.emit("close");
+    this.#waiting = undefined;
+    this.#events?.emit("close");
   }
 
   #flush(): void {
-    while (this.#flowing && this.#waiting.length > 0) this.emit("data", this.#waiting.shift());
+    while (this.#flowing && this.#waiting !== undefined) {
+      const part = this.#waiting.shift();
+      if (this.#waiting.length === 0) this.#waiting = undefined;
+      this.#events?.emit("data", part);
+    }
     if (!this.#flowing || this.#gone) return;
     if (!this.complete) return this.wanted();
-    if (this.#ended || this.#waiting.length > 0) return;
+    if (this.#ended || this.#waiting !== undefined) return;
     this.#ended = true;
-    this.emit("end");
+    this.#events?.emit("end");
   }
 }

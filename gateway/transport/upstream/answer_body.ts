@@ -7,8 +7,8 @@ export interface BodyTarget {
   readonly destroyed: boolean;
   /** False: wait for `drain`. */
   write(part: Uint8Array): boolean;
-  on(event: "drain", listener: () => void): unknown;
-  once(event: "close", listener: () => void): unknown;
+  /** `close` comes once. */
+  on(event: "drain" | "close", listener: () => void): unknown;
   off(event: "drain" | "close", listener: () => void): unknown;
 }
 
@@ -90,7 +90,7 @@ export class UpstreamBody {
         resolve(outcome);
       };
       target.on("drain", drained);
-      target.once("close", gone);
+      target.on("close", gone);
       this.#target = target;
       for (const part of this.#waiting.splice(0)) target.write(part);
       if (this.#bytes > maxBytes) this.connection.cut(ANSWER_TOO_LARGE);
