@@ -13,6 +13,8 @@ import type { Context, MiddlewareHandler } from "hono";
 import { errorTable } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { REVOCATION_LIST_MEDIA_TYPE } from "shared/protocol/recovery_key/revocation_list.ts";
+import { CLIENT_CERT_HEADER } from "shared/protocol/x509/client_cert.ts";
+import { peerCertificate } from "shared/service/behind_gateway.ts";
 import { SENDER_REASONS } from "shared/log/reasons.ts";
 import type { EventLog } from "shared/log/writer/event_log.ts";
 import type { Identified } from "shared/log/recorder.ts";
@@ -29,7 +31,7 @@ import {
   idempotencyKeyOf,
   requestDigest,
 } from "./attestation_idempotency.ts";
-import { CLIENT_CERT_HEADER, type IdentityChecker, type SenderIdentity } from "./attestation_identity.ts";
+import type { IdentityChecker, SenderIdentity } from "./attestation_identity.ts";
 import type { AttestationMetrics } from "./attestation_metrics.ts";
 import { codeOfFailure, problemResponse, refusalResponse } from "./attestation_problems.ts";
 import { describeSecurity, DOCUMENT_HEAD } from "./attestation_document.ts";
@@ -245,8 +247,7 @@ function requestFailed(front: AttestationFront, c: Context<Env>, code: string): 
 function gatewayOnly(front: AttestationFront): MiddlewareHandler<Env> {
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
-    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
-    const verdict = await front.identities.gateway(raw && new Uint8Array(raw));
+    const verdict = await front.identities.gateway(peerCertificate(socket));
     if (verdict.kind === "refuse") {
       front.log.warning("gateway.refused", { reason: verdict.reason, address: socket.remoteAddress });
       front.events.tell("attestation.gateway-refused", {

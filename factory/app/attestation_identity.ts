@@ -4,20 +4,15 @@
  * gateway passes on in Client-Cert (RFC 9440) and which is verified here too, with its revocation list.
  */
 
-import { parseItem } from "structured-headers";
 import type { Clock } from "shared/transport/clock.ts";
+import { clientCertificate } from "shared/protocol/x509/client_cert.ts";
 import { verifyCertificate } from "shared/protocol/x509/verification.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
+import { GATEWAY_IDENTITY } from "shared/service/behind_gateway.ts";
 import type { SenderRole } from "../transport/issuance_store/records.ts";
 
-/** Header with the sender's certificate. */
-export const CLIENT_CERT_HEADER = "client-cert";
 /** Verdicts that are remembered; the oldest goes first. */
 const CACHE_MAX = 1024;
-/** Longest Client-Cert that is read, in characters. */
-const CLIENT_CERT_MAX = 8192;
-
-const GATEWAY_IDENTITY = /^urn:recovery-key:gateway:[a-z0-9][a-z0-9-]{0,62}$/;
 const SENDER_IDENTITY = /^urn:recovery-key:(station|batch-manager):([a-z0-9][a-z0-9-]{0,62})$/;
 
 /** Whom a certificate names. */
@@ -76,7 +71,6 @@ export class IdentityChecker {
   /** The sender that a gateway names. @param header Value of Client-Cert. */
   sender(header: string | undefined): Promise<IdentityVerdict<SenderIdentity>> {
     if (header === undefined) return Promise.resolve(refused("client-cert-missing"));
-    if (header.length > CLIENT_CERT_MAX) return Promise.resolve(refused("client-cert-malformed"));
     return this.#check(
       this.#senders,
       header,
@@ -121,14 +115,4 @@ export class IdentityChecker {
 
 function refused(reason: string): { readonly kind: "refuse"; readonly reason: string } {
   return { kind: "refuse", reason };
-}
-
-/** The certificate of a Client-Cert header: one structured-field byte sequence (RFC 9440, section 2.1). */
-function clientCertificate(header: string): Uint8Array | undefined {
-  try {
-    const [value] = parseItem(header);
-    return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
-  } catch {
-    return undefined;
-  }
 }

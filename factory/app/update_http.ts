@@ -6,21 +6,21 @@ import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { TLSSocket } from "node:tls";
-import { parseItem } from "structured-headers";
 import { CodedError, codeOf, defineErrors } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import { UPDATE_BODY_MAX } from "shared/protocol/wire/update.ts";
+import { CLIENT_CERT_HEADER, clientCertificate } from "shared/protocol/x509/client_cert.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
-import { verifyCertificate } from "shared/protocol/x509/verification.ts";
+import {
+  GATEWAY_IDENTITY,
+  peerCertificate,
+  speaker,
+  WALLET_IDENTITY,
+} from "shared/service/behind_gateway.ts";
 import type { Clock } from "shared/transport/clock.ts";
 import type { UpdateService } from "../service/update/update_service.ts";
 import { problemResponse } from "./attestation_problems.ts";
 import { BEGIN, CHALLENGE, RESUME, STEP } from "./update_routes.ts";
-
-/** Header with the wallet's certificate (RFC 9440), and the longest that is read, in characters. */
-const CLIENT_CERT = { header: "client-cert", max: 8192 } as const;
-const GATEWAY_IDENTITY = /^urn:recovery-key:gateway:[a-z0-9][a-z0-9-]{0,62}$/;
-const WALLET_IDENTITY = /^urn:recovery-key:wallet:[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** What the front needs. */
 export interface UpdateFront {
@@ -103,10 +103,9 @@ function observed({ clock, observe, draining }: UpdateFront): MiddlewareHandler<
 /** Only a gateway's connection passes; each request asks again, a revocation since the handshake counts. */
 function gatewayOnly(front: UpdateFront): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const socket = c.env.incoming.socket as TLSSocket;
-    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
-    const name = await identityOf(raw && new Uint8Array(raw), front.trust().gateways, front.clock);
-    if (name === undefined || !GATEWAY_IDENTITY.test(name)) return problemResponse("UPDATE_GATEWAY");
+    const certificate = peerCertificate(c.env.incoming.socket as TLSSocket);
+    const gateway = await speaker(certificate, front.trust().gateways, GATEWAY_IDENTITY, front.clock);
+    if (gateway.kind === "refuse") return problemResponse("UPDATE_GATEWAY");
     await next();
   };
 }
@@ -114,33 +113,12 @@ function gatewayOnly(front: UpdateFront): MiddlewareHandler<Env> {
 /** The wallet is whom the gateway names in Client-Cert, verified here again. */
 function walletOnly(front: UpdateFront): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const der = clientCertificate(c.req.header(CLIENT_CERT.header));
-    const name = await identityOf(der, front.trust().clients, front.clock);
-    if (name === undefined || !WALLET_IDENTITY.test(name)) return problemResponse("UPDATE_GATEWAY");
-    c.set("client", name);
+    const certificate = clientCertificate(c.req.header(CLIENT_CERT_HEADER));
+    const wallet = await speaker(certificate, front.trust().clients, WALLET_IDENTITY, front.clock);
+    if (wallet.kind === "refuse") return problemResponse("UPDATE_GATEWAY");
+    c.set("client", wallet.identity);
     await next();
   };
-}
-
-async function identityOf(
-  der: Uint8Array | undefined,
-  trust: Trust,
-  clock: Clock,
-): Promise<string | undefined> {
-  if (der === undefined || der.length === 0) return undefined;
-  const verdict = await verifyCertificate([der], trust, { usage: "client", now: clock.now() });
-  return verdict.kind === "accept" ? verdict.identity : undefined;
-}
-
-/** One structured-field byte sequence (RFC 9440, section 2.1). */
-function clientCertificate(header: string | undefined): Uint8Array | undefined {
-  if (header === undefined || header.length > CLIENT_CERT.max) return undefined;
-  try {
-    const [value] = parseItem(header);
-    return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 defineErrors({

@@ -6,7 +6,6 @@ import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { TLSSocket } from "node:tls";
-import { parseItem } from "structured-headers";
 import { codeOf } from "shared/base/errors.ts";
 import type { Logger } from "shared/base/log.ts";
 import type { EventLog } from "shared/log/writer/event_log.ts";
@@ -17,22 +16,22 @@ import {
   RecoverSessionAnswer,
   VerificationResult,
 } from "shared/protocol/wire/recover_session.ts";
+import { CLIENT_CERT_HEADER, clientCertificate } from "shared/protocol/x509/client_cert.ts";
 import type { Trust } from "shared/protocol/x509/trust.ts";
-import { verifyCertificate } from "shared/protocol/x509/verification.ts";
 import type { Readiness } from "shared/transport/admin_listener.ts";
 import type { Clock } from "shared/transport/clock.ts";
+import {
+  GATEWAY_IDENTITY,
+  peerCertificate,
+  speaker,
+  WALLET_IDENTITY,
+} from "shared/service/behind_gateway.ts";
 import { observed, type RequestMetrics } from "shared/service/request_metrics.ts";
 import type { Orchestrator } from "../service/orchestrator.ts";
 import { failureResponse, problemResponse } from "./problems.ts";
 
 /** Longest body that is read, in bytes. */
 export const BODY_MAX = 64 * 1024;
-/** Header with the companion's certificate (RFC 9440). */
-const CLIENT_CERT_HEADER = "client-cert";
-/** Longest Client-Cert that is read, in characters. */
-const CLIENT_CERT_MAX = 8192;
-const GATEWAY_IDENTITY = /^urn:recovery-key:gateway:[a-z0-9][a-z0-9-]{0,62}$/;
-const COMPANION_IDENTITY = /^urn:recovery-key:wallet:[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** What the front needs. */
 export interface OrchestratorFront {
@@ -177,10 +176,9 @@ function gatewayOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
   const { trust, clock, log } = front;
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
-    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
-    const name = await identityOf(raw && new Uint8Array(raw), trust().gateways, clock);
-    if (name === undefined || !GATEWAY_IDENTITY.test(name)) {
-      log.warning("gateway.refused", { address: socket.remoteAddress });
+    const gateway = await speaker(peerCertificate(socket), trust().gateways, GATEWAY_IDENTITY, clock);
+    if (gateway.kind === "refuse") {
+      log.warning("gateway.refused", { reason: gateway.reason, address: socket.remoteAddress });
       tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");
       return problemResponse("ORCHESTRATOR_GATEWAY");
     }
@@ -192,38 +190,14 @@ function gatewayOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
 function companionOnly(front: OrchestratorFront): MiddlewareHandler<Env> {
   const { trust, clock, log } = front;
   return async (c, next) => {
-    const name = await identityOf(
-      clientCertificate(c.req.header(CLIENT_CERT_HEADER)),
-      trust().clients,
-      clock,
-    );
-    if (name === undefined || !COMPANION_IDENTITY.test(name)) {
-      log.warning("companion.refused", {});
+    const certificate = clientCertificate(c.req.header(CLIENT_CERT_HEADER));
+    const companion = await speaker(certificate, trust().clients, WALLET_IDENTITY, clock);
+    if (companion.kind === "refuse") {
+      log.warning("companion.refused", { reason: companion.reason });
       tellRefused(front, "refused", "ORCHESTRATOR_GATEWAY");
       return problemResponse("ORCHESTRATOR_GATEWAY");
     }
-    c.set("client", name);
+    c.set("client", companion.identity);
     await next();
   };
-}
-
-async function identityOf(
-  der: Uint8Array | undefined,
-  trust: Trust,
-  clock: Clock,
-): Promise<string | undefined> {
-  if (der === undefined || der.length === 0) return undefined;
-  const verdict = await verifyCertificate([der], trust, { usage: "client", now: clock.now() });
-  return verdict.kind === "accept" ? verdict.identity : undefined;
-}
-
-/** One structured-field byte sequence (RFC 9440, section 2.1). */
-function clientCertificate(header: string | undefined): Uint8Array | undefined {
-  if (header === undefined || header.length > CLIENT_CERT_MAX) return undefined;
-  try {
-    const [value] = parseItem(header);
-    return value instanceof ArrayBuffer ? new Uint8Array(value) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -22,11 +22,18 @@ import {
   RecoverSessionId,
   ReleaseRequest,
 } from "shared/protocol/wire/recover.ts";
+import { CLIENT_CERT_HEADER, clientCertificate } from "shared/protocol/x509/client_cert.ts";
+import type { Trust } from "shared/protocol/x509/trust.ts";
 import type { Clock } from "shared/transport/clock.ts";
+import {
+  GATEWAY_IDENTITY,
+  ORCHESTRATOR_IDENTITY,
+  peerCertificate,
+  speaker,
+} from "shared/service/behind_gateway.ts";
 import { observed, type RequestMetrics } from "shared/service/request_metrics.ts";
 import type { StepOutcome } from "../service/provider_service.ts";
 import type { VaultStep } from "../vault/protocol.ts";
-import { CLIENT_CERT_HEADER, gatewayFault, type NodeTrust, orchestratorFault } from "./node_identity.ts";
 
 /** Longest body that is read, in bytes: a deposit with an identity verification. */
 export const BODY_MAX = 64 * 1024;
@@ -39,6 +46,12 @@ defineErrors({
   PROVIDER_TOO_LARGE: { fault: "peer", retry: false, http: 413, next: "Send at most 64 KiB." },
   PROVIDER_BUSY: { fault: "service", retry: true, http: 503, next: "Send the same request again." },
 });
+
+/** Trust in the two authorities. */
+export interface NodeTrust {
+  readonly gateways: Trust;
+  readonly orchestrators: Trust;
+}
 
 /** What the front needs. */
 export interface NodeFront {
@@ -157,12 +170,12 @@ function routeOf(c: Context): string {
 function gatewayOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandler<Env> {
   return async (c, next) => {
     const socket = c.env.incoming.socket as TLSSocket;
-    const raw = socket.authorized ? socket.getPeerCertificate().raw : undefined;
-    const fault = await gatewayFault(raw && new Uint8Array(raw), trust(), clock);
-    if (fault !== undefined) {
-      log.warning("gateway.refused", { reason: fault });
+    const gateway = await speaker(peerCertificate(socket), trust().gateways, GATEWAY_IDENTITY, clock);
+    if (gateway.kind === "refuse") {
+      const { reason } = gateway;
+      log.warning("gateway.refused", { reason });
       const address = { kind: "address", identifier: socket.remoteAddress ?? "unknown" } as const;
-      events.tell("provider.gateway-refused", { actor: address, outcome: "refused", reason: fault });
+      events.tell("provider.gateway-refused", { actor: address, outcome: "refused", reason });
       return problemResponse("PROVIDER_GATEWAY");
     }
     await next();
@@ -171,14 +184,16 @@ function gatewayOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandle
 
 function orchestratorOnly({ trust, clock, log, events }: NodeFront): MiddlewareHandler<Env> {
   return async (c, next) => {
-    const fault = await orchestratorFault(c.req.header(CLIENT_CERT_HEADER), trust(), clock);
-    if (fault !== undefined) {
-      log.warning("orchestrator.refused", { reason: fault });
+    const certificate = clientCertificate(c.req.header(CLIENT_CERT_HEADER));
+    const orchestrator = await speaker(certificate, trust().orchestrators, ORCHESTRATOR_IDENTITY, clock);
+    if (orchestrator.kind === "refuse") {
+      const { reason } = orchestrator;
+      log.warning("orchestrator.refused", { reason });
       const address = {
         kind: "address",
         identifier: c.env.incoming.socket.remoteAddress ?? "unknown",
       } as const;
-      events.tell("provider.orchestrator-refused", { actor: address, outcome: "refused", reason: fault });
+      events.tell("provider.orchestrator-refused", { actor: address, outcome: "refused", reason });
       return problemResponse("PROVIDER_IDENTITY");
     }
     await next();
