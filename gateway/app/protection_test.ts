@@ -158,9 +158,14 @@ const PROXY = new Uint8Array([
 ]);
 
 /** One request on a connection that begins with these bytes; an empty text when it was closed. */
-function behindProxy(port: number, preface: Uint8Array, split: boolean): Promise<string> {
+function behindProxy(
+  port: number,
+  preface: Uint8Array,
+  split: boolean,
+  localAddress = "127.0.0.1",
+): Promise<string> {
   return new Promise((resolve) => {
-    const raw = connectTcp(port, "127.0.0.1");
+    const raw = connectTcp({ port, host: "127.0.0.1", localAddress });
     let received = "";
     raw.on("error", () => {});
     raw.once("close", () => resolve(received));
@@ -209,6 +214,11 @@ Deno.test("the PROXY protocol in front of TLS names the client, in one segment w
       assert.equal(await behindProxy(test.port, bad, false), "");
     }
     assert.equal((await ask(test.port)).status, 0, "nobody comes in without a header");
+    assert.equal(
+      await behindProxy(test.port, PROXY, false, "127.0.0.2"),
+      "",
+      "nor with one from another address",
+    );
     assert.ok(reasons(test).includes("address-denied"));
     assert.ok(test.lines.some(({ code }) => code === "PROXY_HEADER"));
   } finally {

@@ -137,9 +137,9 @@ class Door extends BlockList {
   override check(address: unknown): boolean {
     const remote = String(address);
     const preface = this.#callbacks.preface?.(remote);
-    const comesIn = preface === undefined ? this.#callbacks.admitAddress(remote) : preface !== "refuse";
-    this.#entering = comesIn && preface !== "refuse" ? { remote, preface } : undefined;
-    return this.#entering === undefined;
+    const isRefused = preface === "refuse" || preface === undefined && !this.#callbacks.admitAddress(remote);
+    this.#entering = isRefused ? undefined : { remote, preface };
+    return isRefused;
   }
 
   /** Who comes in now; undefined when nobody was asked about, because the other end is gone already. */

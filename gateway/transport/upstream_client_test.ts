@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { createServer, type Socket } from "node:net";
+import { Cancellation } from "./cancellation.ts";
+import { type UpstreamClient, upstreamClient } from "./upstream_client.ts";
+
+const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/** An instance that answers each request when it is told to. */
+async function instance(idleTimeoutMs: number) {
+  const opened: Socket[] = [];
+  const asked: (() => void)[] = [];
+  let wake = () => {};
+  const server = createServer((socket) => {
+    opened.push(socket);
+    socket.on("data", () => {
+      asked.push(() => socket.write(ANSWER));
+      wake();
+    });
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const client = upstreamClient({
+    url: new URL(`http://127.0.0.1:${port}`),
+    tls: undefined,
+    maxSockets: 2,
+    maxWaiting: 2,
+    connectTimeoutMs: 5_000,
+    idleTimeoutMs,
+  });
+  return {
+    client,
+    opened,
+    /** Waits for the next request, and gives how to answer it. */
+    next: async () => {
+      while (asked.length === 0) await new Promise<void>((resolve) => wake = resolve);
+      return asked.shift()!;
+    },
+    close: () => {
+      client.close();
+      return new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+const get = (client: UpstreamClient) =>
+  client.send({
+    method: "GET",
+    target: "/",
+    headers: ["host", client.host],
+    body: undefined,
+    signal: new Cancellation(),
+  });
+
+const closed = (socket: Socket) =>
+  new Promise<void>((resolve) => socket.destroyed ? resolve() : void socket.once("close", () => resolve()));
+
+Deno.test("UpstreamClient uses a connection again, and closes it when nobody does", async () => {
+  const { client, opened, next, close } = await instance(200);
+  for (let i = 0; i < 3; i++) {
+    const answer = get(client);
+    (await next())();
+    assert.equal((await answer).kind, "answer");
+  }
+  assert.equal(opened.length, 1);
+  await closed(opened[0]!);
+  const answer = get(client);
+  (await next())();
+  assert.equal((await answer).kind, "answer");
+  assert.equal(opened.length, 2, "a new one");
+  await close();
+});
+
+Deno.test("UpstreamClient leaves a connection alone whose answer takes longer than idle ones stay", async () => {
+  const { client, opened, next, close } = await instance(40);
+  const answer = get(client);
+  const give = await next();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  give();
+  assert.equal((await answer).kind, "answer");
+  assert.equal(opened.length, 1);
+  await close();
+});
+
+Deno.test("UpstreamClient gives up a request that waits for a connection when its client leaves", async () => {
+  const { client, next, close } = await instance(5_000);
+  const [first, second] = [get(client), get(client)];
+  const [one, other] = [await next(), await next()];
+  const signal = new Cancellation();
+  const waiting = client.send({ method: "GET", target: "/", headers: [], body: undefined, signal });
+  signal.abort();
+  assert.deepEqual(await waiting, { kind: "failed", sent: false, code: "ABORTED" });
+  one();
+  other();
+  assert.deepEqual((await Promise.all([first, second])).map(({ kind }) => kind), ["answer", "answer"]);
+  const again = get(client);
+  (await next())();
+  assert.equal((await again).kind, "answer", "and keeps no place for it");
+  await close();
+});
+
+Deno.test("UpstreamClient sends nothing for a client that is gone, and keeps the connection", async () => {
+  const { client, opened, next, close } = await instance(5_000);
+  const answer = get(client);
+  (await next())();
+  await answer;
+  const signal = new Cancellation();
+  signal.abort();
+  const gone = await client.send({ method: "GET", target: "/", headers: [], body: undefined, signal });
+  assert.deepEqual(gone, { kind: "failed", sent: false, code: "ABORTED" });
+  const again = get(client);
+  (await next())();
+  assert.equal((await again).kind, "answer");
+  assert.equal(opened.length, 1);
+  await close();
+});
