@@ -6,7 +6,7 @@ import { type UpstreamClient, upstreamClient } from "./upstream_client.ts";
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /** An instance that answers each request when it is told to. */
-async function instance(idleTimeoutMs: number) {
+async function instance(idleTimeoutMs: number, connectTimeoutMs = 5_000) {
   const opened: Socket[] = [];
   const asked: (() => void)[] = [];
   let wake = () => {};
@@ -25,7 +25,7 @@ async function instance(idleTimeoutMs: number) {
     tls: undefined,
     maxSockets: 2,
     maxWaiting: 2,
-    connectTimeoutMs: 5_000,
+    connectTimeoutMs,
     idleTimeoutMs,
   });
   return {
@@ -79,6 +79,20 @@ Deno.test("UpstreamClient leaves a connection alone whose answer takes longer th
   give();
   assert.equal((await answer).kind, "answer");
   assert.equal(opened.length, 1);
+  await close();
+});
+
+Deno.test("UpstreamClient lets nobody wait for a connection for longer than it may", async () => {
+  const { client, next, close } = await instance(5_000, 60);
+  const busy = [get(client), get(client)];
+  const answers = [await next(), await next()];
+  assert.deepEqual(await get(client), { kind: "failed", sent: false, code: "CONNECT_TIMEOUT" });
+  for (const give of answers) give();
+  assert.deepEqual(
+    (await Promise.all(busy)).map(({ kind }) => kind),
+    ["answer", "answer"],
+    "those who have one go on",
+  );
   await close();
 });
 
