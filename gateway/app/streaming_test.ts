@@ -99,7 +99,7 @@ Deno.test("StreamedBody holds the client back while the instance does not take m
   message.destroy();
 });
 
-Deno.test("gateway holds a fast instance back when the client does not read", async () => {
+Deno.test("gateway holds a fast instance back while the client does not read, and goes on when it does", async () => {
   let written = 0;
   let isHeld = false;
   const upstream = await startBrokenUpstream(({ socket }) => {
@@ -113,6 +113,7 @@ Deno.test("gateway holds a fast instance back when the client does not read", as
         socket.once("close", () => clearTimeout(held));
         return void socket.once("drain", () => (clearTimeout(held), push()));
       }
+      socket.end();
     };
     push();
   });
@@ -139,9 +140,16 @@ Deno.test("gateway holds a fast instance back when the client does not read", as
     // Its output is not read: the pipe fills, then it reads no more.
     await until(() => isHeld || written >= 100 * MEGABYTE);
     assert.ok(isHeld, `the instance could send ${written} bytes that nobody reads`);
+    let bytes = 0;
+    let last = "";
+    for await (const part of client.stdout) {
+      bytes += part.length;
+      last = new TextDecoder().decode(part.slice(-7));
+      if (last.endsWith("\r\n0\r\n\r\n")) break;
+    }
+    assert.ok(bytes > 100 * MEGABYTE, `${bytes} bytes, then ${last}`);
     client.kill("SIGKILL");
     await client.status;
-    await client.stdout.cancel();
     await input.close().catch(() => {});
     await until(() => upstream.open.size <= 1);
   } finally {

@@ -24,6 +24,11 @@ export class Deadlines {
   /** @param monotonic The clock, milliseconds. */
   constructor(readonly monotonic: () => number) {}
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#set.size;
+  }
+
   /** Calls `late` at a time of the clock, unless it is cleared before. */
   set(at: number, late: () => void): Deadline {
     this.#timer ??= setInterval(() => this.#look(), TICK_MS);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { createServer, type Socket } from "node:net";
+import type { BodyMessage } from "./body.ts";
 import { Cancellation } from "./cancellation.ts";
+import { StreamedBody } from "./request_body.ts";
 import { type UpstreamClient, upstreamClient } from "./upstream_client.ts";
 
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -8,12 +11,18 @@ const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /** An instance that answers each request when it is told to. */
 async function instance(idleTimeoutMs: number, connectTimeoutMs = 5_000) {
   const opened: Socket[] = [];
-  const asked: (() => void)[] = [];
+  const asked: ((...pieces: string[]) => Promise<void>)[] = [];
   let wake = () => {};
   const server = createServer((socket) => {
     opened.push(socket);
     socket.on("data", () => {
-      asked.push(() => socket.write(ANSWER));
+      asked.push(async (...pieces) => {
+        for (const piece of pieces.length > 0 ? pieces : [ANSWER]) {
+          socket.write(piece);
+          // Long enough that each piece is read alone.
+          await new Promise((resolve) => setTimeout(resolve, 15));
+        }
+      });
       wake();
     });
     socket.on("error", () => {});
@@ -31,7 +40,7 @@ async function instance(idleTimeoutMs: number, connectTimeoutMs = 5_000) {
   return {
     client,
     opened,
-    /** Waits for the next request, and gives how to answer it. */
+    /** Waits for the next request, and gives how to answer it: in pieces, or as usual. */
     next: async () => {
       while (asked.length === 0) await new Promise<void>((resolve) => wake = resolve);
       return asked.shift()!;
@@ -126,5 +135,37 @@ Deno.test("UpstreamClient sends nothing for a client that is gone, and keeps the
   (await next())();
   assert.equal((await again).kind, "answer");
   assert.equal(opened.length, 1);
+  await close();
+});
+
+Deno.test("UpstreamClient puts an answer together from the pieces in which it comes", async () => {
+  const { client, next, close } = await instance(5_000);
+  const ask = async (...pieces: string[]) => {
+    const answer = get(client);
+    await (await next())(...pieces);
+    const got = await answer;
+    assert.ok(got.kind === "answer" && got.body instanceof Uint8Array);
+    return new TextDecoder().decode(got.body);
+  };
+  const head = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n";
+  assert.equal(await ask(head, "one", "two", "six"), "onetwosix");
+  assert.equal(await ask(`${head}o`, "netwos", "ix"), "onetwosix");
+  assert.equal(await ask(head.slice(0, 20), `${head.slice(20)}onetwo`, "six"), "onetwosix");
+  assert.equal(await ask(`${head}onetwosix`), "onetwosix");
+  assert.equal(await ask("HTTP/1.1 204 No Content\r\n\r\n"), "");
+  assert.equal(await ask("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), "");
+  await close();
+});
+
+Deno.test("UpstreamClient says that it was the client who broke its body off", async () => {
+  const { client, next, opened, close } = await instance(5_000);
+  const message = Object.assign(new EventEmitter(), { complete: false, resume: () => {}, pause: () => {} });
+  const body = new StreamedBody(message as BodyMessage, 10, 10);
+  const answer = client.send({ method: "PUT", target: "/", headers: [], body, signal: new Cancellation() });
+  await next();
+  message.emit("data", new Uint8Array(3));
+  message.emit("close");
+  assert.deepEqual(await answer, { kind: "failed", sent: true, code: "BODY_INCOMPLETE" });
+  await closed(opened[0]!);
   await close();
 });
