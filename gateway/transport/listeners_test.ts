@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { Cancellation } from "./cancellation.ts";
 import { type Listeners, listenersWith, listenersWithout, tell } from "./listeners.ts";
 
 Deno.test("listeners are told in order, each as often as it was added", () => {
@@ -31,21 +30,4 @@ Deno.test("listeners may come and go while they are told", () => {
   listeners = listenersWith(listeners, other);
   tell(listeners);
   assert.equal(later, 1, "those who were there when it happened");
-});
-
-Deno.test("Cancellation tells whoever still listens, once", () => {
-  const cancellation = new Cancellation();
-  let told = "";
-  const [a, b, c] = ["a", "b", "c"].map((name) => () => void (told += name)) as [
-    () => void,
-    () => void,
-    () => void,
-  ];
-  for (const listener of [a, b, c]) cancellation.addEventListener("abort", listener);
-  cancellation.removeEventListener("abort", b);
-  cancellation.abort();
-  cancellation.abort();
-  cancellation.addEventListener("abort", a);
-  assert.equal(told, "ac");
-  assert.equal(cancellation.aborted, true);
 });
