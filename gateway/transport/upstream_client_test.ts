@@ -6,6 +6,17 @@ import { Cancellation } from "./cancellation.ts";
 import { StreamedBody } from "./request_body.ts";
 import { type UpstreamClient, upstreamClient } from "./upstream_client.ts";
 
+/** What never comes fails, and does not hang. */
+async function within<T>(promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error("it does not come")), 10_000);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /** An instance that answers each request when it is told to. */
@@ -53,16 +64,18 @@ async function instance(idleTimeoutMs: number, connectTimeoutMs = 5_000) {
 }
 
 const get = (client: UpstreamClient) =>
-  client.send({
+  within(client.send({
     method: "GET",
     target: "/",
     headers: ["host", client.host],
     body: undefined,
     signal: new Cancellation(),
-  });
+  }));
 
 const closed = (socket: Socket) =>
-  new Promise<void>((resolve) => socket.destroyed ? resolve() : void socket.once("close", () => resolve()));
+  within(
+    new Promise<void>((resolve) => socket.destroyed ? resolve() : void socket.once("close", () => resolve())),
+  );
 
 Deno.test("UpstreamClient uses a connection again, and closes it when nobody does", async () => {
   const { client, opened, next, close } = await instance(200);
