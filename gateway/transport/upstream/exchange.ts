@@ -75,12 +75,10 @@ class Exchange implements AnswerSink {
   lost(code: string): void {
     this.#over();
     if (this.#stream !== undefined) return this.#stream.lost(code);
-    // A client whose body broke off or was too long says so: the instance is not to blame.
-    const cause = this.body instanceof StreamedBody ? this.body.fault ?? code : code;
     this.resolve({
       kind: "failed",
       sent: true,
-      code: this.#head === undefined ? cause : "ANSWER_INCOMPLETE",
+      code: this.#head === undefined ? code : "ANSWER_INCOMPLETE",
     });
   }
 
