@@ -1,4 +1,4 @@
-/** How long each phase of a message may take, on a clock of the test's own. */
+/** How long each phase of a message may take, on a clock of the test's own; and how little of a client is held. */
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -6,6 +6,7 @@ import { EventEmitter } from "node:events";
 import type { TLSSocket } from "node:tls";
 import { type ByteFault, Http1Connection } from "../transport/http1/connection.ts";
 import type { Http1Answer } from "../transport/http1/answer.ts";
+import type { Http1Request } from "../transport/http1/request.ts";
 import { ConnectionReader } from "./connection_reader.ts";
 
 const TIMES = {
@@ -36,10 +37,15 @@ class FakeSocket extends EventEmitter {
     this.destroyed = true;
     this.emit("close");
   }
-  pause(): void {}
-  resume(): void {}
+  paused = false;
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
   isPaused(): boolean {
-    return false;
+    return this.paused;
   }
 }
 
@@ -59,12 +65,16 @@ function connect() {
   const socket = new FakeSocket();
   const refused: ("timeout" | "malformed" | ByteFault)[] = [];
   const answers: Http1Answer[] = [];
+  const requests: Http1Request[] = [];
   const connection = new Http1Connection(
     socket as unknown as TLSSocket,
     new ConnectionReader(BOUNDS),
     TIMES,
     {
-      request: (_incoming, outgoing) => void answers.push(outgoing),
+      request: (incoming, outgoing) => {
+        requests.push(incoming);
+        answers.push(outgoing);
+      },
       refused: (cause) => void refused.push(cause),
     },
   );
@@ -75,6 +85,7 @@ function connect() {
     send: (text: string) => void socket.emit("data", Buffer.from(text)),
     answer: () => answers.at(-1)!.writeHead(200).end(new Uint8Array(2)),
     answers,
+    requests,
   };
 }
 
@@ -180,4 +191,32 @@ Deno.test("after a refusal the client has two seconds to read it and to close", 
     connection.sweep(clock.now += 1);
     assert.equal(socket.destroyed, true);
   });
+});
+
+Deno.test("what a client sends ahead is read until 64 KiB of it wait, less in small pieces, and on when its turn comes", () => {
+  for (const [piece, most] of [["x".repeat(1_024), 64], ["x", 256]] as const) {
+    const { socket, send, answer } = connect();
+    send(GET);
+    let pieces = 0;
+    while (!socket.paused) {
+      send(piece);
+      assert.ok(++pieces <= most, `${pieces} pieces of ${piece.length} bytes`);
+    }
+    answer();
+    assert.equal(socket.paused, false);
+  }
+});
+
+Deno.test("a body in thousands of chunks is passed on once for each read, and held back when nobody takes it", async () => {
+  const { socket, send, requests } = connect();
+  send("POST /things/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const parts: number[] = [];
+  requests[0]!.on("data", (part) => void parts.push(part.length));
+  send("1\r\nx\r\n".repeat(20_000));
+  assert.equal(socket.paused, true);
+  requests[0]!.resume();
+  await new Promise<void>((resolve) => queueMicrotask(resolve));
+  assert.equal(socket.paused, false);
+  send("1\r\nx\r\n".repeat(3_000));
+  assert.deepEqual(parts, [20_000, 3_000]);
 });

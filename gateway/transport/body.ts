@@ -1,4 +1,4 @@
-/** Message bodies read whole, up to a bound. */
+/** Message bodies read whole, up to a bound. They are put together as they come: a list of pieces could take a hundred times their bytes. */
 
 /** A message as it arrives, as far as its body counts: the runtime's, or our own. */
 export interface BodyMessage {
@@ -18,10 +18,13 @@ export type BodyResult =
   | { readonly kind: "too-large" }
   | { readonly kind: "incomplete" };
 
+/** Room for a body before it is known to be longer, bytes. */
+const FIRST_BYTES = 1_024;
+
 /** Reads a body of at most `maxBytes`. After `too-large` the rest is left unread. */
 export function readBody(message: BodyMessage, maxBytes: number): Promise<BodyResult> {
   return new Promise((resolve) => {
-    const parts: Uint8Array[] = [];
+    let held = new Uint8Array(FIRST_BYTES);
     let length = 0;
     const done = (result: BodyResult) => {
       message.off("data", onData);
@@ -34,22 +37,22 @@ export function readBody(message: BodyMessage, maxBytes: number): Promise<BodyRe
       resolve(result);
     };
     const onData = (part: Uint8Array) => {
-      length += part.length;
-      if (length > maxBytes) {
+      const after = length + part.length;
+      if (after > maxBytes) {
         message.pause();
         return done({ kind: "too-large" });
       }
-      parts.push(part);
+      if (after > held.length) {
+        const larger = new Uint8Array(Math.min(maxBytes, Math.max(after, 2 * held.length)));
+        larger.set(held.subarray(0, length));
+        held = larger;
+      }
+      held.set(part, length);
+      length = after;
     };
     const onEnd = () => {
       if (!message.complete) return done({ kind: "incomplete" });
-      const bytes = new Uint8Array(length);
-      let offset = 0;
-      for (const part of parts) {
-        bytes.set(part, offset);
-        offset += part.length;
-      }
-      done({ kind: "body", bytes });
+      done({ kind: "body", bytes: held.slice(0, length) });
     };
     const onLost = () => done({ kind: "incomplete" });
     message.on("data", onData);

@@ -6,6 +6,8 @@
 import { Buffer } from "node:buffer";
 import type { TLSSocket } from "node:tls";
 import { Http1Answer } from "./answer.ts";
+import { Content } from "./content.ts";
+import { readOn, stopReading } from "../reading.ts";
 import { Roster } from "../roster.ts";
 import { Http1Request } from "./request.ts";
 
@@ -69,6 +71,8 @@ export interface ConnectionEvents<H> {
 
 /** Bytes of requests that arrive before the one in front is answered; then the client has to wait. */
 const MAX_AHEAD_BYTES = 65_536;
+/** What a piece takes beside its bytes: many small ones are no way around the bound. */
+const PIECE_BYTES = 256;
 /** After the last answer a client has this long to read it and to close, milliseconds. */
 const LINGER_MS = 2_000;
 /** Beyond the time that the client was told: a request that it sends in the last moment is still answered. Milliseconds. */
@@ -148,8 +152,8 @@ export class Http1Connection<H> {
 
   #keep(bytes: Buffer): void {
     this.#ahead.push(bytes);
-    this.#aheadBytes += bytes.length;
-    if (this.#aheadBytes > MAX_AHEAD_BYTES) this.socket.pause();
+    this.#aheadBytes += bytes.length + PIECE_BYTES;
+    if (this.#aheadBytes > MAX_AHEAD_BYTES) stopReading(this.socket);
   }
 
   #read(bytes: Buffer): void {
@@ -188,10 +192,9 @@ export class Http1Connection<H> {
 
   #readBody(bytes: Buffer, from: number): number {
     const incoming = this.#incoming!;
-    let wanted = true;
-    const end = this.reader.readBody(bytes, from, (part) => {
-      wanted = incoming.push(part);
-    });
+    const content = new Content(bytes.length - from);
+    const end = this.reader.readBody(bytes, from, (part) => content.add(part));
+    const wanted = content.length === 0 || incoming.push(content.bytes);
     if (end < 0) {
       this.#refuse(this.reader.fault!);
       return bytes.length;
@@ -199,12 +202,12 @@ export class Http1Connection<H> {
     if (!this.reader.inBody) {
       this.#waiting = "answer";
       incoming.finish();
-    } else if (!wanted) this.socket.pause();
+    } else if (!wanted) stopReading(this.socket);
     return end;
   }
 
   #wanted(): void {
-    if (this.socket.isPaused()) this.socket.resume();
+    if (this.socket.isPaused()) readOn(this.socket);
   }
 
   #answered(close: boolean): void {

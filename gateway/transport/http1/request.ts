@@ -1,5 +1,6 @@
 /** A request as it arrives: what the runtime calls IncomingMessage, as far as a gateway needs it, without the weight of a stream. */
 
+import { Buffer } from "node:buffer";
 import { EventEmitter } from "node:events";
 import type { TLSSocket } from "node:tls";
 
@@ -68,8 +69,9 @@ export class Http1Request {
 
   #flush(): void {
     while (this.#flowing && this.#waiting !== undefined) {
-      const part = this.#waiting.shift();
-      if (this.#waiting.length === 0) this.#waiting = undefined;
+      // Together: one after the other would take time with the square of their number.
+      const part = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
+      this.#waiting = undefined;
       this.#events?.emit("data", part);
     }
     if (!this.#flowing || this.#gone) return;

@@ -5,6 +5,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { readOn, stopReading } from "../reading.ts";
 import { type AnswerHead, type HeadFault, readAnswerHead } from "./answer_head.ts";
 import { ChunkedReader } from "./chunked.ts";
 
@@ -38,6 +39,7 @@ export class UpstreamConnection {
   #written = false;
   /** The answer is whole, while the request was not. */
   #over = false;
+  #isPaused = false;
 
   /**
    * @param released Called when the connection may be used again, or (false) is gone.
@@ -91,10 +93,13 @@ export class UpstreamConnection {
 
   /** Stops and starts reading: what is not read is not sent by the other side for long. */
   pause(): void {
-    this.socket.pause();
+    this.#isPaused = true;
+    stopReading(this.socket);
   }
   resume(): void {
-    this.socket.resume();
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    readOn(this.socket);
   }
 
   /** Ends the connection in the middle of whatever it does. */
@@ -175,7 +180,7 @@ export class UpstreamConnection {
     const usable = this.#answer!.keepAlive && this.#written && surplus === 0 && !this.socket.destroyed;
     if (usable) {
       // Whoever passed the answer on may have left it paused; an idle connection has to notice its end.
-      this.socket.resume();
+      this.resume();
       this.released(true);
     } else {
       this.#over = true;

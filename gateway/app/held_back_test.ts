@@ -1,0 +1,102 @@
+/** What nobody takes waits with its sender: the gateway holds little of it, whichever side is slow. */
+
+import assert from "node:assert/strict";
+import type { TLSSocket } from "node:tls";
+import { startBrokenUpstream } from "tests/environment/broken_upstream.ts";
+import { ask, exchangeRaw, rawClient, startTestGateway, startUpstream } from "tests/environment/gateway.ts";
+
+const MEGABYTE = 1_048_576;
+const TOTAL = 96 * MEGABYTE;
+/** As long as a body may be. */
+const UPLOAD = 16 * MEGABYTE;
+/** What the kernels of both connections may hold, beside what the gateway does. */
+const HELD = 48 * MEGABYTE;
+
+/** Sends as much as is taken; resolves when nothing was for a second. */
+async function pour(socket: TLSSocket, piece: Uint8Array, total = TOTAL): Promise<number> {
+  let sent = 0;
+  let before = -1;
+  const more = () => {
+    while (sent < total && !socket.destroyed) {
+      sent += piece.length;
+      if (!socket.write(piece)) return void socket.once("drain", more);
+    }
+  };
+  more();
+  while (sent !== before) {
+    before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+  return sent;
+}
+
+Deno.test("gateway holds little of what a client sends ahead of an answer, and answers the rest in order", async () => {
+  const held = Promise.withResolvers<void>();
+  const upstream = await startUpstream((request, response) => {
+    if (request.url?.endsWith("/slow")) held.promise.then(() => response.end("slow"));
+    else response.end("next");
+  });
+  const test = await startTestGateway({ upstreams: [{ url: upstream.url }] });
+  try {
+    const client = await rawClient(test.port);
+    let received = "";
+    client.on("data", (part: Uint8Array) => received += new TextDecoder().decode(part));
+    client.write("GET /things/slow HTTP/1.1\r\nHost: x\r\n\r\nGET /things/next HTTP/1.1\r\nHost: x\r\n\r\n");
+    // One empty line before a request is allowed, more are not: what follows is refused when its turn comes.
+    const sent = await pour(client, new Uint8Array(MEGABYTE).fill(10));
+    assert.ok(sent < HELD, `${sent} bytes were taken ahead of an answer`);
+    held.resolve();
+    while (!client.destroyed && !/slow[^]*next[^]*HTTP\/1\.1 400/.test(received)) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.match(received, /slow[^]*next[^]*HTTP\/1\.1 400/);
+    client.destroy();
+  } finally {
+    await test.close();
+    await upstream.close();
+  }
+});
+
+Deno.test("gateway takes little of an upload that its instance does not take", async () => {
+  const upstream = await startBrokenUpstream(({ socket }) => void socket.pause());
+  const test = await startTestGateway({
+    upstreams: [{ url: upstream.url }],
+    edit: (config) => {
+      delete config.upstreams.echo.tls;
+      Object.assign(config.routes[0], { maxBodyBytes: UPLOAD, deadlineMs: 5_000 });
+    },
+  });
+  try {
+    const client = await rawClient(test.port);
+    client.write(
+      `POST /things/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${UPLOAD}\r\n\r\n`,
+    );
+    const sent = await pour(client, new Uint8Array(65_536), UPLOAD);
+    assert.ok(sent < 0.75 * UPLOAD, `${sent} bytes were taken of an upload that goes nowhere`);
+    client.destroy();
+  } finally {
+    await test.close();
+    await upstream.close();
+  }
+});
+
+Deno.test("gateway reads a body of two hundred thousand chunks without keeping others waiting", async () => {
+  const upstream = await startUpstream();
+  const test = await startTestGateway({ upstreams: [{ url: upstream.url }] });
+  try {
+    const head =
+      "POST /things/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const answered = exchangeRaw(
+      test.port,
+      head + "1\r\nx\r\n".repeat(200_000),
+      (text) => text.includes("\r\n\r\n"),
+    );
+    const others: number[] = [];
+    for (let i = 0; i < 20; i++) others.push((await ask(test.port)).status);
+    assert.match((await answered).received, /^HTTP\/1\.1 413 /);
+    assert.deepEqual(new Set(others), new Set([200]));
+  } finally {
+    await test.close();
+    await upstream.close();
+  }
+});
