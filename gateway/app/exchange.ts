@@ -195,8 +195,8 @@ export function problemBody(reason: RefusalReason, requestId: string): { status:
   return { status: problem.status, bytes: new TextEncoder().encode(JSON.stringify(problem)) };
 }
 
-/** A whole HTTP answer for a message that never became a request. */
-export function rawProblem(reason: RefusalReason, requestId: string): Uint8Array {
+/** A whole HTTP answer for a message that never became a request; one to HEAD has no content. */
+export function rawProblem(reason: RefusalReason, requestId: string, isHead: boolean): Uint8Array {
   const { status, bytes } = problemBody(reason, requestId);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`,
@@ -208,7 +208,7 @@ export function rawProblem(reason: RefusalReason, requestId: string): Uint8Array
     "",
     "",
   ].join("\r\n");
-  return new Uint8Array([...new TextEncoder().encode(head), ...bytes]);
+  return new Uint8Array([...new TextEncoder().encode(head), ...isHead ? [] : bytes]);
 }
 
 /** Stands in an exchange until its client's verdict is there. */

@@ -244,3 +244,26 @@ Deno.test("gateway after all that has nothing in flight and no connection open",
   await test.close();
   await upstream.close();
 });
+
+Deno.test("gateway refuses a HEAD without content, malformed or not", async () => {
+  const upstream = await startUpstream();
+  const test = await startTestGateway({ upstreams: [{ url: upstream.url }] });
+  try {
+    for (
+      const [line, status] of [["HEAD /things//1", 400], ["HEAD /nowhere", 404], [
+        "GET /things//1",
+        400,
+      ]] as const
+    ) {
+      const { received } = await exchangeRaw(
+        test.port,
+        `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      );
+      assert.match(received, new RegExp(`^HTTP/1\\.1 ${status} [^]*content-length: [1-9]`), line);
+      assert.equal(received.endsWith("\r\n\r\n"), line.startsWith("HEAD"), received);
+    }
+  } finally {
+    await test.close();
+    await upstream.close();
+  }
+});

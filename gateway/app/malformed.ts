@@ -28,9 +28,9 @@ export async function answerMalformed(
 ): Promise<void> {
   const reason = reasonOf(cause);
   const requestId = crypto.randomUUID();
-  socket.end(rawProblem(reason, requestId));
-  const verdict = await context.verdict();
   const seen = typeof cause === "string" ? undefined : cause;
+  socket.end(rawProblem(reason, requestId, seen?.method === "HEAD"));
+  const verdict = await context.verdict();
   context.telemetry.request({
     requestId,
     address: normalAddress(address),

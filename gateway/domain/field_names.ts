@@ -61,6 +61,7 @@ const KINDS: ReadonlyMap<string, FieldKind> = new Map([
     "connection",
     "expect",
     "host",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -108,8 +109,17 @@ function of(kind: FieldKind, ...names: string[]): [string, FieldKind][] {
   return names.map((name) => [name, kind]);
 }
 
-/** Families of names: addresses and certificates as other proxies tell them. */
-const GATEWAY_FAMILIES = /^(?:x-forwarded-|(?:x-)?ssl-|x-tls-)/;
+/** Families of names: clients, addresses, certificates, other hosts and paths as other proxies tell them. */
+const GATEWAY_FAMILIES = new RegExp(
+  [
+    "^(?:x-)?(?:forward|front-end-|ssl-|tls-|envoy-|original-|override-|rewrite-|originating-|middleware-|appengine-|arr-|amzn-mtls-)",
+    "^(?:cf|cdn|fly|fastly|wl)-",
+    "client-?(?:cert|dn|ip|addr|s-dn|i-dn|verify)",
+    "(?:remote|proxyuser|real)-?(?:addr|ip|user|host)",
+    "-(?:host|path|url|uri|method)-?override$",
+    "^x-(?:host|backend-host|url-scheme|gfe-.*)$",
+  ].join("|"),
+);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const ODD_ALL = /[^a-z0-9-]/g;
 

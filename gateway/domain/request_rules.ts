@@ -46,6 +46,12 @@ const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]+
 const PATH = /^\/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*$/;
 // Square brackets are not in RFC 3986's query, but browsers, Deno and curl send `list[]=1` as it stands; nobody reads it in two ways.
 const QUERY = /^[A-Za-z0-9\-._~!$&'()*+,;=:@%/?[\]]*$/;
+/**
+ * What clients send as it stands (WHATWG URL, 1.3) although RFC 3986 wants it encoded; it is sent on encoded, so that it has one form.
+ * `[` and `]` of a query stay: services know them as they are.
+ */
+const LENIENT_PATH = /[|^[\]]/g;
+const LENIENT_QUERY = /[|^`{}]/g;
 /** `.` and `..`, also with the parameters of a segment, which Java servers take off before they resolve it. */
 const DOT_SEGMENT = /\/\.\.?(?:[/;]|$)/;
 /** What old clients encode without need and nobody reads in two ways: `~`, `-`, `_` (RFC 3986, 6.2.2.2). */
@@ -96,8 +102,10 @@ function readTarget(
   const target = raw.target.startsWith("/") ? raw.target : originForm(raw);
   if (!target.startsWith("/")) return refuse("target-form");
   const mark = target.indexOf("?");
-  const path = (mark < 0 ? target : target.slice(0, mark)).replace(NEEDLESS, decodeURIComponent);
-  const query = mark < 0 ? "" : target.slice(mark);
+  let path = (mark < 0 ? target : target.slice(0, mark)).replace(NEEDLESS, decodeURIComponent);
+  let query = mark < 0 ? "" : target.slice(mark);
+  if (!PATH.test(path)) path = path.replace(LENIENT_PATH, percentEncoded);
+  if (!QUERY.test(query)) query = query.replace(LENIENT_QUERY, percentEncoded);
   if (!PATH.test(path) || !QUERY.test(query)) return refuse("target-characters");
   if (!isCanonicalEncoding(path, true) || !isCanonicalEncoding(query, false)) {
     return refuse("target-encoding");
@@ -106,6 +114,11 @@ function readTarget(
   // An empty last segment is a trailing slash; elsewhere some programs join `//` and some do not.
   if (path.includes("//")) return refuse("target-empty-segment");
   return { kind: "target", path, query };
+}
+
+/** A character of ASCII. */
+function percentEncoded(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 /**

@@ -44,6 +44,18 @@ Deno.test("readStrictly() gives an honest request its one reading", () => {
   }
 });
 
+Deno.test("readStrictly() sends on encoded what clients send as it stands", () => {
+  const of = (target: string) => {
+    const request = readStrictly({ ...plain, target }, bounds);
+    return request.kind === "request" ? request.path + request.query : request.reason;
+  };
+  assert.equal(of("/a|b[1]^?x={1}|`^[]"), "/a%7Cb%5B1%5D%5E?x=%7B1%7D%7C%60%5E[]");
+  assert.equal(of("/a%7Cb?x=%7B1%7D"), "/a%7Cb?x=%7B1%7D");
+  for (const target of ["/{1}", "/`", '/a"', "/a<", '/a?"', "/a?<", "/a?\\"]) {
+    assert.equal(of(target), "target-characters", target);
+  }
+});
+
 Deno.test("readStrictly() refuses each ambiguity for its own reason", () => {
   const cases: readonly (readonly [Partial<RawRequest>, string])[] = [
     [{ httpVersion: "0.9" }, "http-version"],

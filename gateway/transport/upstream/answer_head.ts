@@ -62,13 +62,15 @@ export function readAnswerHead(text: string, method: string): AnswerHead | HeadF
     const colon = text.indexOf(":", at);
     if (colon < 0 || colon > lineEnd) return "ANSWER_HEADER";
     const name = text.slice(at, colon);
-    const value = withoutBlanks(text, colon + 1, lineEnd);
+    let value = withoutBlanks(text, colon + 1, lineEnd);
     if (!NAME.test(name)) return "ANSWER_HEADER";
-    if (rawHeaders.push(name, value) > 2 * MAX_ANSWER_HEADERS) return "ANSWER_HEADERS_MANY";
     switch (SAID_BY_LENGTH[name.length] && name.toLowerCase()) {
       case "content-length":
         if (!LENGTH.test(value) || (length !== undefined && length !== value)) return "ANSWER_FRAMING";
+        // Said once, and as a number is written: the client must not have to think about it (RFC 9110, 8.6; RFC 9112, 6.3).
+        if (length !== undefined || status === 204) continue;
         length = value;
+        value = String(Number(value));
         break;
       case "transfer-encoding":
         if (coding !== undefined) return "ANSWER_FRAMING";
@@ -77,6 +79,7 @@ export function readAnswerHead(text: string, method: string): AnswerHead | HeadF
       case "connection":
         connection += `,${value.toLowerCase()}`;
     }
+    if (rawHeaders.push(name, value) > 2 * MAX_ANSWER_HEADERS) return "ANSWER_HEADERS_MANY";
   }
   const old = start[1] === "0";
   const framing = framingOf(status, method, { length, coding, old });

@@ -34,3 +34,16 @@ Deno.test("readAnswerHead() keeps names and values as they were sent", () => {
   assert.ok(typeof read !== "string");
   assert.deepEqual(read.rawHeaders, ["X-A", "b c", "x-a", "", "X-Umlaut", "\xe4", "Content-Length", "0"]);
 });
+
+Deno.test("readAnswerHead() says a length once, as a number is written, and none of an answer that has no content", () => {
+  const fields = (text: string, method = "GET") => {
+    const head = readAnswerHead(text, method);
+    assert.ok(typeof head !== "string", text);
+    return head.rawHeaders;
+  };
+  const twice = "HTTP/1.1 200 OK\r\nContent-Length: 010\r\nA: b\r\ncontent-length: 010";
+  assert.deepEqual(fields(twice), ["Content-Length", "10", "A", "b"]);
+  assert.deepEqual(fields("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nA: b"), ["A", "b"]);
+  assert.deepEqual(fields("HTTP/1.1 304 Not Modified\r\nContent-Length: 7"), ["Content-Length", "7"]);
+  assert.deepEqual(fields("HTTP/1.1 200 OK\r\nContent-Length: 7", "HEAD"), ["Content-Length", "7"]);
+});
