@@ -12,7 +12,7 @@ const UPLOAD = 16 * MEGABYTE;
 /** What the kernels of both connections may hold, beside what the gateway does. */
 const HELD = 48 * MEGABYTE;
 
-/** Sends as much as is taken; resolves when nothing was for a second. */
+/** Sends as much as is taken; resolves when nothing was for half a second. */
 async function pour(socket: TLSSocket, piece: Uint8Array, total = TOTAL): Promise<number> {
   let sent = 0;
   let before = -1;
@@ -25,7 +25,7 @@ async function pour(socket: TLSSocket, piece: Uint8Array, total = TOTAL): Promis
   more();
   while (sent !== before) {
     before = sent;
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await new Promise((resolve) => setTimeout(resolve, 500));
   }
   return sent;
 }
@@ -63,7 +63,7 @@ Deno.test("gateway takes little of an upload that its instance does not take", a
     upstreams: [{ url: upstream.url }],
     edit: (config) => {
       delete config.upstreams.echo.tls;
-      Object.assign(config.routes[0], { maxBodyBytes: UPLOAD, deadlineMs: 5_000 });
+      Object.assign(config.routes[0], { maxBodyBytes: UPLOAD, deadlineMs: 2_500 });
     },
   });
   try {
