@@ -93,6 +93,20 @@ Deno.test("UpstreamClient uses a connection again, and closes it when nobody doe
   await close();
 });
 
+Deno.test("UpstreamClient notices that an instance closed a connection while nobody used it", async () => {
+  const { client, opened, next, close } = await instance(60_000);
+  for (let i = 0; i < 3; i++) {
+    const answer = get(client);
+    (await next())();
+    assert.equal((await answer).kind, "answer");
+    assert.equal(opened.length, i + 1);
+    // Closed when the other side has closed as well.
+    opened[i]!.end();
+    await closed(opened[i]!);
+  }
+  await close();
+});
+
 Deno.test("UpstreamClient leaves a connection alone whose answer takes longer than idle ones stay", async () => {
   const { client, opened, next, close } = await instance(40);
   const answer = get(client);

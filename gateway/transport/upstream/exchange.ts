@@ -16,12 +16,12 @@ const EMPTY = Buffer.alloc(0);
 /** Sends a request on a connection that nobody uses. */
 export function exchange(connection: UpstreamConnection, request: UpstreamRequest): Promise<UpstreamAnswer> {
   return new Promise((resolve) =>
-    new Exchange(connection, request.body, request.signal, resolve).begin(request)
+    new UpstreamExchange(connection, request.body, request.signal, resolve).begin(request)
   );
 }
 
 /** What comes of one request. An object with methods: as functions of their own they would be most of what a request leaves behind. */
-class Exchange implements AnswerSink {
+class UpstreamExchange implements AnswerSink {
   #head: AnswerHead | undefined;
   /** Of an answer that comes whole, so far. */
   #content: Uint8Array | undefined;
